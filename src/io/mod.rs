@@ -1,0 +1,1 @@
+//! Host files to host arrays and back. Nothing here knows a GPU.

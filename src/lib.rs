@@ -1,0 +1,6 @@
+//! GPU engine for models of visual cortex.
+
+pub mod error;
+pub mod io;
+
+pub use error::{Error, Kind, Result};

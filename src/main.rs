@@ -1,0 +1,3 @@
+//! The command `striate`.
+
+fn main() {}
