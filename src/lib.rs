@@ -1,6 +1,10 @@
 //! GPU engine for models of visual cortex.
 
 pub mod error;
+pub mod gpu;
 pub mod io;
+#[path = "../kernels/mod.rs"]
+pub mod kernels;
+pub mod numbers;
 
 pub use error::{Error, Kind, Result};

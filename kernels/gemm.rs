@@ -1,0 +1,216 @@
+//! Batched matrix product of rows by rows: `c = alpha a bᵀ`.
+//!
+//! Both operands are read along the depth, so every product of the engine is written as rows by rows; what lies the
+//! other way is turned first by [`super::transpose`], which costs n² against n³.
+
+use super::case::{Case, Guarded, Trial, Values};
+use crate::error::{Error, Result};
+use crate::gpu::{Buffer, Grid, Kernel, Launch, Matrix, Recording};
+use crate::numbers::Bounded;
+use ndarray::{Array2, ArrayView2};
+
+/// The kernel.
+pub static KERNEL: Kernel =
+    Kernel::with_broadcast("gemm", include_str!("gemm.wgsl"), include_str!("gemm_broadcast.wgsl"));
+
+/// `c[b] = alpha a[b] b[b]ᵀ` for a batch of matrices that lie at fixed distances in three buffers.
+#[derive(Clone, Debug)]
+pub struct Gemm<'a> {
+    /// Rows of the left operand, `[rows, depth]`.
+    pub a: Operand<'a>,
+    /// Rows of the right operand, `[columns, depth]`.
+    pub b: Operand<'a>,
+    /// The product, `[rows, columns]`.
+    pub c: Operand<'a>,
+    /// Depth of the sums: a multiple of four, the words beyond the last being zero.
+    pub depth: usize,
+    /// How many products.
+    pub batch: usize,
+    /// Factor of the product.
+    pub alpha: f32,
+    /// Whether tiles wholly below the diagonal may be left out.
+    pub upper: bool,
+}
+
+/// One operand of a batched product: rows at a fixed pitch, matrices at a fixed distance.
+#[derive(Clone, Copy, Debug)]
+pub struct Operand<'a> {
+    /// The words.
+    pub buffer: &'a Buffer,
+    /// Rows of one matrix.
+    pub rows: usize,
+    /// Words from one row to the next.
+    pub pitch: usize,
+    /// Words from one matrix of the batch to the next; 0 uses the same one for all.
+    pub stride: usize,
+}
+
+impl<'a> From<&'a Matrix> for Operand<'a> {
+    fn from(m: &'a Matrix) -> Self {
+        Operand { buffer: &m.buffer, rows: m.rows, pitch: m.pitch(), stride: 0 }
+    }
+}
+
+impl<'a> Gemm<'a> {
+    /// `c = a bᵀ` for three matrices.
+    pub fn of(a: &'a Matrix, b: &'a Matrix, c: &'a Matrix) -> Self {
+        let (a_operand, b_operand) = (Operand::from(a), Operand::from(b));
+        Gemm {
+            a: a_operand,
+            b: b_operand,
+            c: c.into(),
+            depth: a.pitch().min(b.pitch()),
+            batch: 1,
+            alpha: 1.0,
+            upper: false,
+        }
+    }
+
+    /// The launch.
+    ///
+    /// # Errors
+    /// Internal, if the operands do not fit each other or reach beyond their buffers.
+    pub fn launch(&self) -> Result<Launch> {
+        let bug = |what: String| Err(Error::internal("gemm", what));
+        let (rows, columns, depth) = (self.a.rows, self.b.rows, self.depth);
+        for (name, o, width) in [("a", self.a, depth), ("b", self.b, depth), ("c", self.c, columns)] {
+            let end = (self.batch.max(1) - 1) * o.stride + (o.rows.max(1) - 1) * o.pitch + width;
+            if o.pitch < width || end > o.buffer.words() {
+                return bug(format!(
+                    "{name} of {} rows x {width} ends at word {end} of {}",
+                    o.rows,
+                    o.buffer.words()
+                ));
+            }
+        }
+        if self.c.rows != rows {
+            return bug(format!("c has {} rows, a has {rows}", self.c.rows));
+        }
+        let quads = [depth, self.a.pitch, self.b.pitch, self.a.stride, self.b.stride];
+        if quads.iter().any(|w| w % 4 != 0) || depth / 4 > crate::gpu::LONGEST_LOOP as usize {
+            return bug(format!(
+                "depth, pitches and strides {quads:?} are multiples of 4, depth at most 131,072"
+            ));
+        }
+        let share = if self.upper { 0.5 } else { 1.0 };
+        Ok(Launch::new(&KERNEL, Grid::Tiles([columns, rows, self.batch]))
+            .constant("UPPER", f64::from(u8::from(self.upper)))
+            .read("a", self.a.buffer)
+            .read("b", self.b.buffer)
+            .write("c", self.c.buffer)
+            .set("rows", rows)
+            .set("columns", columns)
+            .set("depth_quads", depth / 4)
+            .set("a_pitch_quads", self.a.pitch / 4)
+            .set("b_pitch_quads", self.b.pitch / 4)
+            .set("c_pitch", self.c.pitch)
+            .set("a_batch_quads", self.a.stride / 4)
+            .set("b_batch_quads", self.b.stride / 4)
+            .set("c_batch", self.c.stride)
+            .set_float("alpha", self.alpha)
+            .cost(share * 2.0 * rows as f64 * columns as f64 * depth as f64 * self.batch as f64))
+    }
+}
+
+/// The same in f64: value and error bound of every element of `a bᵀ`.
+pub fn oracle(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>, alpha: f32) -> Array2<Bounded> {
+    Array2::from_shape_fn((a.nrows(), b.nrows()), |(m, n)| {
+        let (mut value, mut magnitude) = (0f64, 0f64);
+        for (x, y) in a.row(m).iter().zip(b.row(n)) {
+            let term = f64::from(*x) * f64::from(*y) * f64::from(alpha);
+            value += term;
+            magnitude += term.abs();
+        }
+        Bounded::sum(value, magnitude, a.ncols() + 1)
+    })
+}
+
+/// A plain product of the given shape; `stray` extra words in every row of c.
+fn case(rows: usize, columns: usize, depth: usize, exact: bool, upper: bool) -> Case {
+    let label = format!("{rows} x {columns} x {depth}{}{}", word(exact, " exact"), word(upper, " upper"));
+    Case::new(label, move |gpu| {
+        let mut values = Values::new((rows * 7919 + columns * 31 + depth) as u64);
+        let a = Array2::from_shape_fn((rows, depth), |_| 0.0).mapv_into(|_: f32| values.fill(exact, 1)[0]);
+        let b = if upper {
+            a.clone()
+        } else {
+            Array2::zeros((columns, depth)).mapv_into(|_: f32| values.fill(exact, 1)[0])
+        };
+        let (left, right) = (Matrix::upload(gpu, "a", a.view())?, Matrix::upload(gpu, "b", b.view())?);
+        let pitch = columns + 3;
+        let output = Guarded::new(gpu, rows * pitch)?;
+        let c = Operand { buffer: &output.buffer, rows, pitch, stride: 0 };
+        let gemm = Gemm {
+            a: (&left).into(),
+            b: (&right).into(),
+            c,
+            depth: left.pitch(),
+            batch: 1,
+            alpha: if exact { 2.0 } else { 0.7 },
+            upper,
+        };
+        let mut recording = Recording::new();
+        recording.add(gemm.launch()?);
+        let want = oracle(a.view(), b.view(), gemm.alpha);
+        let (_, interface) = KERNEL.source(gpu.family())?;
+        let skipped = |r: usize, n: usize| {
+            let (tall, wide) =
+                (interface.constants["TILE_ROWS"] as usize, interface.constants["TILE_COLUMNS"] as usize);
+            upper && (n / wide + 1) * wide <= r / tall * tall
+        };
+        let expected = (0..rows * pitch).map(|i| {
+            let (r, n) = (i / pitch, i % pitch);
+            (n < columns && !skipped(r, n))
+                .then(|| if exact { Bounded::exact(want[[r, n]].value) } else { want[[r, n]] })
+        });
+        Ok(Trial { recording, output, expected: expected.collect() })
+    })
+}
+
+fn word(on: bool, text: &str) -> &str {
+    if on { text } else { "" }
+}
+
+/// Sizes that hurt: one row, primes, a tile, a tile and one, a long depth, the upper half, a batch.
+pub fn cases() -> Vec<Case> {
+    let mut cases =
+        vec![case(1, 2, 1, true, false), case(7, 5, 3, false, false), case(64, 64, 16, true, false)];
+    cases.push(case(65, 63, 17, true, false));
+    cases.push(case(33, 129, 70, false, false));
+    cases.push(case(3, 2, 20_000, false, false));
+    cases.push(case(200, 200, 37, true, true));
+    cases.push(case(130, 130, 515, false, true));
+    cases.push(batched());
+    cases.push(case(512, 512, 512, false, false).timed());
+    cases
+}
+
+/// Three products at distances in one buffer, the left operand shared.
+fn batched() -> Case {
+    Case::new("batch of 3, shared a", |gpu| {
+        let mut values = Values::new(5);
+        let (rows, columns, depth) = (9usize, 11usize, 8usize);
+        let (a, b) = (values.integers(rows * depth), values.integers(3 * columns * depth));
+        let words = 3 * rows * columns;
+        let (left, right) = (gpu.upload("a", &a)?, gpu.upload("b", &b)?);
+        let output = Guarded::new(gpu, words)?;
+        let gemm = Gemm {
+            a: Operand { buffer: &left, rows, pitch: depth, stride: 0 },
+            b: Operand { buffer: &right, rows: columns, pitch: depth, stride: columns * depth },
+            c: Operand { buffer: &output.buffer, rows, pitch: columns, stride: rows * columns },
+            depth,
+            batch: 3,
+            alpha: -1.0,
+            upper: false,
+        };
+        let mut recording = Recording::new();
+        recording.add(gemm.launch()?);
+        let expected = (0..words).map(|i| {
+            let (batch, m, n) = (i / (rows * columns), i / columns % rows, i % columns);
+            let product: f32 =
+                (0..depth).map(|k| a[m * depth + k] * b[(batch * columns + n) * depth + k]).sum();
+            Some(Bounded::exact(f64::from(-product)))
+        });
+        Ok(Trial { recording, output, expected: expected.collect() })
+    })
+}

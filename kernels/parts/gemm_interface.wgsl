@@ -1,0 +1,24 @@
+// What both families of gemm share: parameters, bindings, and where rows start.
+
+override UPPER: bool = false;
+
+struct Params {
+    rows: u32, columns: u32, depth_quads: u32,
+    a_pitch_quads: u32, b_pitch_quads: u32, c_pitch: u32,
+    a_batch_quads: u32, b_batch_quads: u32, c_batch: u32,
+    alpha: f32,
+}
+var<immediate> p: Params;
+
+@group(0) @binding(0) var<storage, read> a: array<vec4f>;
+@group(0) @binding(1) var<storage, read> b: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> c: array<f32>;
+
+// Rows and columns beyond the end read the last one: their sums are never stored.
+fn a_start(row: u32, batch: u32) -> u32 {
+    return batch * p.a_batch_quads + min(row, p.rows - 1u) * p.a_pitch_quads;
+}
+
+fn b_start(column: u32, batch: u32) -> u32 {
+    return batch * p.b_batch_quads + min(column, p.columns - 1u) * p.b_pitch_quads;
+}

@@ -1,0 +1,230 @@
+//! An opened adapter: limits policy, memory budget, self-test, and the place where device errors are kept.
+
+use super::adapter::{self, AdapterChoice, AdapterReport};
+use super::kernel::{Grid, Kernel, Launch};
+use super::memory::{Ledger, host_memory_available};
+use super::pipeline::Pipelines;
+use super::recording::Recording;
+use super::run::Speeds;
+use crate::error::{Error, Kind, Result};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// The two families of the heavy kernels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// Tiles in workgroup memory: GPUs.
+    Tiled,
+    /// Tiles in registers, one operand broadcast across a subgroup of eight: CPU adapters.
+    Broadcast,
+}
+
+/// How to open an adapter.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Which adapter.
+    pub adapter: AdapterChoice,
+    /// Budget for GPU memory in bytes; `None` derives one from the adapter.
+    pub max_memory: Option<u64>,
+    /// Family of the heavy kernels; `None` chooses by adapter. For tests.
+    pub family: Option<Family>,
+    /// Keep the driver's bounds, division and loop checks, which trusted kernels run without.
+    pub checked: bool,
+}
+
+/// An opened device. Cheap to share by reference; all of its methods take `&self`.
+pub struct Gpu {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) pipelines: Pipelines,
+    pub(super) speeds: Speeds,
+    report: AdapterReport,
+    is_cpu: bool,
+    family: Family,
+    ledger: Arc<Ledger>,
+    failure: Arc<Mutex<Option<String>>>,
+    max_loop: u32,
+}
+
+static LOOP_TEST: Kernel = Kernel::new("loop_test", include_str!("wgsl/loop_test.wgsl"));
+
+/// No kernel of ours loops more often, so that adapters with the 65,535 limit are right too.
+pub(crate) const LONGEST_LOOP: u32 = 32_768;
+
+impl Gpu {
+    /// Opens an adapter and tests it.
+    ///
+    /// # Errors
+    /// Adapter, if there is none, the choice fits none, the driver refuses a device, or its loops stop early.
+    pub fn open(options: &Options) -> Result<Gpu> {
+        let (index, adapter) = adapter::choose(&options.adapter)?;
+        let report = adapter::report(index, &adapter);
+        let refuse = |found: String| {
+            Error::new(
+                Kind::Adapter,
+                format!("adapter {}", report.name),
+                found,
+                "a device with WebGPU's default limits and immediates",
+                "Update the GPU driver, or choose another with --adapter",
+            )
+        };
+        let has = adapter.features();
+        if !has.contains(wgpu::Features::IMMEDIATES) {
+            return Err(refuse("has no immediates (push constants)".into()));
+        }
+        let is_cpu = adapter.get_info().device_type == wgpu::DeviceType::Cpu;
+        let wide = has.contains(wgpu::Features::SUBGROUP) && report.subgroup == [8, 8];
+        let family = match options.family {
+            Some(Family::Broadcast) if !wide => {
+                return Err(refuse("has no subgroups of eight lanes for the broadcast kernels".into()));
+            }
+            Some(family) => family,
+            None if is_cpu && wide => Family::Broadcast,
+            None => Family::Tiled,
+        };
+        // A kernel sees WebGPU's defaults, so that it fails here if it would fail on a laptop; memory is the adapter's.
+        let limits = wgpu::Limits {
+            max_buffer_size: adapter.limits().max_buffer_size,
+            max_storage_buffer_binding_size: adapter.limits().max_storage_buffer_binding_size,
+            max_immediate_size: 128,
+            ..wgpu::Limits::default()
+        };
+        let request = adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("striate"),
+            required_features: wgpu::Features::IMMEDIATES | (has & wgpu::Features::SUBGROUP),
+            required_limits: limits,
+            ..Default::default()
+        });
+        let (device, queue) = pollster::block_on(request).map_err(|e| refuse(e.to_string()))?;
+        let failure = keep_failures(&device);
+        let budget = options.max_memory.unwrap_or_else(|| default_budget(is_cpu, &adapter.get_info()));
+        let mut gpu = Gpu {
+            pipelines: Pipelines::new(options.checked),
+            speeds: Speeds::new(is_cpu),
+            device,
+            queue,
+            report: report.clone(),
+            is_cpu,
+            family,
+            ledger: Arc::new(Ledger::new(budget)),
+            failure,
+            max_loop: 0,
+        };
+        gpu.max_loop = gpu.count_loop(100_000)?;
+        if gpu.count_loop(LONGEST_LOOP)? != LONGEST_LOOP {
+            return Err(refuse(format!(
+                "stops loops before {LONGEST_LOOP} rounds: its results would be wrong"
+            )));
+        }
+        Ok(gpu)
+    }
+
+    fn count_loop(&self, rounds: u32) -> Result<u32> {
+        let counted = self.allocate("loop self-test", 4)?;
+        let mut recording = Recording::new();
+        let launch = Launch::new(&LOOP_TEST, Grid::Items(1)).set("rounds", rounds as usize);
+        recording.add(launch.write("counted", &counted));
+        self.run(&recording)?;
+        Ok(self.download::<u32>(&counted)?[0])
+    }
+
+    /// The adapter that works here.
+    pub fn report(&self) -> &AdapterReport {
+        &self.report
+    }
+
+    /// Whether it is a software adapter.
+    pub fn is_cpu(&self) -> bool {
+        self.is_cpu
+    }
+
+    /// The family of heavy kernels that runs here.
+    pub fn family(&self) -> Family {
+        self.family
+    }
+
+    /// Rounds that the self-test's loop of 100,000 made: fewer mean a driver that stops loops early.
+    pub fn loop_rounds(&self) -> u32 {
+        self.max_loop
+    }
+
+    /// The memory ledger.
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// Largest single binding in bytes; a multiple of 256.
+    pub fn max_binding_bytes(&self) -> u64 {
+        self.report.max_binding_bytes.min(self.report.max_buffer_bytes).min(u64::from(u32::MAX)) & !255
+    }
+
+    /// One line for the user: which adapter works.
+    pub fn describe(&self) -> String {
+        format!("{} ({}, {})", self.report.name, self.report.backend, self.report.driver)
+    }
+
+    /// An error if the device has failed since the last look.
+    pub(super) fn check(&self, step: &str) -> Result<()> {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        match failure.take() {
+            None => Ok(()),
+            Some(text) => Err(Error::new(
+                Kind::Device,
+                step,
+                text.trim(),
+                "",
+                "Try again; if it fails again, lower --max-memory or choose another --adapter",
+            )),
+        }
+    }
+
+    /// Waits until all submitted work is done.
+    pub(super) fn wait(&self, step: &str) -> Result<()> {
+        // A finite wait: a driver that hangs is reported, not waited for.
+        let poll = wgpu::PollType::Wait { submission_index: None, timeout: Some(Duration::from_secs(120)) };
+        if let Err(e) = self.device.poll(poll) {
+            let found = format!("the device did not answer: {e}");
+            return Err(Error::new(
+                Kind::Device,
+                step,
+                found,
+                "",
+                "Choose another --adapter, or restart the driver",
+            ));
+        }
+        self.check(step)
+    }
+
+    pub(super) fn flush(&self, step: &str) -> Result<()> {
+        self.queue.submit([]);
+        self.wait(step)
+    }
+}
+
+/// wgpu panics on errors that nobody catches, and reports a lost device only through a callback: keep both.
+fn keep_failures(device: &wgpu::Device) -> Arc<Mutex<Option<String>>> {
+    let failure = Arc::new(Mutex::new(None));
+    let keep = |slot: &Arc<Mutex<Option<String>>>, text: String| {
+        slot.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
+    };
+    let slot = failure.clone();
+    device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| keep(&slot, e.to_string())));
+    let slot = failure.clone();
+    device.set_device_lost_callback(move |reason, text| {
+        if reason != wgpu::DeviceLostReason::Destroyed {
+            keep(&slot, format!("the device was lost: {text}"));
+        }
+    });
+    failure
+}
+
+/// wgpu cannot tell how much memory a GPU has. A software or integrated adapter uses the host's: half of what is
+/// free. A discrete one gets 4 GiB, which is there on all that are worth using, and `--max-memory` says otherwise.
+fn default_budget(is_cpu: bool, info: &wgpu::AdapterInfo) -> u64 {
+    const DISCRETE: u64 = 4 << 30;
+    match host_memory_available() {
+        Some(free) if is_cpu || info.device_type == wgpu::DeviceType::IntegratedGpu => free / 2,
+        _ => DISCRETE,
+    }
+}

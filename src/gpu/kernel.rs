@@ -1,0 +1,217 @@
+//! A kernel as a value, and a launch of it as plain data.
+
+use super::device::Family;
+use super::memory::Buffer;
+use super::shader::{Access, Interface, expand, reflect};
+use crate::error::{Error, Result};
+use std::sync::OnceLock;
+
+/// One kernel: a name and its WGSL, in one or two families with the same bindings and parameters.
+pub struct Kernel {
+    name: &'static str,
+    tiled: &'static str,
+    broadcast: Option<&'static str>,
+    interfaces: [OnceLock<(String, Interface)>; 2],
+}
+
+impl Kernel {
+    /// A kernel with one source for every adapter.
+    pub const fn new(name: &'static str, source: &'static str) -> Self {
+        Self { name, tiled: source, broadcast: None, interfaces: [OnceLock::new(), OnceLock::new()] }
+    }
+
+    /// A heavy kernel with a second source for CPU adapters ([`Family::Broadcast`]).
+    pub const fn with_broadcast(name: &'static str, tiled: &'static str, broadcast: &'static str) -> Self {
+        let interfaces = [OnceLock::new(), OnceLock::new()];
+        Self { name, tiled, broadcast: Some(broadcast), interfaces }
+    }
+
+    /// The kernel's name: the stem of its files.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The families that this kernel has a source for.
+    pub fn families(&self) -> &'static [Family] {
+        if self.broadcast.is_some() { &[Family::Tiled, Family::Broadcast] } else { &[Family::Tiled] }
+    }
+
+    /// The family that runs when the device prefers `wanted`.
+    pub fn family(&self, wanted: Family) -> Family {
+        if self.broadcast.is_some() { wanted } else { Family::Tiled }
+    }
+
+    /// Expanded WGSL and its interface for a family.
+    ///
+    /// # Errors
+    /// Internal, if the WGSL is not valid.
+    pub fn source(&self, family: Family) -> Result<&(String, Interface)> {
+        let family = self.family(family);
+        let slot = &self.interfaces[family as usize];
+        if let Some(ready) = slot.get() {
+            return Ok(ready);
+        }
+        let source = match (family, self.broadcast) {
+            (Family::Broadcast, Some(text)) => text,
+            _ => self.tiled,
+        };
+        let text = expand(source);
+        let interface = reflect(self.name, &text)?;
+        Ok(slot.get_or_init(|| (text, interface)))
+    }
+}
+
+/// How many workgroups run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grid {
+    /// One invocation an item; folded into two dimensions by the runtime (`//!use grid` unfolds it).
+    Items(usize),
+    /// `[columns, rows, batch]` cut into the kernel's tiles of TILE_COLUMNS x TILE_ROWS; one z a batch.
+    Tiles([usize; 3]),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Value {
+    Unsigned(u32),
+    Float(f32),
+}
+
+/// A launch: which kernel, on which buffers, with which parameters. Plain data; nothing has happened yet.
+#[derive(Clone)]
+pub struct Launch {
+    pub(super) kernel: &'static Kernel,
+    pub(super) buffers: Vec<(&'static str, Buffer, Access)>,
+    pub(super) parameters: Vec<(&'static str, Value)>,
+    pub(super) overrides: Vec<(&'static str, f64)>,
+    pub(super) grid: Grid,
+    pub(super) cost: f64,
+}
+
+impl Launch {
+    /// Starts a launch of `kernel`; it must be given a buffer for each binding and a value for each parameter.
+    pub fn new(kernel: &'static Kernel, grid: Grid) -> Self {
+        Launch { kernel, buffers: vec![], parameters: vec![], overrides: vec![], grid, cost: 0.0 }
+    }
+
+    /// A buffer that the kernel only reads.
+    pub fn read(mut self, name: &'static str, buffer: &Buffer) -> Self {
+        self.buffers.push((name, buffer.clone(), Access::Read));
+        self
+    }
+
+    /// A buffer that the kernel writes.
+    pub fn write(mut self, name: &'static str, buffer: &Buffer) -> Self {
+        self.buffers.push((name, buffer.clone(), Access::Write));
+        self
+    }
+
+    /// A u32 parameter. Sizes beyond u32 cannot be reached: no buffer holds so many words.
+    pub fn set(mut self, name: &'static str, value: usize) -> Self {
+        self.parameters.push((name, Value::Unsigned(u32::try_from(value).unwrap_or(u32::MAX))));
+        self
+    }
+
+    /// An f32 parameter.
+    pub fn set_float(mut self, name: &'static str, value: f32) -> Self {
+        self.parameters.push((name, Value::Float(value)));
+        self
+    }
+
+    /// A pipeline override of the WGSL.
+    pub fn constant(mut self, name: &'static str, value: f64) -> Self {
+        self.overrides.push((name, value));
+        self
+    }
+
+    /// Floating-point operations (or words moved, where none are computed): what submissions are cut by.
+    pub fn cost(mut self, operations: f64) -> Self {
+        self.cost = operations;
+        self
+    }
+
+    /// The kernel's name.
+    pub fn name(&self) -> &'static str {
+        self.kernel.name
+    }
+
+    /// The operations given to [`Launch::cost`].
+    pub fn operations(&self) -> f64 {
+        self.cost
+    }
+
+    fn bug(&self, what: String) -> Error {
+        Error::internal(format!("launch of {}", self.kernel.name), what)
+    }
+
+    /// Checks names and access against the shader and packs the parameters.
+    ///
+    /// # Errors
+    /// Internal: a name that the shader lacks, a binding or parameter that nobody gave, a wrong access or type.
+    pub fn pack(&self, family: Family) -> Result<Vec<u8>> {
+        let (_, interface) = self.kernel.source(family)?;
+        for binding in &interface.bindings {
+            match self.buffers.iter().find(|(n, ..)| *n == binding.name) {
+                None => return Err(self.bug(format!("no buffer given for {}", binding.name))),
+                Some((_, _, access)) if *access != binding.access => {
+                    return Err(self.bug(format!("{} is {:?} in the shader", binding.name, binding.access)));
+                }
+                Some(_) => {}
+            }
+        }
+        if let Some((n, ..)) =
+            self.buffers.iter().find(|(n, ..)| !interface.bindings.iter().any(|b| b.name == *n))
+        {
+            return Err(self.bug(format!("the shader has no binding {n}")));
+        }
+        if let Some((n, _)) = self.overrides.iter().find(|(n, _)| !interface.overrides.iter().any(|o| o == n))
+        {
+            return Err(self.bug(format!("the shader has no override {n}")));
+        }
+        let mut bytes = vec![0u8; interface.parameter_bytes as usize];
+        for parameter in &interface.parameters {
+            let at = parameter.offset as usize;
+            let word = match self.parameters.iter().find(|(n, _)| *n == parameter.name) {
+                Some((_, Value::Unsigned(v))) if !parameter.is_float => v.to_le_bytes(),
+                Some((_, Value::Float(v))) if parameter.is_float => v.to_le_bytes(),
+                Some(_) => return Err(self.bug(format!("{} has the wrong type", parameter.name))),
+                None => return Err(self.bug(format!("no value given for {}", parameter.name))),
+            };
+            bytes[at..at + 4].copy_from_slice(&word);
+        }
+        if let Some((n, _)) =
+            self.parameters.iter().find(|(n, _)| !interface.parameters.iter().any(|p| p.name == *n))
+        {
+            return Err(self.bug(format!("the shader has no parameter {n}")));
+        }
+        Ok(bytes)
+    }
+
+    /// Workgroups along x, y and z.
+    ///
+    /// # Errors
+    /// Internal, if the grid is empty or larger than 65,535 workgroups along an axis.
+    pub fn groups(&self, family: Family) -> Result<[u32; 3]> {
+        let (_, interface) = self.kernel.source(family)?;
+        let groups = match self.grid {
+            Grid::Items(n) => {
+                let all = n.div_ceil(interface.workgroup[0] as usize);
+                let x = all.min(65_535);
+                [x, if x == 0 { 0 } else { all.div_ceil(x) }, 1]
+            }
+            Grid::Tiles([columns, rows, batch]) => {
+                let tile = |name: &str| interface.constants.get(name).copied().unwrap_or(1) as usize;
+                [columns.div_ceil(tile("TILE_COLUMNS")), rows.div_ceil(tile("TILE_ROWS")), batch]
+            }
+        };
+        if groups.iter().any(|g| *g == 0 || *g > 65_535) {
+            return Err(self.bug(format!("a grid of {groups:?} workgroups")));
+        }
+        Ok(groups.map(|g| g as u32))
+    }
+}
+
+impl std::fmt::Debug for Launch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {:?} {:?}", self.kernel.name, self.grid, self.parameters)
+    }
+}

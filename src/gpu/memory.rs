@@ -1,0 +1,226 @@
+//! GPU memory: every buffer is asked of a ledger before it is made.
+
+use super::device::Gpu;
+use crate::error::{Error, Kind, Result};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What is in use, against what may be.
+#[derive(Debug)]
+pub struct Ledger {
+    budget: u64,
+    used: AtomicU64,
+    peak: AtomicU64,
+}
+
+impl Ledger {
+    pub(super) fn new(budget: u64) -> Self {
+        Ledger { budget, used: AtomicU64::new(0), peak: AtomicU64::new(0) }
+    }
+
+    /// Bytes that may be used in all.
+    pub fn budget(&self) -> u64 {
+        self.budget
+    }
+
+    /// Bytes in use.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Most bytes ever in use.
+    pub fn peak(&self) -> u64 {
+        self.peak.load(Ordering::Relaxed)
+    }
+
+    /// Bytes still free.
+    pub fn free(&self) -> u64 {
+        self.budget.saturating_sub(self.used())
+    }
+
+    fn take(&self, what: &str, bytes: u64) -> Result<()> {
+        let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if used > self.budget {
+            self.used.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(too_large(what, bytes, self.free(), self.budget));
+        }
+        self.peak.fetch_max(used, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// The error of a request that does not fit.
+pub(crate) fn too_large(what: &str, bytes: u64, free: u64, budget: u64) -> Error {
+    let mib = |b: u64| format!("{:.1} MiB", b as f64 / 1_048_576.0);
+    Error::new(
+        Kind::Memory,
+        what,
+        format!("needs {} of GPU memory", mib(bytes)),
+        format!("at most {} (budget {})", mib(free), mib(budget)),
+        "Raise --max-memory, or use a smaller --size, --pool or --subsample",
+    )
+}
+
+/// Bytes of memory that the host could still give: the smaller of what the kernel calls available and the control
+/// group's limit. `None` where neither can be read.
+pub fn host_memory_available() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;
+    let available = line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024;
+    let number = |file: &str| std::fs::read_to_string(file).ok()?.trim().parse::<u64>().ok();
+    let limit = number("/sys/fs/cgroup/memory.max")
+        .map(|max| max.saturating_sub(number("/sys/fs/cgroup/memory.current").unwrap_or(0)));
+    Some(limit.map_or(available, |l| l.min(available)))
+}
+
+struct Allocation {
+    raw: wgpu::Buffer,
+    bytes: u64,
+    ledger: Arc<Ledger>,
+}
+
+impl Drop for Allocation {
+    fn drop(&mut self) {
+        self.raw.destroy();
+        self.ledger.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// A range of 32-bit words on the device, shared by clones; freed with the last one.
+#[derive(Clone)]
+pub struct Buffer {
+    allocation: Arc<Allocation>,
+    offset: u64,
+    words: usize,
+}
+
+impl std::fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Buffer({} words)", self.words)
+    }
+}
+
+impl Buffer {
+    /// Number of 32-bit words.
+    pub fn words(&self) -> usize {
+        self.words
+    }
+
+    /// `words` from word `start` on. `start` must be a multiple of 64 words (256 bytes, WebGPU's alignment).
+    pub fn slice(&self, start: usize, words: usize) -> Buffer {
+        assert!(start % 64 == 0 && start + words <= self.words, "buffer slices are aligned and inside");
+        Buffer { allocation: self.allocation.clone(), offset: self.offset + 4 * start as u64, words }
+    }
+
+    pub(super) fn binding(&self) -> wgpu::BufferBinding<'_> {
+        wgpu::BufferBinding {
+            buffer: &self.allocation.raw,
+            offset: self.offset,
+            size: std::num::NonZeroU64::new(4 * self.words as u64),
+        }
+    }
+}
+
+impl Gpu {
+    /// A zeroed buffer of `words` 32-bit words. `what` names it in errors and in the driver's tools.
+    ///
+    /// # Errors
+    /// Memory, if it does not fit the budget or a single binding; Device, if the driver refuses.
+    pub fn allocate(&self, what: &str, words: usize) -> Result<Buffer> {
+        self.check(what)?;
+        let bytes = 4 * words.max(4) as u64;
+        if bytes > self.max_binding_bytes() {
+            return Err(too_large(what, bytes, self.max_binding_bytes(), self.max_binding_bytes()));
+        }
+        self.ledger().take(what, bytes)?;
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let raw = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(what),
+            size: bytes,
+            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let allocation = Arc::new(Allocation { raw, bytes, ledger: self.ledger().clone() });
+        if let Some(error) = pollster::block_on(scope.pop()) {
+            return Err(Error::new(
+                Kind::Memory,
+                what,
+                format!("the driver refused {bytes} bytes: {error}"),
+                "",
+                "Lower --max-memory so that the work is cut smaller, or close other programs that use the GPU",
+            ));
+        }
+        Ok(Buffer { allocation, offset: 0, words })
+    }
+
+    /// Copies words to the start of a buffer.
+    ///
+    /// # Errors
+    /// Device, if the device is lost.
+    pub fn write<T: bytemuck::NoUninit>(&self, buffer: &Buffer, start: usize, data: &[T]) -> Result<()> {
+        let bytes: &[u8] = bytemuck::cast_slice(data);
+        assert!(4 * start + bytes.len() <= 4 * buffer.words, "a write stays inside its buffer");
+        // Pieces, because the driver stages each one.
+        const PIECE: usize = 32 << 20;
+        for (i, piece) in bytes.chunks(PIECE).enumerate() {
+            let at = buffer.offset + (4 * start + i * PIECE) as u64;
+            self.queue.write_buffer(&buffer.allocation.raw, at, piece);
+            if bytes.len() > PIECE {
+                self.flush("upload")?;
+            }
+        }
+        self.check("upload")
+    }
+
+    /// A new buffer with the given words.
+    ///
+    /// # Errors
+    /// As [`Gpu::allocate`].
+    pub fn upload<T: bytemuck::NoUninit>(&self, what: &str, data: &[T]) -> Result<Buffer> {
+        let buffer = self.allocate(what, size_of_val(data) / 4)?;
+        self.write(&buffer, 0, data)?;
+        Ok(buffer)
+    }
+
+    /// Reads a whole buffer back.
+    ///
+    /// # Errors
+    /// Device, if the device is lost or the read fails.
+    pub fn download<T: bytemuck::AnyBitPattern>(&self, buffer: &Buffer) -> Result<Vec<T>> {
+        const PIECE: u64 = 64 << 20;
+        let total = 4 * buffer.words as u64;
+        let mut out: Vec<T> = Vec::with_capacity(buffer.words);
+        let mut at = 0;
+        while at < total {
+            let bytes = PIECE.min(total - at);
+            let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("download"),
+                size: bytes,
+                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            });
+            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let raw = &buffer.allocation.raw;
+            encoder.copy_buffer_to_buffer(raw, buffer.offset + at, &staging, 0, bytes);
+            self.queue.submit([encoder.finish()]);
+            out.extend_from_slice(bytemuck::cast_slice(&self.map(&staging, "download")?));
+            at += bytes;
+        }
+        Ok(out)
+    }
+
+    /// Waits for a staging buffer and returns its bytes.
+    pub(super) fn map(&self, staging: &wgpu::Buffer, step: &str) -> Result<Vec<u8>> {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        staging.map_async(wgpu::MapMode::Read, .., move |r| drop(sender.send(r)));
+        self.wait(step)?;
+        let broken = |why: String| Error::new(Kind::Device, step, why, "", "Try again, or another --adapter");
+        match receiver.try_recv() {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => return Err(broken(format!("the result could not be read back: {e}"))),
+            Err(_) => return Err(broken("the device did not finish in time".into())),
+        }
+        let view = staging.get_mapped_range(..).map_err(|e| broken(e.to_string()))?;
+        Ok(view.to_vec())
+    }
+}

@@ -1,0 +1,23 @@
+//! The only folder that says `wgpu`: adapter, memory, shader reflection, launches, and the loop that runs them.
+//!
+//! Work flows one way: a kernel's struct makes a [`Launch`] (plain data, no device needed), launches are gathered
+//! in a [`Recording`], and [`Gpu::run`] plays it. Nothing here knows what any kernel computes.
+
+mod adapter;
+mod device;
+mod kernel;
+mod memory;
+mod pipeline;
+mod recording;
+mod run;
+mod shader;
+mod tensor;
+
+pub use adapter::{AdapterChoice, AdapterReport, adapters};
+pub(crate) use device::LONGEST_LOOP;
+pub use device::{Family, Gpu, Options};
+pub use kernel::{Grid, Kernel, Launch};
+pub use memory::{Buffer, Ledger, host_memory_available};
+pub use recording::Recording;
+pub use shader::{Access, Interface, reflect};
+pub use tensor::{Maps, Matrix};

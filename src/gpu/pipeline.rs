@@ -1,0 +1,101 @@
+//! Compiled pipelines, one for each kernel, family and set of overrides.
+
+use super::device::{Family, Gpu};
+use super::kernel::Launch;
+use super::shader::{Access, Interface};
+use crate::error::{Error, Result};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+type Key = (&'static str, Family, Vec<(&'static str, u64)>);
+
+pub(super) struct Pipeline {
+    pub raw: wgpu::ComputePipeline,
+    pub layout: wgpu::BindGroupLayout,
+}
+
+pub(super) struct Pipelines {
+    checked: bool,
+    ready: Mutex<HashMap<Key, Arc<Pipeline>>>,
+}
+
+impl Pipelines {
+    pub fn new(checked: bool) -> Self {
+        Pipelines { checked, ready: Mutex::new(HashMap::new()) }
+    }
+}
+
+impl Gpu {
+    /// The pipeline of a launch, compiled at its first use.
+    pub(super) fn pipeline(&self, launch: &Launch) -> Result<Arc<Pipeline>> {
+        let family = launch.kernel.family(self.family());
+        let overrides = launch.overrides.iter().map(|(n, v)| (*n, v.to_bits())).collect();
+        let key = (launch.kernel.name(), family, overrides);
+        let mut ready = self.pipelines.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pipeline) = ready.get(&key) {
+            return Ok(pipeline.clone());
+        }
+        let pipeline = Arc::new(self.compile(launch, family)?);
+        ready.insert(key, pipeline.clone());
+        Ok(pipeline)
+    }
+
+    fn compile(&self, launch: &Launch, family: Family) -> Result<Pipeline> {
+        let name = launch.kernel.name();
+        let (text, interface) = launch.kernel.source(family)?;
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let module = self.module(name, text);
+        let layout = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some(name),
+            entries: &entries(interface),
+        });
+        let raw = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(name),
+            layout: Some(&self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: Some(name),
+                bind_group_layouts: &[Some(&layout)],
+                immediate_size: interface.parameter_bytes,
+            })),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &launch.overrides,
+                // No kernel reads workgroup memory before writing it; the polyfill takes lavapipe minutes.
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: None,
+        });
+        match pollster::block_on(scope.pop()) {
+            Some(error) => Err(Error::internal(format!("kernel {name}"), error)),
+            None => Ok(Pipeline { raw, layout }),
+        }
+    }
+
+    fn module(&self, name: &str, text: &str) -> wgpu::ShaderModule {
+        let source =
+            wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(text.into()) };
+        if self.pipelines.checked {
+            return self.device.create_shader_module(source);
+        }
+        // SAFETY: the text is one of ours, never a user's. Launches check shapes against buffers, loops are bounded
+        // by parameters that the host sets, and no divisor is zero; the oracle tests run with the checks on as well.
+        #[allow(unsafe_code, reason = "the only way to build trusted shaders without the driver's checks")]
+        unsafe {
+            self.device.create_shader_module_trusted(source, wgpu::ShaderRuntimeChecks::unchecked())
+        }
+    }
+}
+
+fn entries(interface: &Interface) -> Vec<wgpu::BindGroupLayoutEntry> {
+    let entry = |binding: &super::shader::Binding| wgpu::BindGroupLayoutEntry {
+        binding: binding.index,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Storage { read_only: binding.access == Access::Read },
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        },
+        count: None,
+    };
+    interface.bindings.iter().map(entry).collect()
+}

@@ -1,0 +1,190 @@
+//! Plays a recording: cuts it into submissions of about 100 ms by measured speed, and checks each one's sentinel.
+
+use super::device::Gpu;
+use super::kernel::{Grid, Kernel, Launch};
+use super::pipeline::Pipeline;
+use super::recording::Recording;
+use crate::error::{Error, Kind, Result};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// Watchdogs of desktop drivers stop work that takes seconds, some of them silently.
+const SUBMISSION_SECONDS: f64 = 0.1;
+
+static SENTINEL: Kernel = Kernel::new("sentinel", include_str!("wgsl/sentinel.wgsl"));
+
+/// Measured operations per second of each kernel, by which submissions are cut.
+pub(super) struct Speeds {
+    first_guess: f64,
+    measured: Mutex<HashMap<&'static str, f64>>,
+    submissions: AtomicU32,
+}
+
+impl Speeds {
+    pub fn new(is_cpu: bool) -> Self {
+        // Low guesses: the first submission is small, and the next ones are cut by what it took.
+        let first_guess = if is_cpu { 1e9 } else { 5e10 };
+        Speeds { first_guess, measured: Mutex::new(HashMap::new()), submissions: AtomicU32::new(1) }
+    }
+
+    fn seconds(&self, launch: &Launch) -> f64 {
+        let measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+        launch.operations() / measured.get(launch.name()).copied().unwrap_or(self.first_guess)
+    }
+
+    /// Scales the rate of every kernel in the submission by how wrong the estimate was.
+    fn learn(&self, launches: &[Launch], estimated: f64, took: f64) {
+        // Fixed costs of a submission hide the speed of very short ones.
+        if took < 2e-3 && estimated < 2e-3 {
+            return;
+        }
+        let factor = (estimated / took).clamp(1.0 / 16.0, 16.0);
+        let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = Vec::new();
+        for launch in launches.iter().filter(|l| l.operations() > 0.0) {
+            if !seen.contains(&launch.name()) {
+                seen.push(launch.name());
+                let rate = measured.entry(launch.name()).or_insert(self.first_guess);
+                *rate = (*rate * factor).clamp(1e6, 1e16);
+            }
+        }
+    }
+}
+
+/// What is left of a recording after its names have been looked up.
+struct Step {
+    pipeline: Arc<Pipeline>,
+    bindings: wgpu::BindGroup,
+    parameters: Vec<u8>,
+    groups: [u32; 3],
+}
+
+impl Gpu {
+    /// Runs a recording and waits for it.
+    ///
+    /// # Errors
+    /// Internal, if a launch does not fit its kernel; Device, if the device fails, is lost, or a sentinel is wrong.
+    pub fn run(&self, recording: &Recording) -> Result<()> {
+        self.run_with(recording, &mut |_| ())
+    }
+
+    /// As [`Gpu::run`], calling `progress` with the operations done after each submission.
+    ///
+    /// # Errors
+    /// As [`Gpu::run`].
+    pub fn run_with(&self, recording: &Recording, progress: &mut dyn FnMut(f64)) -> Result<()> {
+        let launches = recording.launches();
+        let mut from = 0;
+        while from < launches.len() {
+            let mut to = from + 1;
+            let mut estimated = self.speeds.seconds(&launches[from]);
+            while to < launches.len() {
+                let more = self.speeds.seconds(&launches[to]);
+                if estimated + more > SUBMISSION_SECONDS {
+                    break;
+                }
+                estimated += more;
+                to += 1;
+            }
+            let took = self.submit(&launches[from..to])?;
+            self.speeds.learn(&launches[from..to], estimated, took);
+            progress(launches[from..to].iter().map(Launch::operations).sum());
+            from = to;
+        }
+        Ok(())
+    }
+
+    /// Operations of `kernel` that fit into one submission at the speed measured so far.
+    pub fn operations_per_submission(&self, kernel: &'static str) -> f64 {
+        let measured = self.speeds.measured.lock().unwrap_or_else(PoisonError::into_inner);
+        SUBMISSION_SECONDS * measured.get(kernel).copied().unwrap_or(self.speeds.first_guess)
+    }
+
+    fn step(&self, launch: &Launch) -> Result<Step> {
+        let family = launch.kernel.family(self.family());
+        let pipeline = self.pipeline(launch)?;
+        let (_, interface) = launch.kernel.source(family)?;
+        let parameters = launch.pack(family)?;
+        let mut entries = Vec::with_capacity(interface.bindings.len());
+        for binding in &interface.bindings {
+            let found = launch.buffers.iter().find(|(n, ..)| *n == binding.name);
+            let (_, buffer, _) = found.ok_or_else(|| Error::internal(launch.name(), "a binding vanished"))?;
+            let resource = wgpu::BindingResource::Buffer(buffer.binding());
+            entries.push(wgpu::BindGroupEntry { binding: binding.index, resource });
+        }
+        let bindings = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(launch.name()),
+            layout: &pipeline.layout,
+            entries: &entries,
+        });
+        Ok(Step { pipeline, bindings, parameters, groups: launch.groups(family)? })
+    }
+
+    /// One submission. Returns the seconds it took.
+    fn submit(&self, launches: &[Launch]) -> Result<f64> {
+        let name = launches.first().map_or("nothing", Launch::name);
+        let mut steps = launches.iter().map(|l| self.step(l)).collect::<Result<Vec<_>>>()?;
+        let number = self.speeds.submissions.fetch_add(1, Ordering::Relaxed);
+        let sentinel = self.sentinel_buffers();
+        steps.push(self.sentinel_step(&sentinel.0, number, launches.len())?);
+
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for step in &steps {
+                pass.set_pipeline(&step.pipeline.raw);
+                pass.set_bind_group(0, &step.bindings, &[]);
+                if !step.parameters.is_empty() {
+                    pass.set_immediates(0, &step.parameters);
+                }
+                let [x, y, z] = step.groups;
+                pass.dispatch_workgroups(x, y, z);
+            }
+        }
+        encoder.copy_buffer_to_buffer(&sentinel.0, 0, &sentinel.1, 0, 8);
+        let start = Instant::now();
+        self.queue.submit([encoder.finish()]);
+        let bytes = self.map(&sentinel.1, name)?;
+        let took = start.elapsed().as_secs_f64();
+        let expected = [number.to_le_bytes(), (launches.len() as u32).to_le_bytes()].concat();
+        if bytes != expected {
+            return Err(Error::new(
+                Kind::Device,
+                name,
+                "the device stopped before the end of a submission without saying so",
+                "the submission's sentinel",
+                "A watchdog may have stopped it: close other GPU programs, or choose another --adapter",
+            ));
+        }
+        Ok(took)
+    }
+
+    fn sentinel_buffers(&self) -> (wgpu::Buffer, wgpu::Buffer) {
+        let make = |usage| {
+            self.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("sentinel"),
+                size: 8,
+                usage,
+                mapped_at_creation: false,
+            })
+        };
+        (
+            make(wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC),
+            make(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST),
+        )
+    }
+
+    fn sentinel_step(&self, buffer: &wgpu::Buffer, number: u32, count: usize) -> Result<Step> {
+        let launch = Launch::new(&SENTINEL, Grid::Items(1));
+        let pipeline = self.pipeline(&launch)?;
+        let bindings = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("sentinel"),
+            layout: &pipeline.layout,
+            entries: &[wgpu::BindGroupEntry { binding: 0, resource: buffer.as_entire_binding() }],
+        });
+        let parameters = [number.to_le_bytes(), (count as u32).to_le_bytes()].concat();
+        Ok(Step { pipeline, bindings, parameters, groups: [1, 1, 1] })
+    }
+}

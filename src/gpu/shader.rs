@@ -1,0 +1,142 @@
+//! WGSL is the only truth: bindings, parameters, constants and workgroup sizes are read from it by naga.
+
+use crate::error::{Error, Result};
+use naga::{AddressSpace, Literal, ScalarKind, StorageAccess, TypeInner};
+use std::collections::BTreeMap;
+
+/// What a kernel may do with a binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// `var<storage, read>`.
+    Read,
+    /// `var<storage, read_write>`.
+    Write,
+}
+
+/// One storage binding of a kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// The variable's name in the WGSL.
+    pub name: String,
+    /// `@binding(n)`.
+    pub index: u32,
+    /// Declared access.
+    pub access: Access,
+}
+
+/// One scalar member of the kernel's immediate parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter {
+    /// The member's name.
+    pub name: String,
+    /// Byte offset.
+    pub offset: u32,
+    /// u32 (false) or f32 (true).
+    pub is_float: bool,
+}
+
+/// Everything the host has to know about a kernel, read from its WGSL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Storage bindings, by index.
+    pub bindings: Vec<Binding>,
+    /// Members of `var<immediate>`, by offset.
+    pub parameters: Vec<Parameter>,
+    /// Size of the immediates in bytes.
+    pub parameter_bytes: u32,
+    /// Module constants that are u32 literals, such as TILE_ROWS.
+    pub constants: BTreeMap<String, u32>,
+    /// Names of the overrides.
+    pub overrides: Vec<String>,
+    /// `@workgroup_size`.
+    pub workgroup: [u32; 3],
+    /// Bytes of workgroup memory at the override defaults.
+    pub workgroup_bytes: u32,
+}
+
+/// Parts that kernels may pull in with a line `//!use name`.
+const PARTS: &[(&str, &str)] = &[
+    ("grid", include_str!("../../kernels/parts/grid.wgsl")),
+    ("columns", include_str!("../../kernels/parts/columns.wgsl")),
+    ("eight_rows", include_str!("../../kernels/parts/eight_rows.wgsl")),
+    ("gemm_interface", include_str!("../../kernels/parts/gemm_interface.wgsl")),
+    ("conv2d_interface", include_str!("../../kernels/parts/conv2d_interface.wgsl")),
+];
+
+/// The WGSL with its `//!use` parts appended.
+pub fn expand(source: &str) -> String {
+    let mut text = source.to_string();
+    for (name, part) in PARTS {
+        if source.lines().any(|l| l.trim() == format!("//!use {name}")) {
+            text.push('\n');
+            text.push_str(part);
+        }
+    }
+    text
+}
+
+/// Reads the interface of an expanded WGSL text.
+///
+/// # Errors
+/// Internal, if the text does not parse or uses what no kernel of ours may use.
+pub fn reflect(name: &str, text: &str) -> Result<Interface> {
+    let bug = |what: String| Error::internal(format!("kernel {name}"), what);
+    let module =
+        naga::front::wgsl::parse_str(text).map_err(|e| bug(e.emit_to_string_with_path(text, name)))?;
+    let entry = match module.entry_points.as_slice() {
+        [one] if one.name == "main" => one,
+        _ => return Err(bug("wants exactly one entry point, named main".into())),
+    };
+    let mut interface = Interface {
+        bindings: Vec::new(),
+        parameters: Vec::new(),
+        parameter_bytes: 0,
+        constants: BTreeMap::new(),
+        overrides: module.overrides.iter().filter_map(|(_, o)| o.name.clone()).collect(),
+        workgroup: entry.workgroup_size,
+        workgroup_bytes: 0,
+    };
+    let mut layouter = naga::proc::Layouter::default();
+    layouter.update(module.to_ctx()).map_err(|e| bug(e.to_string()))?;
+    for (_, variable) in module.global_variables.iter() {
+        let variable_name = variable.name.clone().unwrap_or_default();
+        match variable.space {
+            AddressSpace::Storage { access } => {
+                let index = variable.binding.ok_or_else(|| bug(format!("{variable_name} has no binding")))?;
+                let write = access.contains(StorageAccess::STORE);
+                interface.bindings.push(Binding {
+                    name: variable_name,
+                    index: index.binding,
+                    access: if write { Access::Write } else { Access::Read },
+                });
+            }
+            AddressSpace::Immediate => {
+                let TypeInner::Struct { ref members, span } = module.types[variable.ty].inner else {
+                    return Err(bug("immediates must be a struct".into()));
+                };
+                interface.parameter_bytes = span;
+                for member in members {
+                    let TypeInner::Scalar(scalar) = module.types[member.ty].inner else {
+                        return Err(bug("immediates must be scalars".into()));
+                    };
+                    interface.parameters.push(Parameter {
+                        name: member.name.clone().unwrap_or_default(),
+                        offset: member.offset,
+                        is_float: scalar.kind == ScalarKind::Float,
+                    });
+                }
+            }
+            AddressSpace::WorkGroup => interface.workgroup_bytes += layouter[variable.ty].size,
+            _ => {}
+        }
+    }
+    interface.bindings.sort_by_key(|b| b.index);
+    for (_, constant) in module.constants.iter() {
+        if let (Some(n), naga::Expression::Literal(Literal::U32(v))) =
+            (&constant.name, &module.global_expressions[constant.init])
+        {
+            interface.constants.insert(n.clone(), *v);
+        }
+    }
+    Ok(interface)
+}

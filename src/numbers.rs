@@ -1,0 +1,43 @@
+//! Error bounds for sums in f32: the one place that says how far a kernel may be from its oracle.
+
+/// A value computed in f64, and what bounds the rounding error of an f32 kernel that computes the same.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bounded {
+    /// The exact value (to f64).
+    pub value: f64,
+    /// Largest allowed distance of an f32 result.
+    pub bound: f64,
+}
+
+/// Unit roundoff of f32.
+pub const UNIT: f64 = 1.0 / (1u32 << 24) as f64;
+
+/// Smallest normal f32: results below it may be flushed to zero.
+pub const TINY: f64 = f32::MIN_POSITIVE as f64;
+
+impl Bounded {
+    /// The sum of `terms` products, of which `magnitude` is the sum of absolute values.
+    ///
+    /// The bound is 8 sqrt(terms) u magnitude: rounding errors of many terms cancel like a random walk, and the
+    /// worst case (terms u) would let a dropped term pass.
+    pub fn sum(value: f64, magnitude: f64, terms: usize) -> Self {
+        let terms = terms.max(1) as f64;
+        Bounded { value, bound: 8.0 * terms.sqrt() * UNIT * magnitude + terms * TINY }
+    }
+
+    /// A value that must come out to the bit.
+    pub fn exact(value: f64) -> Self {
+        Bounded { value, bound: 0.0 }
+    }
+
+    /// Whether an f32 result is within the bound; NaN must be NaN, infinities must agree in sign.
+    pub fn admits(&self, got: f32) -> bool {
+        if self.value.is_nan() {
+            return got.is_nan();
+        }
+        if self.value.is_infinite() {
+            return f64::from(got) == self.value;
+        }
+        (f64::from(got) - self.value).abs() <= self.bound
+    }
+}
