@@ -6,5 +6,6 @@ pub mod io;
 #[path = "../kernels/mod.rs"]
 pub mod kernels;
 pub mod numbers;
+pub mod networks;
 
 pub use error::{Error, Kind, Result};
