@@ -5,6 +5,9 @@
 pub mod case;
 pub mod conv2d;
 pub mod gemm;
+pub mod panel_sum;
+pub mod ridge_losses;
+pub mod shrink;
 
 use crate::gpu::Kernel;
 use case::Case;
@@ -24,4 +27,4 @@ macro_rules! all {
     };
 }
 
-all! { conv2d gemm }
+all! { conv2d gemm panel_sum ridge_losses shrink }

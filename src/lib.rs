@@ -5,7 +5,7 @@ pub mod gpu;
 pub mod io;
 #[path = "../kernels/mod.rs"]
 pub mod kernels;
-pub mod numbers;
 pub mod networks;
+pub mod numbers;
 
 pub use error::{Error, Kind, Result};

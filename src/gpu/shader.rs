@@ -60,6 +60,7 @@ const PARTS: &[(&str, &str)] = &[
     ("columns", include_str!("../../kernels/parts/columns.wgsl")),
     ("eight_rows", include_str!("../../kernels/parts/eight_rows.wgsl")),
     ("gemm_interface", include_str!("../../kernels/parts/gemm_interface.wgsl")),
+    ("ridge_losses_interface", include_str!("../../kernels/parts/ridge_losses_interface.wgsl")),
     ("conv2d_interface", include_str!("../../kernels/parts/conv2d_interface.wgsl")),
 ];
 

@@ -1,0 +1,34 @@
+// high + low += sum over panels of panels[panel]
+//
+//   panels  [panels][words]
+//   high    [words]   the sum rounded to f32
+//   low     [words]   what that rounding left over
+//
+// One invocation a word. Two-sum keeps the rounding error of every addition, so that the sum of many panels is as
+// exact as the panels themselves.
+//!use grid
+
+struct Params { words: u32, panels: u32, stride: u32 }
+var<immediate> p: Params;
+
+@group(0) @binding(0) var<storage, read> panels: array<f32>;
+@group(0) @binding(1) var<storage, read_write> high: array<f32>;
+@group(0) @binding(2) var<storage, read_write> low: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let word = item(id, groups, 64u);
+    if word >= p.words { return; }
+    var sum = high[word];
+    var rest = low[word];
+    for (var panel = 0u; panel < p.panels; panel++) {
+        let value = panels[panel * p.stride + word];
+        let next = sum + value;
+        let part = next - sum;
+        rest += (sum - (next - part)) + (value - part);
+        sum = next;
+    }
+    let total = sum + rest;
+    high[word] = total;
+    low[word] = rest - (total - sum);
+}
