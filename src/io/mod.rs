@@ -1,1 +1,5 @@
 //! Host files to host arrays and back. Nothing here knows a GPU.
+
+pub mod images;
+pub mod npy;
+pub mod resize;

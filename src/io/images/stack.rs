@@ -1,0 +1,145 @@
+//! Images as one array in a `.npy` or `.npz` file.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use ndarray::{ArrayD, ArrayView, ArrayViewD, Axis, IxDyn};
+
+use super::picture::{Picture, Samples};
+use crate::error::{Error, Result};
+use crate::io::npy::{self, ArrayInfo, Element, Rows};
+use crate::io::resize::Size;
+
+const SHAPES: &str = "(images, height, width), (images, height, width, 3), (images, 1, height, width) or \
+                      (images, 3, height, width)";
+
+/// Where the channels lie.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Layout {
+    Grey,
+    ChannelsLast,
+    ChannelsFirst,
+}
+
+/// One array of images.
+pub(super) struct Stack {
+    /// One reader for all batches: reopening a compressed member would read it again from its start.
+    rows: Mutex<Rows>,
+    layout: Layout,
+    pub(super) count: usize,
+    pub(super) size: Size,
+    pub(super) channels: usize,
+    pub(super) element: Element,
+}
+
+impl Stack {
+    /// Finds the one array of images in a file and understands its shape.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let arrays = npy::info(path)?;
+        let array = match arrays.as_slice() {
+            [one] => one,
+            many => {
+                let mut fitting = many.iter().filter(|a| layout(&a.shape).is_ok());
+                match (fitting.next(), fitting.next()) {
+                    (Some(one), None) => one,
+                    _ => return Err(no_single_array(path, many)),
+                }
+            }
+        };
+        let (layout, size, channels) = layout(&array.shape).map_err(|found| {
+            Error::input(path, found, SHAPES, "Reshape or transpose the array and save it again")
+        })?;
+        if !matches!(array.element, Element::U8 | Element::F32 | Element::F64) {
+            let found = format!("the images are stored as {:?}", array.element);
+            return Err(Error::input(
+                path,
+                found,
+                "u8 (0..255), f32 or f64",
+                "Convert the array with .astype()",
+            ));
+        }
+        let count = array.shape[0];
+        if [count, size.height, size.width].contains(&0) {
+            let found = format!("an array without a pixel: {:?}", array.shape);
+            return Err(Error::input(path, found, SHAPES, ""));
+        }
+        let member = (!array.name.is_empty() && has_members(path)).then_some(array.name.as_str());
+        let rows = Mutex::new(Rows::open(path, member)?);
+        Ok(Stack { rows, layout, count, size, channels, element: array.element })
+    }
+
+    /// Reads some images as the file holds them: the first axis counts images.
+    pub(super) fn read(&self, images: Range<usize>) -> Result<ArrayD<f32>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner).read(images)
+    }
+
+    /// One image of what [`Stack::read`] gave.
+    pub(super) fn picture(&self, images: &ArrayD<f32>, index: usize) -> Picture {
+        let image: ArrayViewD<f32> = images.index_axis(Axis(0), index);
+        let interleaved = match self.layout {
+            Layout::ChannelsFirst => image.permuted_axes(IxDyn(&[1, 2, 0])),
+            Layout::ChannelsLast | Layout::Grey => image,
+        };
+        let samples = match self.element {
+            // The reader gives bytes as floats; they are whole numbers in 0..255.
+            Element::U8 => Samples::Bytes(interleaved.iter().map(|x| *x as u8).collect()),
+            _ => Samples::Floats(flat(&interleaved)),
+        };
+        Picture { size: self.size, channels: self.channels, samples }
+    }
+}
+
+fn flat(view: &ArrayView<f32, IxDyn>) -> Vec<f32> {
+    match view.as_slice() {
+        Some(slice) => slice.to_vec(),
+        None => view.iter().copied().collect(),
+    }
+}
+
+fn has_members(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz"))
+}
+
+fn no_single_array(path: &Path, arrays: &[ArrayInfo]) -> Error {
+    let list: Vec<_> = arrays.iter().map(|a| format!("{} {:?}", a.name, a.shape)).collect();
+    let found = if list.is_empty() { "no array".into() } else { format!("the arrays {}", list.join(", ")) };
+    Error::input(path, found, format!("exactly one array of {SHAPES}"), "Save the images alone")
+}
+
+/// Layout, size and channels of a shape, or what is wrong with it.
+fn layout(shape: &[usize]) -> std::result::Result<(Layout, Size, usize), String> {
+    let found = |layout, height, width, channels| Ok((layout, Size { height, width }, channels));
+    match *shape {
+        [_, _, 3] => Err(format!(
+            "the shape {shape:?} may be one image with three channels, or grey images that are 3 pixels wide"
+        )),
+        [_, height, width] => found(Layout::Grey, height, width, 1),
+        [_, 1 | 3, _, 3] => {
+            Err(format!("the shape {shape:?} has its channels at the second axis or at the last"))
+        }
+        [_, height, width, 3] => found(Layout::ChannelsLast, height, width, 3),
+        [_, channels @ (1 | 3), height, width] => found(Layout::ChannelsFirst, height, width, channels),
+        _ => Err(format!("the shape {shape:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_are_understood_or_refused() {
+        let size = |height, width| Size { height, width };
+        assert_eq!(layout(&[5, 9, 7]), Ok((Layout::Grey, size(9, 7), 1)));
+        assert_eq!(layout(&[5, 9, 7, 3]), Ok((Layout::ChannelsLast, size(9, 7), 3)));
+        assert_eq!(layout(&[5, 1, 9, 7]), Ok((Layout::ChannelsFirst, size(9, 7), 1)));
+        assert_eq!(layout(&[5, 3, 9, 7]), Ok((Layout::ChannelsFirst, size(9, 7), 3)));
+        for ambiguous in [&[5, 3, 7, 3][..], &[5, 1, 7, 3], &[224, 224, 3]] {
+            assert!(layout(ambiguous).is_err_and(|e| e.contains("or")), "{ambiguous:?}");
+        }
+        for wrong in [&[][..], &[5], &[5, 9], &[5, 9, 7, 4], &[5, 2, 9, 7], &[1, 5, 3, 9, 7]] {
+            assert!(layout(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}
