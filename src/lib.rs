@@ -2,5 +2,6 @@
 
 pub mod error;
 pub mod io;
+pub mod random;
 
 pub use error::{Error, Kind, Result};
