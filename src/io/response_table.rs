@@ -22,77 +22,102 @@ pub(super) struct Table {
     pub column_names: Option<Vec<String>>,
 }
 
+/// A table as it stands in the file, before it is known what its first row and first column are.
+#[derive(Default)]
+struct Raw {
+    first: StringRecord,
+    /// Values of the later rows, without their first cells.
+    values: Vec<f32>,
+    /// First cells of the later rows, end to end: a `String` each would cost many times the file.
+    corner: String,
+    /// Where each of them ends.
+    ends: Vec<usize>,
+    /// The line each of these rows starts in.
+    lines: Vec<u64>,
+}
+
+impl Raw {
+    fn read(path: &Path) -> Result<Raw> {
+        let file = std::fs::File::open(path).map_err(|why| Error::unreadable(path, &why))?;
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(file);
+        let mut raw = Raw::default();
+        if !reader.read_record(&mut raw.first).map_err(|why| broken(path, why))? {
+            let advice = "Check how the file was written";
+            return Err(Error::input(path, "is empty", "a row for each neuron", advice));
+        }
+        let mut record = StringRecord::new();
+        while reader.read_record(&mut record).map_err(|why| broken(path, why))? {
+            let line = record.position().map_or(0, csv::Position::line);
+            if record.len() != raw.first.len() {
+                let found = format!("line {line} has {} cells", record.len());
+                let wanted = format!("{}, as in the first line", raw.first.len());
+                let advice = "Fill up that line; write NaN where there is no number";
+                return Err(Error::input(path, found, wanted, advice));
+            }
+            raw.corner.push_str(record.get(0).unwrap_or("").trim());
+            raw.ends.push(raw.corner.len());
+            raw.lines.push(line);
+            for (column, cell) in record.iter().enumerate().skip(1) {
+                raw.values.push(number(cell).ok_or_else(|| no_number(path, line, column, cell))?);
+            }
+        }
+        Ok(raw)
+    }
+
+    /// The first cells of the later rows.
+    fn corners(&self) -> impl Iterator<Item = &str> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, &end)| &self.corner[start..end])
+    }
+}
+
 /// Reads a table. `columns`, the number of columns of values, decides where it is known whether the first column
 /// holds names; else it does when one of them is no number, or when the header's first cell is empty or `neuron`.
 pub(super) fn read(path: &Path, columns: Option<usize>) -> Result<Table> {
-    let records = records(path)?;
-    let Some(first) = records.first() else {
-        return Err(Error::input(
-            path,
-            "is empty",
-            "a row for each neuron",
-            "Check how the file was written",
-        ));
-    };
-    let width = first.len();
+    let raw = Raw::read(path)?;
+    let width = raw.first.len();
     let named = match columns {
         Some(columns) if columns == width => false,
-        Some(columns) if columns + 1 == width => true,
+        Some(columns) if columns.checked_add(1) == Some(width) => true,
         _ => {
-            let corner = first.get(0).unwrap_or("").trim();
-            let word = |record: &StringRecord| record.get(0).is_some_and(|cell| number(cell).is_none());
-            is_label(corner) || records.iter().skip(1).any(word)
+            let corner = raw.first.get(0).unwrap_or("").trim();
+            is_label(corner) || raw.corners().any(|cell| number(cell).is_none())
         }
     };
     let skip = usize::from(named);
-    let is_header = has_header(first, skip);
-    let rows = &records[usize::from(is_header)..];
-    if rows.is_empty() || width == skip {
-        let found = format!("has {} rows and {} columns of values", rows.len(), width - skip);
+    let is_header = has_header(&raw.first, skip);
+    let rows = raw.ends.len() + usize::from(!is_header);
+    if rows == 0 || width == skip {
+        let found = format!("has {rows} rows and {} columns of values", width - skip);
         return Err(Error::input(path, found, "at least one of each", "Check how the file was written"));
     }
-    let mut values = Vec::with_capacity(rows.len() * (width - skip));
-    for record in rows {
-        for (column, cell) in record.iter().enumerate().skip(skip) {
-            let Some(value) = number(cell) else {
-                let line = record.position().map_or(0, csv::Position::line);
-                let found = format!("line {line}, column {}: '{}'", column + 1, shorten(cell));
-                return Err(Error::input(
-                    path,
-                    found,
-                    "a number",
-                    "Use commas between cells and decimal points",
-                ));
-            };
-            values.push(value);
-        }
+    let mut values = Vec::with_capacity(rows * (width - skip));
+    if !is_header {
+        values.extend(raw.first.iter().skip(skip).filter_map(number));
     }
-    let values = Array2::from_shape_vec((rows.len(), width - skip), values);
+    let mut inner = raw.values.iter();
+    for (corner, &line) in raw.corners().zip(&raw.lines) {
+        if !named {
+            values.push(number(corner).ok_or_else(|| no_number(path, line, 0, corner))?);
+        }
+        values.extend(inner.by_ref().take(width - 1));
+    }
+    let values = Array2::from_shape_vec((rows, width - skip), values);
     let text = |cell: &str| cell.trim().to_string();
+    let names = || {
+        let first = raw.first.get(0).filter(|_| !is_header);
+        first.into_iter().chain(raw.corners()).map(text).collect()
+    };
     Ok(Table {
         values: values.map_err(|why| Error::internal(path.display(), why))?,
-        row_names: named.then(|| rows.iter().map(|row| text(row.get(0).unwrap_or(""))).collect()),
-        column_names: is_header.then(|| first.iter().skip(skip).map(text).collect()),
+        row_names: named.then(names),
+        column_names: is_header.then(|| raw.first.iter().skip(skip).map(text).collect()),
     })
 }
 
-/// All rows, each as long as the first.
-fn records(path: &Path) -> Result<Vec<StringRecord>> {
-    let file = std::fs::File::open(path).map_err(|why| Error::unreadable(path, &why))?;
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(file);
-    let mut records: Vec<StringRecord> = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|why| broken(path, why))?;
-        let wanted = records.first().map_or(record.len(), StringRecord::len);
-        if record.len() != wanted {
-            let line = record.position().map_or(0, csv::Position::line);
-            let found = format!("line {line} has {} cells", record.len());
-            let advice = "Fill up that line; write NaN where there is no number";
-            return Err(Error::input(path, found, format!("{wanted}, as in the first line"), advice));
-        }
-        records.push(record);
-    }
-    Ok(records)
+fn no_number(path: &Path, line: u64, column: usize, cell: &str) -> Error {
+    let found = format!("line {line}, column {}: '{}'", column + 1, shorten(cell));
+    Error::input(path, found, "a number", "Use commas between cells and decimal points")
 }
 
 /// An error of the CSV reader in our words.

@@ -71,7 +71,8 @@ impl Layout {
         }
         let mut axes = self.0.clone();
         if !axes.contains(&Counts::Repeats) {
-            array = array.insert_axis(Axis(array.ndim()));
+            let last = Axis(array.ndim());
+            array = array.insert_axis(last);
             axes.push(Counts::Repeats);
         }
         let order: Vec<usize> = [Counts::Neurons, Counts::Images, Counts::Repeats]
@@ -240,7 +241,7 @@ pub(super) fn shorten(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::io::commit::scratch;
-    use ndarray::{ArrayD, IxDyn};
+    use ndarray::{Dimension, IxDyn};
 
     fn stored(name: &str, shape: &[usize], change: impl Fn(&mut ArrayD<f32>)) -> std::path::PathBuf {
         let path = scratch(&format!("responses-{name}")).join("responses.npy");
@@ -316,6 +317,9 @@ mod tests {
         assert_eq!(turned.repeats[[2, 1, 0]], 6.0);
         std::fs::write(&path, "n1,1,2,3\nn2,4,,6\n").unwrap();
         assert!(message(&path, None, Some(3)).contains("neuron 1 (n2) to image 1 is missing"));
-        assert!(message(&path, None, Some(2)).contains("has responses to") || !path.exists());
+        assert!(
+            message(&path, None, Some(2)).contains("is 2 x 3")
+                && message(&path, None, Some(9)).contains("of 9")
+        );
     }
 }
