@@ -3,5 +3,6 @@
 pub mod error;
 pub mod io;
 pub mod random;
+pub mod scores;
 
 pub use error::{Error, Kind, Result};
