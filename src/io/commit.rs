@@ -21,10 +21,10 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_with(path, |to| to.write_all(bytes))
 }
 
-/// Like [`write`], with the bytes written piece by piece by `fill`.
+/// Like [`write()`], with the bytes written piece by piece by `fill`.
 ///
 /// # Errors
-/// As [`write`], and whatever error `fill` gives.
+/// As [`write()`], and whatever error `fill` gives.
 pub fn write_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     // A link is followed, so that the file it points to is replaced and not the link.
