@@ -8,12 +8,18 @@
 // exact as the panels themselves.
 //!use grid
 
-struct Params { words: u32, panels: u32, stride: u32 }
+// `zero` is 0. Shader compilers may rewrite (a + b) - a as b, which is what two-sum lives on; they cannot where the bits
+// pass through a value that they do not know.
+struct Params { words: u32, panels: u32, stride: u32, zero: u32 }
 var<immediate> p: Params;
 
 @group(0) @binding(0) var<storage, read> panels: array<f32>;
 @group(0) @binding(1) var<storage, read_write> high: array<f32>;
 @group(0) @binding(2) var<storage, read_write> low: array<f32>;
+
+fn opaque(value: f32) -> f32 {
+    return bitcast<f32>(bitcast<u32>(value) ^ p.zero);
+}
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -23,12 +29,12 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     var rest = low[word];
     for (var panel = 0u; panel < p.panels; panel++) {
         let value = panels[panel * p.stride + word];
-        let next = sum + value;
-        let part = next - sum;
+        let next = opaque(sum + value);
+        let part = opaque(next - sum);
         rest += (sum - (next - part)) + (value - part);
         sum = next;
     }
-    let total = sum + rest;
+    let total = opaque(sum + rest);
     high[word] = total;
-    low[word] = rest - (total - sum);
+    low[word] = rest - opaque(total - sum);
 }

@@ -7,5 +7,8 @@ pub mod io;
 pub mod kernels;
 pub mod networks;
 pub mod numbers;
+pub mod random;
+pub mod scores;
+pub mod simulate;
 
 pub use error::{Error, Kind, Result};

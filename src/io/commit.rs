@@ -1,0 +1,350 @@
+//! Files and run folders that appear whole or not at all.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::error::{Error, Kind, Result};
+
+/// The file that marks a folder as one that Striate wrote, and may therefore replace.
+pub const RECORD: &str = "record.json";
+
+/// Writes a file whole: a temporary file in the same folder, flushed to the disk, then renamed over `path`.
+///
+/// # Errors
+/// [`Kind::Output`] when the folder does not exist, may not be written, or the disk is full; what stood at `path`
+/// before is then untouched.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_with(path, |to| to.write_all(bytes))
+}
+
+/// Like [`write()`], with the bytes written piece by piece by `fill`.
+///
+/// # Errors
+/// As [`write()`], and whatever error `fill` gives.
+pub fn write_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    // A link is followed, so that the file it points to is replaced and not the link.
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let failed = |why: io::Error| unwritable(path, &why);
+    if let Ok(there) = fs::metadata(&target) {
+        if there.is_dir() {
+            let advice = "Name a file inside it";
+            return Err(Error::new(Kind::Output, path.display(), "is a folder", "a file", advice));
+        }
+        if !there.is_file() {
+            // A device or a pipe is written through: renaming over it would replace it.
+            let mut to = File::options().write(true).open(&target).map_err(failed)?;
+            return fill(&mut to).and_then(|()| to.flush()).map_err(failed);
+        }
+    }
+    let (parent, name) = parent_and_name(&target)?;
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let temporary = parent.join(hidden(&name, &format!("partial-{}-{count}", std::process::id())));
+    let written = fill_file(&temporary, fill)
+        .and_then(|()| fs::rename(&temporary, &target))
+        .and_then(|()| sync_folder(&parent));
+    written.map_err(|why| {
+        let _ = fs::remove_file(&temporary);
+        unwritable(path, &why)
+    })
+}
+
+fn fill_file(temporary: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut to = BufWriter::new(File::create_new(temporary)?);
+    fill(&mut to)?;
+    to.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+}
+
+/// A run folder that is written as a whole: until [`Folder::commit`] everything lies in a hidden folder
+/// `.<name>.partial-<pid>` beside the final place, which is removed when the run ends early.
+#[derive(Debug)]
+pub struct Folder {
+    target: PathBuf,
+    temporary: PathBuf,
+    committed: bool,
+}
+
+impl Folder {
+    /// Starts the folder that will stand at `path`. Folders above it are made. What runs that were killed left
+    /// beside it is cleared away first: temporary folders of processes that no longer run (on Linux), or that
+    /// are older than a day (elsewhere).
+    ///
+    /// # Errors
+    /// [`Kind::Output`] when `path` is a file, a folder with content that Striate did not write (no
+    /// `record.json` in it), or cannot be written.
+    pub fn create(path: &Path) -> Result<Folder> {
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        let (parent, name) = parent_and_name(&target)?;
+        fs::create_dir_all(&parent).map_err(|why| unwritable(&parent, &why))?;
+        sweep(&parent, &name, &target).map_err(|why| unwritable(&parent, &why))?;
+        refuse_foreign(&target)?;
+        let temporary = parent.join(hidden(&name, &format!("partial-{}", std::process::id())));
+        fs::create_dir(&temporary).map_err(|why| unwritable(&temporary, &why))?;
+        Ok(Folder { target, temporary, committed: false })
+    }
+
+    /// Where to write the file `name` until the folder is committed.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.temporary.join(name)
+    }
+
+    /// Flushes everything to the disk and moves the folder to its place. An earlier run folder there is moved
+    /// aside first and deleted last; should the machine stop in between, the next [`Folder::create`] puts it back.
+    ///
+    /// # Errors
+    /// [`Kind::Output`] as for [`Folder::create`]; the earlier folder is then still in place.
+    pub fn commit(mut self) -> Result<()> {
+        refuse_foreign(&self.target)?;
+        let failed = |why: io::Error| unwritable(&self.target, &why);
+        sync_all_inside(&self.temporary).map_err(failed)?;
+        let (parent, name) = parent_and_name(&self.target)?;
+        let aside = parent.join(hidden(&name, &format!("replaced-{}", std::process::id())));
+        let replaces = self.target.is_dir();
+        if replaces {
+            fs::rename(&self.target, &aside).map_err(failed)?;
+        }
+        if let Err(why) = fs::rename(&self.temporary, &self.target) {
+            if replaces {
+                let _ = fs::rename(&aside, &self.target);
+            }
+            return Err(failed(why));
+        }
+        self.committed = true;
+        let synced = sync_folder(&parent);
+        if replaces {
+            // The result stands; an old folder that cannot be deleted now is swept by the next run.
+            let _ = fs::remove_dir_all(&aside);
+        }
+        synced.map_err(|why| unwritable(&self.target, &why))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !self.committed {
+            let _ = fs::remove_dir_all(&self.temporary);
+        }
+    }
+}
+
+/// An error unless `target` is free, an empty folder, or an earlier run folder.
+fn refuse_foreign(target: &Path) -> Result<()> {
+    let place = target.display();
+    let Ok(there) = fs::symlink_metadata(target) else { return Ok(()) };
+    if !there.is_dir() {
+        let advice = "Choose another name for the run folder";
+        return Err(Error::new(Kind::Output, place, "is a file", "a folder", advice));
+    }
+    let mut entries = fs::read_dir(target).map_err(|why| unwritable(target, &why))?;
+    if entries.next().is_none() || target.join(RECORD).is_file() {
+        return Ok(());
+    }
+    let found = format!("holds files that are not a Striate run (no {RECORD})");
+    let wanted = "a new or empty folder, or an earlier run";
+    Err(Error::new(Kind::Output, place, found, wanted, "Choose another folder, or empty this one yourself"))
+}
+
+/// Clears what killed runs left beside `target`, and puts back a folder that one had moved aside.
+fn sweep(parent: &Path, name: &OsString, target: &Path) -> io::Result<()> {
+    let starts = [hidden(name, "partial-"), hidden(name, "replaced-")];
+    for entry in fs::read_dir(parent)? {
+        let entry = entry?;
+        let sibling = entry.file_name().to_string_lossy().into_owned();
+        for (start, replaced) in starts.iter().zip([false, true]) {
+            let Some(pid) = sibling.strip_prefix(&*start.to_string_lossy()) else { continue };
+            let Ok(pid) = pid.parse::<u32>() else { continue };
+            if !entry.file_type()?.is_dir() || !is_stale(&entry.path(), pid) {
+                continue;
+            }
+            if replaced && !target.exists() {
+                fs::rename(entry.path(), target)?;
+            } else {
+                // Another run may be sweeping the same folder.
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_stale(folder: &Path, pid: u32) -> bool {
+    // In a container every run may have the same pid: what has ours was left by an earlier one.
+    if pid == std::process::id() {
+        return true;
+    }
+    if cfg!(target_os = "linux") && Path::new("/proc/self").exists() {
+        return !Path::new("/proc").join(pid.to_string()).exists();
+    }
+    let age = fs::metadata(folder).and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
+    age.is_some_and(|age| age > Duration::from_secs(24 * 60 * 60))
+}
+
+fn parent_and_name(target: &Path) -> Result<(PathBuf, OsString)> {
+    let Some(name) = target.file_name() else {
+        let advice = "Give it a name of its own";
+        return Err(Error::new(Kind::Output, target.display(), "does not end in a name", "a path", advice));
+    };
+    let parent = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    };
+    Ok((parent, name.to_os_string()))
+}
+
+fn hidden(name: &OsString, ending: &str) -> OsString {
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    hidden.push(".");
+    hidden.push(ending);
+    hidden
+}
+
+fn sync_all_inside(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_all_inside(&entry.path())?;
+        } else {
+            // Windows flushes only what is open for writing.
+            File::options().read(true).write(true).open(entry.path())?.sync_all()?;
+        }
+    }
+    sync_folder(folder)
+}
+
+/// Makes renames in `folder` durable. Windows has no such thing, and does not need it.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+fn unwritable(path: &Path, why: &io::Error) -> Error {
+    let advice = match why.kind() {
+        io::ErrorKind::NotFound => "Make the folder first, or choose another",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "Choose a folder that you may write to"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "Free some space, or choose another disk"
+        }
+        _ => "Check the disk, or choose another folder",
+    };
+    Error::new(Kind::Output, path.display(), format!("cannot be written: {why}"), "", advice)
+}
+
+/// A fresh folder for one test, whose name must be its own.
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+pub(crate) fn scratch(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("striate-test-{}-{name}", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_or_not_at_all() {
+        let folder = scratch("commit-file");
+        let path = folder.join("scores.csv");
+        write(&path, b"old").unwrap();
+        let error = write_with(&path, |to| {
+            to.write_all(b"half")?;
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        });
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), Kind::Output);
+        assert!(error.to_string().contains("scores.csv") && error.to_string().contains("Free some space"));
+        assert_eq!((fs::read(&path).unwrap(), names(&folder).len()), (b"old".to_vec(), 1));
+        write(&path, b"new").unwrap();
+        assert_eq!((fs::read(&path).unwrap(), names(&folder).len()), (b"new".to_vec(), 1));
+    }
+
+    #[test]
+    fn a_file_without_a_folder_says_what_to_do() {
+        let folder = scratch("commit-nowhere");
+        let error = write(&folder.join("absent/file"), b"").unwrap_err().to_string();
+        assert!(error.contains("absent") && error.contains("Make the folder first"), "{error}");
+        assert!(write(&folder, b"").unwrap_err().to_string().contains("is a folder"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn devices_and_links_stay_what_they_are() {
+        write(Path::new("/dev/null"), b"nothing").unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+        let folder = scratch("commit-link");
+        fs::write(folder.join("real"), "old").unwrap();
+        std::os::unix::fs::symlink(folder.join("real"), folder.join("link")).unwrap();
+        write(&folder.join("link"), b"new").unwrap();
+        assert!(fs::symlink_metadata(folder.join("link")).unwrap().is_symlink());
+        assert_eq!(fs::read(folder.join("real")).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_folder_appears_only_when_committed() {
+        let folder = scratch("commit-folder");
+        let target = folder.join("deep/run");
+        let run = Folder::create(&target).unwrap();
+        fs::write(run.file("a"), "1").unwrap();
+        assert!(!target.exists());
+        drop(run);
+        assert_eq!(names(&folder.join("deep")), Vec::<String>::new());
+        let run = Folder::create(&target).unwrap();
+        fs::write(run.file(RECORD), "{}").unwrap();
+        run.commit().unwrap();
+        assert_eq!((names(&folder.join("deep")), names(&target)), (vec!["run".into()], vec![RECORD.into()]));
+    }
+
+    #[test]
+    fn only_empty_folders_and_earlier_runs_are_replaced() {
+        let folder = scratch("commit-replace");
+        let target = folder.join("run");
+        fs::create_dir(&target).unwrap();
+        let run = Folder::create(&target).unwrap();
+        fs::write(target.join("thesis.txt"), "dear").unwrap();
+        assert!(run.commit().unwrap_err().to_string().contains("not a Striate run"));
+        assert!(Folder::create(&target).unwrap_err().to_string().contains("not a Striate run"));
+        assert_eq!((names(&folder), names(&target)), (vec!["run".into()], vec!["thesis.txt".into()]));
+        fs::write(target.join(RECORD), "{}").unwrap();
+        let run = Folder::create(&target).unwrap();
+        fs::write(run.file("new"), "").unwrap();
+        run.commit().unwrap();
+        assert_eq!((names(&folder), names(&target)), (vec!["run".into()], vec!["new".into()]));
+        assert!(Folder::create(&target.join("new")).unwrap_err().to_string().contains("is a file"));
+    }
+
+    #[test]
+    fn what_killed_runs_left_is_cleared_and_what_lives_is_kept() {
+        let folder = scratch("commit-sweep");
+        // No process has a number this large; process 1 always runs.
+        let (dead, alive) = (".run.partial-4294967295", ".run.partial-1");
+        for name in [dead, alive, ".run.partial-x", ".other.partial-4294967295", ".run.replaced-4294967295"] {
+            fs::create_dir(folder.join(name)).unwrap();
+        }
+        fs::write(folder.join(".run.replaced-4294967295").join(RECORD), "{}").unwrap();
+        let run = Folder::create(&folder.join("run")).unwrap();
+        if cfg!(target_os = "linux") {
+            assert!(!folder.join(dead).exists());
+            assert!(folder.join("run").join(RECORD).exists(), "the folder moved aside is put back");
+        }
+        assert!(folder.join(alive).exists() || std::process::id() == 1);
+        assert!(folder.join(".run.partial-x").exists() && folder.join(".other.partial-4294967295").exists());
+        drop(run);
+    }
+}

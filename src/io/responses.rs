@@ -1,0 +1,325 @@
+//! Recorded responses: how strongly each neuron responded to each image, in each repeat.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use ndarray::{Array2, Array3, ArrayD, Axis, Ix3};
+
+use super::{npy, response_table};
+use crate::error::{Error, Kind, Result};
+
+const ADVICE_LAYOUT: &str = "Say the order of the axes with --responses-layout";
+
+/// Recorded responses of all neurons to all images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Responses {
+    /// (neurons, images, repeats); NaN where a repeat is missing. Every neuron has at least one repeat per image.
+    pub repeats: Array3<f32>,
+    /// One name per neuron, when the file has them.
+    pub neuron_names: Option<Vec<String>>,
+}
+
+/// What an axis of a responses array counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counts {
+    Neurons,
+    Images,
+    Repeats,
+}
+
+/// The order of the axes of a responses array, read from text such as `neurons,images` or
+/// `repeats,images,neurons`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout(Vec<Counts>);
+
+impl FromStr for Layout {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = |found: String| {
+            let wanted = "neurons and images, and repeats if there are any, each once, separated by commas";
+            let advice = "Write for example images,neurons or neurons,images,repeats";
+            Error::new(Kind::Usage, "--responses-layout", found, wanted, advice)
+        };
+        let mut axes = Vec::new();
+        for word in text.split(',') {
+            let axis = match word.trim() {
+                "neurons" => Counts::Neurons,
+                "images" => Counts::Images,
+                "repeats" => Counts::Repeats,
+                other => return Err(wrong(format!("'{}' is no axis", shorten(other)))),
+            };
+            if axes.contains(&axis) {
+                return Err(wrong(format!("{} is named twice", word.trim())));
+            }
+            axes.push(axis);
+        }
+        if !(axes.contains(&Counts::Neurons) && axes.contains(&Counts::Images)) {
+            return Err(wrong(format!("'{}' lacks an axis", shorten(text))));
+        }
+        Ok(Layout(axes))
+    }
+}
+
+impl Layout {
+    /// The array with its axes in the order neurons, images, repeats (one repeat where the layout has none).
+    fn arrange(&self, path: &Path, mut array: ArrayD<f32>) -> Result<Array3<f32>> {
+        if self.0.len() != array.ndim() {
+            let found = format!("has {} axes ({})", array.ndim(), product(array.shape()));
+            let wanted = format!("the {} axes of --responses-layout", self.0.len());
+            return Err(Error::input(path, found, wanted, "Name as many axes as the array has"));
+        }
+        let mut axes = self.0.clone();
+        if !axes.contains(&Counts::Repeats) {
+            let last = Axis(array.ndim());
+            array = array.insert_axis(last);
+            axes.push(Counts::Repeats);
+        }
+        let order: Vec<usize> = [Counts::Neurons, Counts::Images, Counts::Repeats]
+            .iter()
+            .filter_map(|wanted| axes.iter().position(|axis| axis == wanted))
+            .collect();
+        let arranged = array.permuted_axes(order).into_dimensionality::<Ix3>();
+        let arranged = arranged.map_err(|why| Error::internal(path.display(), why))?;
+        Ok(arranged.as_standard_layout().into_owned())
+    }
+
+    /// Whether the rows of a table are images and its columns neurons.
+    fn rows_are_images(&self) -> bool {
+        self.0.iter().find(|&&axis| axis != Counts::Repeats) == Some(&Counts::Images)
+    }
+}
+
+impl Responses {
+    /// Reads responses from `.npy`, `.npz` (2-D or 3-D) or `.csv` (a row per neuron, see below).
+    ///
+    /// Without `layout` the axes are (neurons, images) or (neurons, images, repeats). `n_images`, where it is
+    /// known, is checked against the images axis. A CSV may have a header row of image names (or of the numbers
+    /// 0, 1, 2, ... or 1, 2, 3, ...) and a first column of neuron names.
+    ///
+    /// # Errors
+    /// When the file cannot be read; its axes do not fit `layout` or `n_images`, or fit in two ways; a value is
+    /// infinite; or a neuron has no response at all to some image.
+    pub fn read(path: &Path, layout: Option<Layout>, n_images: Option<usize>) -> Result<Responses> {
+        let is_csv = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"));
+        let responses = if is_csv {
+            Self::from_table(path, layout, n_images)?
+        } else {
+            let array = npy::read(path, None)?;
+            let layout = match layout {
+                Some(layout) => layout,
+                None => default_layout(path, array.shape(), n_images)?,
+            };
+            Responses { repeats: layout.arrange(path, array)?, neuron_names: None }
+        };
+        responses.check(path, n_images)?;
+        Ok(responses)
+    }
+
+    fn from_table(path: &Path, layout: Option<Layout>, n_images: Option<usize>) -> Result<Responses> {
+        if layout.as_ref().is_some_and(|layout| layout.0.contains(&Counts::Repeats)) {
+            let advice = "Give the repeats as a 3-D .npy array, or the averages as a table";
+            return Err(Error::input(path, "is a table, which has no repeats", "two axes", advice));
+        }
+        let rows_are_images = layout.as_ref().is_some_and(Layout::rows_are_images);
+        let columns = if rows_are_images { None } else { n_images };
+        let table = response_table::read(path, columns)?;
+        let layout = match layout {
+            Some(layout) => layout,
+            None => default_layout(path, table.values.shape(), n_images)?,
+        };
+        let neuron_names = if rows_are_images { table.column_names } else { table.row_names };
+        Ok(Responses { repeats: layout.arrange(path, table.values.into_dyn())?, neuron_names })
+    }
+
+    fn check(&self, path: &Path, n_images: Option<usize>) -> Result<()> {
+        let (neurons, images, repeats) = self.repeats.dim();
+        if self.repeats.is_empty() {
+            let found = format!("is empty: {neurons} neurons, {images} images, {repeats} repeats");
+            return Err(Error::input(path, found, "at least one of each", "Check how the file was written"));
+        }
+        if let Some(wanted) = n_images.filter(|&wanted| wanted != images) {
+            let found = format!("has responses to {images} images");
+            let advice = format!("{ADVICE_LAYOUT}, or give the images that belong to these responses");
+            return Err(Error::input(path, found, format!("one for each of the {wanted} images"), advice));
+        }
+        for (neuron, rows) in self.repeats.outer_iter().enumerate() {
+            for (image, values) in rows.outer_iter().enumerate() {
+                let place = || format!("{} to image {image}", self.name(neuron));
+                if values.iter().any(|v| v.is_infinite()) {
+                    let found = format!("the response of {} is infinite", place());
+                    let advice = "Correct it, or write NaN if that repeat is missing";
+                    return Err(Error::input(path, found, "finite numbers below 3.4e38", advice));
+                }
+                if values.iter().all(|v| v.is_nan()) {
+                    let found = format!("the response of {} is missing (NaN)", place());
+                    let advice = "Leave out that image or that neuron";
+                    return Err(Error::input(path, found, "at least one repeat", advice));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&self, neuron: usize) -> String {
+        let name = self.neuron_names.as_ref().and_then(|names| names.get(neuron));
+        name.map_or_else(|| format!("neuron {neuron}"), |name| format!("neuron {neuron} ({})", shorten(name)))
+    }
+
+    /// The mean over the repeats that are present: (neurons, images), summed in f64.
+    pub fn average(&self) -> Array2<f32> {
+        self.repeats.map_axis(Axis(2), |values| {
+            let present = values.iter().filter(|v| !v.is_nan());
+            let (sum, count) = present.fold((0.0, 0.0), |(sum, count), &v| (sum + f64::from(v), count + 1.0));
+            (sum / count) as f32
+        })
+    }
+
+    /// How many neurons.
+    pub fn n_neurons(&self) -> usize {
+        self.repeats.dim().0
+    }
+
+    /// How many images.
+    pub fn n_images(&self) -> usize {
+        self.repeats.dim().1
+    }
+
+    /// How many repeats the array has room for; single ones may be missing.
+    pub fn n_repeats(&self) -> usize {
+        self.repeats.dim().2
+    }
+}
+
+/// (neurons, images[, repeats]), unless the sizes say otherwise.
+fn default_layout(path: &Path, shape: &[usize], n_images: Option<usize>) -> Result<Layout> {
+    let axes = [Counts::Neurons, Counts::Images, Counts::Repeats];
+    if !(2..=3).contains(&shape.len()) {
+        let found = format!("has {} axes ({})", shape.len(), product(shape));
+        let wanted = "2 axes (neurons, images) or 3 (neurons, images, repeats)";
+        return Err(Error::input(path, found, wanted, "Reshape the array"));
+    }
+    let layout = Layout(axes[..shape.len()].to_vec());
+    let Some(n_images) = n_images else { return Ok(layout) };
+    let fits: Vec<usize> = (0..shape.len()).filter(|&axis| shape[axis] == n_images).collect();
+    let found = format!("is {}", product(shape));
+    let wanted = format!("an axis of {n_images}, one for each image");
+    match fits[..] {
+        [1] => Ok(layout),
+        [] => Err(Error::input(path, found, wanted, "Give the images that belong to these responses")),
+        [axis] => {
+            let order = match (axis, shape.len()) {
+                (0, 2) => "images,neurons",
+                (0, _) => "images,neurons,repeats",
+                _ => "neurons,repeats,images or --responses-layout repeats,neurons,images",
+            };
+            let wanted = "the neurons first and the images second";
+            Err(Error::input(path, found, wanted, format!("Say the order with --responses-layout {order}")))
+        }
+        _ => {
+            let found = format!("{found}, where more than one axis could be the {n_images} images");
+            Err(Error::input(path, found, "to know which", format!("{ADVICE_LAYOUT}, as neurons,images")))
+        }
+    }
+}
+
+fn product(shape: &[usize]) -> String {
+    shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ")
+}
+
+/// Text from a file as it may stand in an error: short, and on one line.
+pub(super) fn shorten(text: &str) -> String {
+    let mut short: String = text.chars().take(40).collect();
+    if short.len() < text.len() {
+        short.push_str("...");
+    }
+    short.escape_debug().to_string()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::io::commit::scratch;
+    use ndarray::{Dimension, IxDyn};
+
+    fn stored(name: &str, shape: &[usize], change: impl Fn(&mut ArrayD<f32>)) -> std::path::PathBuf {
+        let path = scratch(&format!("responses-{name}")).join("responses.npy");
+        let mut array = ArrayD::from_shape_fn(IxDyn(shape), |at| {
+            at.slice().iter().fold(0.0, |sum, &i| sum * 10.0 + i as f32)
+        });
+        change(&mut array);
+        npy::write(&path, array.view()).unwrap();
+        path
+    }
+
+    fn message(path: &Path, layout: Option<&str>, n_images: Option<usize>) -> String {
+        Responses::read(path, layout.map(|l| l.parse().unwrap()), n_images).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn layouts_arrange_the_axes() {
+        let path = stored("layouts", &[2, 3, 4], |_| {});
+        let plain = Responses::read(&path, None, Some(3)).unwrap();
+        assert_eq!((plain.n_neurons(), plain.n_images(), plain.n_repeats()), (2, 3, 4));
+        assert_eq!(plain.repeats[[1, 2, 3]], 123.0);
+        let turned =
+            Responses::read(&path, Some("repeats,images,neurons".parse().unwrap()), Some(3)).unwrap();
+        assert_eq!((turned.n_neurons(), turned.n_images(), turned.n_repeats()), (4, 3, 2));
+        assert_eq!(turned.repeats[[3, 2, 1]], 123.0);
+        let flat = stored("flat", &[2, 3], |_| {});
+        let flat = Responses::read(&flat, Some("images, neurons".parse().unwrap()), None).unwrap();
+        assert_eq!((flat.repeats.dim(), flat.repeats[[2, 1, 0]]), ((3, 2, 1), 12.0));
+    }
+
+    #[test]
+    fn wrong_layouts_are_explained() {
+        for text in ["", "neurons", "neurons,neurons", "neurons,pictures", "neurons,images,repeats,images"] {
+            let error = text.parse::<Layout>().unwrap_err();
+            assert_eq!(error.kind(), Kind::Usage, "{text}");
+        }
+        let path = stored("axes", &[50, 64], |_| {});
+        assert!(message(&path, None, Some(7)).contains("is 50 x 64; wanted an axis of 7"));
+        assert!(message(&path, None, Some(50)).contains("--responses-layout images,neurons"));
+        assert!(message(&path, Some("neurons,images,repeats"), None).contains("has 2 axes (50 x 64)"));
+        assert!(message(&path, Some("neurons,images"), Some(50)).contains("responses to 64 images"));
+        let cube = stored("cube", &[4, 5, 6], |_| {});
+        assert!(message(&cube, None, Some(6)).contains("repeats,neurons,images"));
+        let square = stored("square", &[8, 8], |_| {});
+        let error = message(&square, None, Some(8));
+        assert!(error.contains("more than one axis") && error.contains("--responses-layout"), "{error}");
+        Responses::read(&square, Some("images,neurons".parse().unwrap()), Some(8)).unwrap();
+        assert!(message(&stored("one", &[9], |_| {}), None, None).contains("has 1 axes (9)"));
+        assert!(message(&stored("none", &[0, 9], |_| {}), None, Some(9)).contains("is empty"));
+    }
+
+    #[test]
+    fn missing_repeats_are_averaged_over_and_missing_images_refused() {
+        let path = stored("ragged", &[2, 3, 4], |a| a[[1, 2, 3]] = f32::NAN);
+        let responses = Responses::read(&path, None, None).unwrap();
+        let average = responses.average();
+        assert_eq!((average[[1, 2]], average[[0, 1]]), (121.0, 11.5));
+        let path = stored("gone", &[2, 3], |a| a[[1, 2]] = f32::NAN);
+        assert!(message(&path, None, None).contains("response of neuron 1 to image 2 is missing (NaN)"));
+        let path = stored("infinite", &[2, 3, 4], |a| a[[0, 1, 3]] = f32::NEG_INFINITY);
+        assert!(message(&path, None, None).contains("response of neuron 0 to image 1 is infinite"));
+    }
+
+    #[test]
+    fn tables_give_names() {
+        let path = scratch("responses-table").join("responses.CSV");
+        std::fs::write(&path, "neuron,a.png,b.png,c.png\nn1,1,2,3\nn2,4,5,6\n").unwrap();
+        let responses = Responses::read(&path, None, Some(3)).unwrap();
+        assert_eq!(responses.neuron_names, Some(vec!["n1".to_string(), "n2".to_string()]));
+        assert_eq!((responses.repeats.dim(), responses.repeats[[1, 2, 0]]), ((2, 3, 1), 6.0));
+        let turned = Responses::read(&path, Some("images,neurons".parse().unwrap()), Some(2)).unwrap();
+        assert_eq!(turned.neuron_names.as_ref().map(|names| names[2].as_str()), Some("c.png"));
+        assert_eq!(turned.repeats[[2, 1, 0]], 6.0);
+        std::fs::write(&path, "n1,1,2,3\nn2,4,,6\n").unwrap();
+        assert!(message(&path, None, Some(3)).contains("neuron 1 (n2) to image 1 is missing"));
+        assert!(
+            message(&path, None, Some(2)).contains("is 2 x 3")
+                && message(&path, None, Some(9)).contains("of 9")
+        );
+    }
+}

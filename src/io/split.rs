@@ -1,0 +1,264 @@
+//! Which images train the readouts, which choose the penalty, which only test.
+
+use std::path::Path;
+
+use super::commit;
+use super::response_table::broken;
+use super::responses::shorten;
+use crate::error::{Error, Kind, Result};
+use crate::random::Random;
+
+/// The part that an image plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tier {
+    /// Readouts are fitted to it.
+    Train,
+    /// Penalties and layers are chosen by it.
+    Validation,
+    /// Scores are computed on it, and nothing else.
+    Test,
+}
+
+/// Image rows (0-based) of each tier, each in ascending order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Split {
+    /// Rows that readouts are fitted to; never empty.
+    pub train: Vec<usize>,
+    /// Rows that penalties are chosen by; empty where folds of the training rows do that.
+    pub validation: Vec<usize>,
+    /// Rows that scores are computed on; never empty.
+    pub test: Vec<usize>,
+    /// How many images no tier names; they are left out.
+    pub unused: usize,
+}
+
+impl Split {
+    /// Reads a CSV with the columns `image` (0-based row) and `tier` (`train`, `validation` or `val`, `test`).
+    /// Images that are not named are left out and counted in `unused`.
+    ///
+    /// # Errors
+    /// With the line number: an unknown tier, an image named twice or out of range; and when there are no
+    /// training or no test images.
+    pub fn read(path: &Path, n_images: usize) -> Result<Split> {
+        let file = std::fs::File::open(path).map_err(|why| Error::unreadable(path, &why))?;
+        let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(file);
+        let headers = reader.headers().map_err(|why| broken(path, why))?;
+        let column = |name: &str| {
+            headers.iter().position(|h| h.eq_ignore_ascii_case(name)).ok_or_else(|| {
+                let found = format!("has no column '{name}' in its first line");
+                Error::input(path, found, "the columns image,tier", "Add a first line: image,tier")
+            })
+        };
+        let (image_column, tier_column) = (column("image")?, column("tier")?);
+        let mut lines: Vec<Option<(u64, Tier)>> = vec![None; n_images];
+        for record in reader.records() {
+            let record = record.map_err(|why| broken(path, why))?;
+            let line = record.position().map_or(0, csv::Position::line);
+            let image = read_image(path, line, record.get(image_column).unwrap_or(""), n_images)?;
+            let tier = read_tier(path, line, record.get(tier_column).unwrap_or(""))?;
+            if let Some((earlier, _)) = lines[image].replace((line, tier)) {
+                let found = format!("line {line} names image {image} again, after line {earlier}");
+                return Err(Error::input(path, found, "each image once", "Delete one of the two lines"));
+            }
+        }
+        let rows = |wanted: Tier| -> Vec<usize> {
+            let named = lines.iter().enumerate();
+            named
+                .filter(|(_, line)| line.is_some_and(|(_, tier)| tier == wanted))
+                .map(|(row, _)| row)
+                .collect()
+        };
+        let split = Split {
+            train: rows(Tier::Train),
+            validation: rows(Tier::Validation),
+            test: rows(Tier::Test),
+            unused: lines.iter().filter(|line| line.is_none()).count(),
+        };
+        for (rows, tier) in [(&split.train, "train"), (&split.test, "test")] {
+            if rows.is_empty() {
+                let advice = format!("Give some images the tier {tier}");
+                return Err(Error::input(path, format!("has no {tier} images"), "at least one", advice));
+            }
+        }
+        Ok(split)
+    }
+
+    /// A random split into training and test images: the rows 0..n are shuffled (Fisher-Yates over the ChaCha8
+    /// stream `split` of `seed`) and the first round(n * `test_fraction`) of them test, but at least one tests and
+    /// at least one trains.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for fewer than 2 images or a fraction that is not between 0 and 1.
+    pub fn random(n_images: usize, test_fraction: f64, seed: u64) -> Result<Split> {
+        if !(test_fraction > 0.0 && test_fraction < 1.0) {
+            let found = format!("{test_fraction} of the images cannot test");
+            return Err(Error::new(
+                Kind::Usage,
+                "random split",
+                found,
+                "a fraction between 0 and 1",
+                "Try 0.2",
+            ));
+        }
+        if n_images < 2 {
+            let found = format!("{n_images} images cannot be split");
+            return Err(Error::new(Kind::Usage, "random split", found, "at least 2", "Give more images"));
+        }
+        let mut train: Vec<usize> = (0..n_images).collect();
+        Random::stream(seed, "split").shuffle(&mut train);
+        let tested = ((n_images as f64 * test_fraction).round() as usize).clamp(1, n_images - 1);
+        let mut test: Vec<usize> = train.drain(..tested).collect();
+        train.sort_unstable();
+        test.sort_unstable();
+        Ok(Split { train, validation: Vec::new(), test, unused: 0 })
+    }
+
+    /// Writes the CSV that [`Split::read`] reads, in the order of the images.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let tiers = [("train", &self.train), ("validation", &self.validation), ("test", &self.test)];
+        let mut lines: Vec<(usize, &str)> =
+            tiers.iter().flat_map(|(tier, rows)| rows.iter().map(move |&row| (row, *tier))).collect();
+        lines.sort_unstable();
+        commit::write_with(path, |to| {
+            writeln!(to, "image,tier")?;
+            lines.iter().try_for_each(|(image, tier)| writeln!(to, "{image},{tier}"))
+        })
+    }
+}
+
+fn read_image(path: &Path, line: u64, text: &str, n_images: usize) -> Result<usize> {
+    let image = text.parse::<usize>().ok().filter(|&image| image < n_images);
+    image.ok_or_else(|| {
+        let found = format!("line {line}: '{}' is no image", shorten(text));
+        let wanted = format!("a whole number from 0 to {}", n_images.saturating_sub(1));
+        Error::input(path, found, wanted, "Images are counted from 0, in the order of the image file")
+    })
+}
+
+fn read_tier(path: &Path, line: u64, text: &str) -> Result<Tier> {
+    match text.to_ascii_lowercase().as_str() {
+        "train" => Ok(Tier::Train),
+        "validation" | "val" => Ok(Tier::Validation),
+        "test" => Ok(Tier::Test),
+        _ => {
+            let found = format!("line {line}: '{}' is no tier", shorten(text));
+            let advice = "Delete the lines of images that play no part";
+            Err(Error::input(path, found, "train, validation or test", advice))
+        }
+    }
+}
+
+/// Cuts `rows` into `k` folds and gives (training rows, validation rows) of each. With a seed the rows are first
+/// shuffled (Fisher-Yates over the ChaCha8 stream `folds`); without, folds are contiguous blocks. The first
+/// `rows.len() % k` folds are one row longer. Both lists keep the order that `rows` has.
+///
+/// # Errors
+/// [`Kind::Usage`] when `k` is below 2 or above the number of rows.
+pub fn folds(rows: &[usize], k: usize, seed: Option<u64>) -> Result<Vec<(Vec<usize>, Vec<usize>)>> {
+    if k < 2 || k > rows.len() {
+        let found = format!("{k} folds of {} training images", rows.len());
+        let advice = "Ask for another number of folds, or train on more images";
+        let wanted = "at least 2 folds, and an image for each";
+        return Err(Error::new(Kind::Usage, "cross-validation", found, wanted, advice));
+    }
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    if let Some(seed) = seed {
+        Random::stream(seed, "folds").shuffle(&mut order);
+    }
+    let (length, longer) = (rows.len() / k, rows.len() % k);
+    let mut fold_of = vec![0; rows.len()];
+    let mut next = order.into_iter();
+    for fold in 0..k {
+        for at in next.by_ref().take(length + usize::from(fold < longer)) {
+            fold_of[at] = fold;
+        }
+    }
+    let pick = |fold: usize, inside: bool| -> Vec<usize> {
+        rows.iter().zip(&fold_of).filter(|&(_, &f)| (f == fold) == inside).map(|(&row, _)| row).collect()
+    };
+    Ok((0..k).map(|fold| (pick(fold, false), pick(fold, true))).collect())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::io::commit::scratch;
+
+    fn read(name: &str, text: &str, n_images: usize) -> Result<Split> {
+        let path = scratch(&format!("split-{name}")).join("split.csv");
+        std::fs::write(&path, text).unwrap();
+        Split::read(&path, n_images)
+    }
+
+    #[test]
+    fn a_split_is_read_and_written() {
+        let split = read("read", "image,tier\n4,test\n0,train\n2, VAL\n1,train\n", 6).unwrap();
+        assert_eq!(
+            (&split.train[..], &split.validation[..], &split.test[..]),
+            (&[0, 1][..], &[2][..], &[4][..])
+        );
+        assert_eq!(split.unused, 2);
+        let path = scratch("split-write").join("split.csv");
+        split.write(&path).unwrap();
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "image,tier\n0,train\n1,train\n2,validation\n4,test\n"
+        );
+        assert_eq!(Split::read(&path, 6).unwrap(), split);
+        let turned = read("turned", "tier,note,image\ntrain,x,0\ntest,y,1\n", 2).unwrap();
+        assert_eq!((turned.train, turned.test), (vec![0], vec![1]));
+    }
+
+    #[test]
+    fn damaged_splits_name_the_line() {
+        let message = |text: &str| read("damaged", text, 3).unwrap_err().to_string();
+        assert!(message("image,tier\n0,train\n1,tset\n").contains("line 3: 'tset' is no tier"));
+        assert!(
+            message("image,tier\n0,train\n0,test\n").contains("line 3 names image 0 again, after line 2")
+        );
+        for wrong in ["3", "-1", "1.0", "x", ""] {
+            assert!(message(&format!("image,tier\n{wrong},train\n")).contains("a whole number from 0 to 2"));
+        }
+        assert!(message("image,tier\n0,train\n1,train\n").contains("no test images"));
+        assert!(message("image,tier\n0,test\n").contains("no train images"));
+        assert!(message("0,train\n1,test\n").contains("has no column 'image'"));
+        assert!(message("image,tier\n0\n").contains("'' is no tier"));
+    }
+
+    #[test]
+    fn a_random_split_is_repeatable_and_complete() {
+        let split = Split::random(101, 0.2, 5).unwrap();
+        assert_eq!((split.train.len(), split.test.len()), (81, 20));
+        let mut all = [&split.train[..], &split.test[..]].concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..101).collect::<Vec<_>>());
+        assert_eq!(split, Split::random(101, 0.2, 5).unwrap());
+        assert_ne!(split, Split::random(101, 0.2, 6).unwrap());
+        assert_eq!(Split::random(3, 0.01, 0).unwrap().test.len(), 1);
+        assert!(Split::random(1, 0.5, 0).is_err() && Split::random(9, f64::NAN, 0).is_err());
+    }
+
+    #[test]
+    fn folds_cover_every_row_once() {
+        let rows: Vec<usize> = (10..21).collect();
+        let blocks = folds(&rows, 3, None).unwrap();
+        let validation: Vec<_> = blocks.iter().map(|(_, v)| v.clone()).collect();
+        assert_eq!(validation, [vec![10, 11, 12, 13], vec![14, 15, 16, 17], vec![18, 19, 20]]);
+        assert_eq!(blocks[1].0, [10, 11, 12, 13, 18, 19, 20]);
+        let shuffled = folds(&rows, 4, Some(3)).unwrap();
+        assert_eq!(shuffled.iter().map(|(_, v)| v.len()).collect::<Vec<_>>(), [3, 3, 3, 2]);
+        let mut all: Vec<usize> = shuffled.iter().flat_map(|(_, v)| v.clone()).collect();
+        all.sort_unstable();
+        assert_eq!(all, rows);
+        for (train, validation) in &shuffled {
+            assert_eq!(train.len() + validation.len(), 11);
+            assert!(train.iter().all(|row| !validation.contains(row)));
+        }
+        assert_ne!(shuffled, folds(&rows, 4, Some(4)).unwrap());
+        assert!(folds(&rows, 1, None).is_err() && folds(&rows, 12, None).is_err());
+    }
+}

@@ -1,0 +1,271 @@
+//! How well predictions agree with recorded responses. Every score is defined once, under its own name.
+
+pub mod agreement;
+pub mod repeats;
+
+use std::collections::BTreeMap;
+
+use ndarray::{ArrayView2, ArrayView3, Axis};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use repeats::Trials;
+
+/// Neurons with a smaller fraction of explainable variance are left out of FEVE, as Sensorium does.
+pub const LEAST_FEV: f64 = 0.15;
+
+/// All scores of one neuron. NaN where a score has no value; `None` where the data have no repeats.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct NeuronScores {
+    /// Whether the mean response, or the prediction, is the same for all images.
+    pub constant: bool,
+    /// [`agreement::pearson_r`] with the mean over repeats.
+    pub pearson_r: f64,
+    /// [`agreement::r2`] with the mean over repeats.
+    pub r2: f64,
+    /// [`agreement::explained_variance`] with the mean over repeats.
+    pub explained_variance: f64,
+    /// [`Trials::correlation_to_average`]: the number of `pearson_r` under the name it has with repeats.
+    pub correlation_to_average: Option<f64>,
+    /// [`Trials::single_trial_correlation`].
+    pub single_trial_correlation: Option<f64>,
+    /// [`Trials::fev`].
+    pub fev: Option<f64>,
+    /// [`Trials::feve`].
+    pub feve: Option<f64>,
+    /// [`Trials::split_half`].
+    pub split_half: Option<f64>,
+    /// [`Trials::oracle_jackknife`].
+    pub oracle_jackknife: Option<f64>,
+}
+
+/// Scores `predictions` (neurons, images) against `repeats` (neurons, images, repeats; NaN where missing). `seed`
+/// draws the halves of [`Trials::split_half`].
+///
+/// # Errors
+/// [`crate::Kind::Internal`] when the two have other numbers of neurons or images.
+pub fn score(repeats: ArrayView3<f32>, predictions: ArrayView2<f32>, seed: u64) -> Result<Vec<NeuronScores>> {
+    let (neurons, images, _) = repeats.dim();
+    if predictions.dim() != (neurons, images) {
+        let found = format!("predictions {:?} for responses {:?}", predictions.dim(), repeats.dim());
+        return Err(Error::internal("scores", found));
+    }
+    let one = |neuron: usize| {
+        let trials = Trials::new(repeats.index_axis(Axis(0), neuron).outer_iter());
+        let prediction: Vec<f64> = predictions.row(neuron).iter().map(|&p| f64::from(p)).collect();
+        score_neuron(&trials, &prediction, seed)
+    };
+    Ok((0..neurons).into_par_iter().map(one).collect())
+}
+
+fn score_neuron(trials: &Trials, prediction: &[f64], seed: u64) -> NeuronScores {
+    let average = trials.averages();
+    let pearson_r = agreement::pearson_r(&average, prediction);
+    let repeated = trials.has_repeats();
+    NeuronScores {
+        constant: agreement::is_constant(&average) || agreement::is_constant(prediction),
+        pearson_r,
+        r2: agreement::r2(&average, prediction),
+        explained_variance: agreement::explained_variance(&average, prediction),
+        correlation_to_average: repeated.then_some(pearson_r),
+        single_trial_correlation: repeated.then(|| trials.single_trial_correlation(prediction)),
+        fev: repeated.then(|| trials.fev()),
+        feve: repeated.then(|| trials.feve(prediction)),
+        split_half: repeated.then(|| trials.split_half(seed)),
+        oracle_jackknife: repeated.then(|| trials.oracle_jackknife()),
+    }
+}
+
+/// Scores over all neurons. Medians and means are over the neurons that have a number; NaN where none has.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// How many neurons there are.
+    pub neurons: usize,
+    /// How many have a constant response or a constant prediction.
+    pub constant_neurons: usize,
+    /// How many neurons each score skips, by its name: those that are NaN or without repeats, and for `feve`
+    /// those with a fraction of explainable variance below [`LEAST_FEV`].
+    pub skipped: BTreeMap<&'static str, usize>,
+    /// Median of `pearson_r`.
+    pub median_r: f64,
+    /// Mean of `pearson_r`.
+    pub mean_r: f64,
+    /// Median of `r2`.
+    pub median_r2: f64,
+    /// Median of `explained_variance`.
+    pub median_explained_variance: f64,
+    /// Median of `correlation_to_average`.
+    pub median_correlation_to_average: f64,
+    /// Mean of `correlation_to_average`.
+    pub mean_correlation_to_average: f64,
+    /// Median of `single_trial_correlation`.
+    pub median_single_trial_correlation: f64,
+    /// Mean of `single_trial_correlation`.
+    pub mean_single_trial_correlation: f64,
+    /// Median of `fev` over all neurons.
+    pub median_fev: f64,
+    /// Median of `feve` over the neurons whose `fev` is at least [`LEAST_FEV`].
+    pub median_feve: f64,
+    /// Mean of `feve` over the same neurons: Sensorium's number.
+    pub mean_feve: f64,
+    /// How many neurons `median_feve` and `mean_feve` are over.
+    pub feve_neurons: usize,
+    /// Median of `split_half`.
+    pub median_split_half: f64,
+    /// Median of `oracle_jackknife`.
+    pub median_oracle_jackknife: f64,
+}
+
+impl Summary {
+    /// Summarises the scores of all neurons.
+    pub fn new(scores: &[NeuronScores]) -> Summary {
+        let mut skipped = BTreeMap::new();
+        let mut numbers = |name: &'static str, of: fn(&NeuronScores) -> Option<f64>| -> Vec<f64> {
+            let numbers: Vec<f64> = scores.iter().filter_map(of).filter(|v| !v.is_nan()).collect();
+            skipped.insert(name, scores.len() - numbers.len());
+            numbers
+        };
+        let r = numbers("pearson_r", |s| Some(s.pearson_r));
+        let to_average = numbers("correlation_to_average", |s| s.correlation_to_average);
+        let single_trial = numbers("single_trial_correlation", |s| s.single_trial_correlation);
+        let feve = numbers("feve", |s| s.feve.filter(|_| s.fev.is_some_and(|fev| fev >= LEAST_FEV)));
+        Summary {
+            neurons: scores.len(),
+            constant_neurons: scores.iter().filter(|s| s.constant).count(),
+            median_r2: median(numbers("r2", |s| Some(s.r2))),
+            median_explained_variance: median(numbers("explained_variance", |s| Some(s.explained_variance))),
+            median_fev: median(numbers("fev", |s| s.fev)),
+            median_split_half: median(numbers("split_half", |s| s.split_half)),
+            median_oracle_jackknife: median(numbers("oracle_jackknife", |s| s.oracle_jackknife)),
+            mean_r: agreement::mean(&r),
+            median_r: median(r),
+            mean_correlation_to_average: agreement::mean(&to_average),
+            median_correlation_to_average: median(to_average),
+            mean_single_trial_correlation: agreement::mean(&single_trial),
+            median_single_trial_correlation: median(single_trial),
+            mean_feve: agreement::mean(&feve),
+            feve_neurons: feve.len(),
+            median_feve: median(feve),
+            skipped,
+        }
+    }
+}
+
+/// The median, between the two middle values where there are two; NaN for none.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => values[middle],
+        _ => 0.5 * (values[middle - 1] + values[middle]),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+    use ndarray::{Array2, Array3, s};
+
+    /// Responses with a signal and noise, ragged, and predictions of that signal with errors.
+    fn recording(neurons: usize, repeats: usize) -> (Array3<f32>, Array2<f32>) {
+        let mut random = Random::stream(1, "recording");
+        let signal = Array2::from_shape_fn((neurons, 40), |_| random.normal() as f32);
+        let mut y = Array3::from_shape_fn((neurons, 40, repeats), |(n, i, _)| {
+            signal[[n, i]] + random.normal() as f32
+        });
+        if repeats > 2 {
+            y.slice_mut(s![.., 5..9, 2]).fill(f32::NAN);
+        }
+        let p = signal.mapv(|s| s + 0.3 * random.normal() as f32);
+        (y, p)
+    }
+
+    #[test]
+    fn scores_agree_with_brute_force() {
+        let (y, p) = recording(3, 4);
+        let scores = score(y.view(), p.view(), 9).unwrap();
+        for (n, found) in scores.iter().enumerate() {
+            let mut trials = Vec::new();
+            for ((image, _), &value) in y.index_axis(Axis(0), n).indexed_iter() {
+                if !value.is_nan() {
+                    trials.push((image, f64::from(value), f64::from(p[[n, image]])));
+                }
+            }
+            let count = trials.len() as f64;
+            let mean = trials.iter().map(|t| t.1).sum::<f64>() / count;
+            let total = trials.iter().map(|t| (t.1 - mean).powi(2)).sum::<f64>() / (count - 1.0);
+            let mse = trials.iter().map(|t| (t.1 - t.2).powi(2)).sum::<f64>() / count;
+            let mut noise = 0.0;
+            for image in 0..40 {
+                let of: Vec<f64> = trials.iter().filter(|t| t.0 == image).map(|t| t.1).collect();
+                let mean = of.iter().sum::<f64>() / of.len() as f64;
+                noise += of.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (of.len() as f64 - 1.0) / 40.0;
+            }
+            assert!((found.fev.unwrap() - (total - noise) / total).abs() < 1e-12);
+            assert!((found.feve.unwrap() - (1.0 - (mse - noise) / (total - noise))).abs() < 1e-12);
+            assert_eq!(found.correlation_to_average, Some(found.pearson_r));
+            assert!(found.pearson_r > found.single_trial_correlation.unwrap());
+        }
+    }
+
+    #[test]
+    fn scores_ignore_the_order_of_images_neurons_and_repeats() {
+        let (y, p) = recording(4, 3);
+        let scores = score(y.view(), p.view(), 9).unwrap();
+        let turned = score(y.slice(s![..;-1, ..;-1, ..;-1]), p.slice(s![..;-1, ..;-1]), 9).unwrap();
+        for (a, b) in scores.iter().zip(turned.iter().rev()) {
+            assert!((a.pearson_r - b.pearson_r).abs() < 1e-12 && (a.r2 - b.r2).abs() < 1e-12);
+            assert!((a.feve.unwrap() - b.feve.unwrap()).abs() < 1e-12);
+            assert!((a.oracle_jackknife.unwrap() - b.oracle_jackknife.unwrap()).abs() < 1e-12);
+        }
+        let alone = score(y.slice(s![2..3, .., ..]), p.slice(s![2..3, ..]), 9).unwrap();
+        assert_eq!(alone[0], scores[2], "a neuron's scores do not depend on the others");
+    }
+
+    #[test]
+    fn the_summary_skips_and_counts() {
+        let (mut y, mut p) = recording(5, 3);
+        y.slice_mut(s![0, .., ..]).fill(2.0);
+        p.row_mut(1).fill(0.5);
+        let scores = score(y.view(), p.view(), 0).unwrap();
+        let summary = Summary::new(&scores);
+        assert_eq!((summary.neurons, summary.constant_neurons), (5, 2));
+        assert_eq!((summary.skipped["pearson_r"], summary.skipped["r2"], summary.skipped["fev"]), (2, 1, 1));
+        assert_eq!((summary.feve_neurons, summary.skipped["feve"]), (4, 1));
+        let mut r: Vec<f64> = scores[2..].iter().map(|s| s.pearson_r).collect();
+        r.sort_by(f64::total_cmp);
+        assert_eq!(summary.median_r, r[1]);
+        assert!((summary.mean_r - r.iter().sum::<f64>() / 3.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn noisy_neurons_are_left_out_of_feve() {
+        let (y, p) = recording(2, 3);
+        let mut scores = score(y.view(), p.view(), 0).unwrap();
+        scores[0].fev = Some(0.149);
+        let summary = Summary::new(&scores);
+        assert_eq!((summary.feve_neurons, Some(summary.median_feve)), (1, scores[1].feve));
+        scores[0].fev = Some(LEAST_FEV);
+        assert_eq!(Summary::new(&scores).feve_neurons, 2);
+    }
+
+    #[test]
+    fn without_repeats_only_agreement_is_scored() {
+        let (y, p) = recording(3, 1);
+        let scores = score(y.view(), p.view(), 0).unwrap();
+        assert!(scores.iter().all(|s| s.pearson_r > 0.3 && s.fev.is_none() && s.split_half.is_none()));
+        let summary = Summary::new(&scores);
+        assert!(summary.median_feve.is_nan() && summary.skipped["feve"] == 3);
+        assert!(score(y.view(), p.slice(s![..2, ..]), 0).is_err());
+        assert!(Summary::new(&[]).median_r.is_nan());
+    }
+
+    #[test]
+    fn medians_by_hand() {
+        assert_eq!((median(vec![3.0, 1.0, 2.0]), median(vec![4.0, 1.0, 2.0, 3.0])), (2.0, 2.5));
+    }
+}
