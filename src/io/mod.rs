@@ -1,14 +1,10 @@
 //! Host files to host arrays and back. Nothing here knows a GPU.
 
-<<<<<<< HEAD
 pub mod images;
 pub mod npy;
 pub mod resize;
-=======
 pub mod commit;
 pub mod hash;
-pub mod npy;
 mod response_table;
 pub mod responses;
 pub mod split;
->>>>>>> tables
