@@ -164,7 +164,10 @@ impl WeightFile {
     pub fn read(&self, name: &str) -> Result<ArrayD<f32>> {
         match &self.fold {
             Some(fold) if fold.concerns(name) => fold.read(self, name),
-            Some(fold) => self.read_entry(fold.original(name).unwrap_or(name), name),
+            Some(fold) => match fold.original(name) {
+                Some(original) => self.read_entry(original, name),
+                None => Err(self.missing(name)),
+            },
             None => self.read_entry(name, name),
         }
     }
