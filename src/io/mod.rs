@@ -1,10 +1,11 @@
 //! Host files to host arrays and back. Nothing here knows a GPU.
 
+pub mod commit;
+pub mod hash;
 pub mod images;
 pub mod npy;
 pub mod resize;
-pub mod commit;
-pub mod hash;
 mod response_table;
 pub mod responses;
 pub mod split;
+pub mod weights;

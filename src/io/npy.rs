@@ -1,71 +1,280 @@
-//! A stub of the array reader, to be replaced on merging.
+//! NumPy arrays: `.npy` files and the members of `.npz` archives, recognised by content.
+//!
+//! A member is named as `FILE.npz:member`, or by an argument. Nothing here runs or allocates what a file merely
+//! claims: headers are checked against the bytes that are there, object arrays (pickles) are refused.
 
-use std::{fs::File, io::BufReader, ops::Range, path::Path, path::PathBuf};
+use std::fs::File;
+use std::io::{BufReader, Read, Seek};
+use std::path::{Path, PathBuf};
+
+use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
 
 use crate::error::{Error, Result};
-use ndarray::ArrayD;
+use crate::io::commit;
 
-/// Element of an array.
+mod archive;
+mod header;
+mod rows;
+mod values;
+
+use archive::{Archive, Inflate, Member};
+use header::Header;
+pub use rows::Rows;
+use values::{Decode, decode_f32, decode_f64, read_values};
+
+/// The type of an array's elements as stored.
+#[allow(missing_docs, reason = "the names say it")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "a stub")]
 pub enum Element {
+    Bool,
     U8,
+    I8,
+    U16,
+    I16,
+    U32,
+    I32,
+    U64,
     I64,
+    F16,
     F32,
     F64,
 }
 
-/// One array of a file.
-#[allow(missing_docs, reason = "a stub")]
+impl Element {
+    /// Bytes of one element.
+    pub fn bytes(self) -> usize {
+        match self {
+            Element::Bool | Element::U8 | Element::I8 => 1,
+            Element::U16 | Element::I16 | Element::F16 => 2,
+            Element::U32 | Element::I32 | Element::F32 => 4,
+            Element::U64 | Element::I64 | Element::F64 => 8,
+        }
+    }
+
+    /// The name that NumPy's users know.
+    pub fn name(self) -> &'static str {
+        match self {
+            Element::Bool => "bool",
+            Element::U8 => "uint8",
+            Element::I8 => "int8",
+            Element::U16 => "uint16",
+            Element::I16 => "int16",
+            Element::U32 => "uint32",
+            Element::I32 => "int32",
+            Element::U64 => "uint64",
+            Element::I64 => "int64",
+            Element::F16 => "float16",
+            Element::F32 => "float32",
+            Element::F64 => "float64",
+        }
+    }
+}
+
+/// What an array is, without its data.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArrayInfo {
-    pub name: String,
+    /// The member's name in its `.npz`; none for a `.npy`.
+    pub name: Option<String>,
+    /// Lengths of the axes, in NumPy's order whatever the order in memory.
     pub shape: Vec<usize>,
+    /// The type as stored.
     pub element: Element,
 }
 
-fn header(path: &Path) -> Result<npyz::NpyFile<BufReader<File>>> {
-    let file = File::open(path).map_err(|e| Error::unreadable(path, &e))?;
-    npyz::NpyFile::new(BufReader::new(file)).map_err(|e| Error::unreadable(path, &e))
+fn info_of(name: Option<String>, header: &Header) -> ArrayInfo {
+    ArrayInfo { name, shape: header.shape.clone(), element: header.element }
 }
 
-/// The arrays of a file.
-pub fn info(path: &Path) -> Result<Vec<ArrayInfo>> {
-    let npy = header(path)?;
-    let element = match npy.dtype().descr().trim_matches('\'') {
-        "|u1" => Element::U8,
-        "<f4" => Element::F32,
-        "<f8" => Element::F64,
-        _ => Element::I64,
+/// Splits `FILE.npz:member` into the file and the member. A path without a member comes back whole.
+pub fn split_member(path: &Path) -> (PathBuf, Option<String>) {
+    let split = path.to_str().filter(|_| !path.exists()).and_then(|text| {
+        let at = text.to_ascii_lowercase().rfind(".npz:")? + 4;
+        Some((PathBuf::from(&text[..at]), text[at + 1..].to_string()))
+    });
+    match split {
+        Some((file, member)) if !member.is_empty() => (file, Some(member)),
+        Some((file, _)) => (file, None),
+        None => (path.to_path_buf(), None),
+    }
+}
+
+/// A file opened and told from other files by its first bytes.
+struct Opened {
+    file: File,
+    length: u64,
+    archive: bool,
+}
+
+fn open(path: &Path) -> Result<Opened> {
+    let unreadable = |why| Error::unreadable(path, &why);
+    let mut file = File::open(path).map_err(unreadable)?;
+    let about = file.metadata().map_err(unreadable)?;
+    let wanted = "a NumPy array (.npy) or archive (.npz)";
+    if about.is_dir() {
+        return Err(Error::input(path, "it is a folder", wanted, "Name the file inside it"));
+    }
+    let mut first = Vec::new();
+    file.by_ref().take(6).read_to_end(&mut first).map_err(unreadable)?;
+    file.rewind().map_err(unreadable)?;
+    let archive = first.starts_with(b"PK");
+    if archive || first.starts_with(header::MAGIC) {
+        return Ok(Opened { file, length: about.len(), archive });
+    }
+    let (found, advice) = match &first[..] {
+        [] => ("the file is empty", "Copy or save it again"),
+        [0x89, b'H', b'D', b'F', ..] => ("it is an HDF5 file", "Save the data set you need with numpy.save"),
+        [0x80, 2..=5, ..] => ("it is a Python pickle, which can run any program", "Save it with numpy.save"),
+        _ => ("it begins like neither", "Save the array with numpy.save"),
     };
-    let shape = npy.shape().iter().map(|n| *n as usize).collect();
-    Ok(vec![ArrayInfo { name: String::new(), shape, element }])
+    Err(Error::input(path, found, wanted, advice))
 }
 
-/// Reads rows of the first axis.
-pub struct Rows {
+/// An array found in its file, its header read.
+struct Found {
+    /// For messages: the file, with the member if there is one.
+    place: PathBuf,
     path: PathBuf,
+    file: File,
+    length: u64,
+    member: Option<Member>,
+    header: Header,
 }
 
-impl Rows {
-    /// Opens.
-    pub fn open(path: &Path, _member: Option<&str>) -> Result<Self> {
-        Ok(Rows { path: path.to_path_buf() })
+fn locate(path: &Path, member: Option<&str>) -> Result<Found> {
+    let (path, within) = match member {
+        Some(name) => (path.to_path_buf(), Some(name.to_string())),
+        None => split_member(path),
+    };
+    let Opened { mut file, length, archive } = open(&path)?;
+    if !archive {
+        if let Some(name) = within {
+            let advice = format!("Write {} alone", path.display());
+            let found = format!("it is one array (.npy) and has no member '{name}'");
+            return Err(Error::input(&path, found, "an .npz archive", advice));
+        }
+        let header = header::parse(&path, &mut file, length)?;
+        return Ok(Found { place: path.clone(), path, file, length, member: None, header });
     }
-
-    /// Reads.
-    pub fn read(&mut self, rows: Range<usize>) -> Result<ArrayD<f32>> {
-        let npy = header(&self.path)?;
-        let mut shape: Vec<usize> = npy.shape().iter().map(|n| *n as usize).collect();
-        let bad = |e: std::io::Error| Error::unreadable(&self.path, &e);
-        let all: Vec<f32> = match info(&self.path)?[0].element {
-            Element::U8 => npy.into_vec::<u8>().map_err(bad)?.into_iter().map(f32::from).collect(),
-            Element::F32 => npy.into_vec::<f32>().map_err(bad)?,
-            Element::F64 => npy.into_vec::<f64>().map_err(bad)?.into_iter().map(|x| x as f32).collect(),
-            Element::I64 => npy.into_vec::<i64>().map_err(bad)?.into_iter().map(|x| x as f32).collect(),
-        };
-        let row: usize = shape[1..].iter().product();
-        shape[0] = rows.len();
-        ArrayD::from_shape_vec(shape, all[rows.start * row..rows.end * row].to_vec())
-            .map_err(|e| Error::internal("npy stub", e))
-    }
+    let archive = Archive::open(&path, file, length)?;
+    let member = archive.choose(&path, within.as_deref())?;
+    let place = PathBuf::from(format!("{}:{}", path.display(), member.name));
+    let mut file = archive.zip.into_inner().into_inner();
+    let header = member_header(&place, &path, &mut file, &member)?;
+    Ok(Found { place, path, file, length, member: Some(member), header })
 }
+
+fn member_header(place: &Path, path: &Path, file: &mut File, member: &Member) -> Result<Header> {
+    if !member.stored {
+        return header::parse(place, &mut Inflate::open(path, member)?, member.size);
+    }
+    file.seek(std::io::SeekFrom::Start(member.start)).map_err(|why| Error::unreadable(path, &why))?;
+    header::parse(place, &mut BufReader::new(file), member.size)
+}
+
+/// What a file holds, from headers only: one array of a `.npy`, every array of an `.npz`.
+///
+/// # Errors
+/// A file that is missing, neither of the two, damaged, or holds something other than numbers.
+pub fn info(path: &Path) -> Result<Vec<ArrayInfo>> {
+    let Opened { mut file, length, archive } = open(path)?;
+    if !archive {
+        return Ok(vec![info_of(None, &header::parse(path, &mut file, length)?)]);
+    }
+    let Archive { zip, members } = Archive::open(path, file, length)?;
+    let mut file = zip.into_inner().into_inner();
+    let mut infos = Vec::new();
+    for member in members {
+        let place = PathBuf::from(format!("{}:{}", path.display(), member.name));
+        let header = member_header(&place, path, &mut file, &member)?;
+        infos.push(info_of(Some(member.name), &header));
+    }
+    Ok(infos)
+}
+
+/// Reads a whole array as f32, in C order whatever the order in the file; `member` names an array of an `.npz`
+/// (or the path does, as in `FILE.npz:member`; an archive of one array needs no name). NaN is kept.
+///
+/// # Errors
+/// A file that is missing, damaged, or holds something other than numbers; several arrays and none named.
+pub fn read(path: &Path, member: Option<&str>) -> Result<ArrayD<f32>> {
+    load(path, member, decode_f32)
+}
+
+/// [`read`], as f64.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn read_f64(path: &Path, member: Option<&str>) -> Result<ArrayD<f64>> {
+    load(path, member, decode_f64)
+}
+
+fn load<T: Clone>(path: &Path, member: Option<&str>, decode: Decode<T>) -> Result<ArrayD<T>> {
+    let Found { place, path, mut file, length, member, header } = locate(path, member)?;
+    let at_once = usize::try_from(length).unwrap_or(usize::MAX);
+    let count = header.elements;
+    let values = match member {
+        // The header has just been read: the file stands at the data.
+        None => read_values(&place, &mut file, &header, count, at_once, decode)?,
+        Some(member) => {
+            let mut zip = Archive::open(&path, file, length)?.zip;
+            let damaged = |why: &dyn std::fmt::Display| {
+                let found = format!("the archive is damaged ({why})");
+                Error::input(&place, found, "an intact array", "Copy or save it again")
+            };
+            let mut entry = zip.by_index(member.index).map_err(|why| damaged(&why))?;
+            std::io::copy(&mut entry.by_ref().take(header.start), &mut std::io::sink())
+                .map_err(|why| damaged(&why))?;
+            let values = read_values(&place, &mut entry, &header, count, at_once, decode)?;
+            // The archive's checksum is compared when its end is read.
+            entry.read(&mut [0]).map_err(|why| damaged(&why))?;
+            values
+        }
+    };
+    let array =
+        ArrayD::from_shape_vec(IxDyn(&header.shape).set_f(header.fortran), values).map_err(|why| {
+            Error::input(&place, format!("its shape {:?} is impossible ({why})", header.shape), "", "")
+        })?;
+    Ok(if header.fortran { array.as_standard_layout().into_owned() } else { array })
+}
+
+/// The bytes of a `.npy` file (version 1.0, little-endian float32, C order), as NumPy itself would write them.
+pub fn encode(array: ArrayViewD<f32>) -> Vec<u8> {
+    let mut bytes = header_bytes("<f4", array.shape());
+    bytes.extend(array.iter().flat_map(|v| v.to_le_bytes()));
+    bytes
+}
+
+/// The same for bytes (uint8).
+pub fn encode_u8(array: ArrayViewD<u8>) -> Vec<u8> {
+    let mut bytes = header_bytes("|u1", array.shape());
+    bytes.extend(array.iter());
+    bytes
+}
+
+fn header_bytes(element: &str, shape: &[usize]) -> Vec<u8> {
+    let shape: String = match shape {
+        [only] => format!("({only},)"),
+        axes => format!("({})", axes.iter().map(|n| n.to_string()).collect::<Vec<_>>().join(", ")),
+    };
+    let mut header = format!("{{'descr': '{element}', 'fortran_order': False, 'shape': {shape}, }}");
+    // The data begins at a multiple of 64 bytes; a new line ends the header.
+    let padding = 63 - (10 + header.len()) % 64;
+    header.push_str(&" ".repeat(padding));
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend_from_slice(&(header.len() as u16).to_le_bytes());
+    bytes.extend_from_slice(header.as_bytes());
+    bytes
+}
+
+/// Writes a `.npy` file: all of it or nothing.
+///
+/// # Errors
+/// [`Kind::Output`] where the file cannot be written.
+pub fn write(path: &Path, array: ArrayViewD<f32>) -> Result<()> {
+    commit::write(path, &encode(array))
+}
+
+#[cfg(test)]
+#[path = "npy/tests.rs"]
+mod tests;

@@ -3,8 +3,6 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use ndarray::Array3;
-use npyz::WriterBuilder;
 use serde::Serialize;
 
 use super::{Experiment, Settings};
@@ -43,7 +41,7 @@ struct Record<'a> {
 /// When the folder holds anything but an earlier run, or cannot be written.
 pub fn write(experiment: &Experiment, folder: &Path) -> Result<()> {
     let to = Folder::create(folder)?;
-    write_images(&to.file("images.npy"), &experiment.images)?;
+    commit::write(&to.file("images.npy"), &npy::encode_u8(experiment.images.view().into_dyn()))?;
     npy::write(&to.file("responses.npy"), experiment.responses.view().into_dyn())?;
     npy::write(&to.file("truth.npy"), experiment.expected.view().into_dyn())?;
     experiment.split.write(&to.file("split.csv"))?;
@@ -55,16 +53,6 @@ pub fn write(experiment: &Experiment, folder: &Path) -> Result<()> {
         serde_json::to_vec_pretty(&record).map_err(|why| Error::internal("simulation record", why))?;
     commit::write(&to.file(RECORD), &record)?;
     to.commit()
-}
-
-fn write_images(path: &Path, images: &Array3<u8>) -> Result<()> {
-    let (n_images, height, width) = images.dim();
-    let shape = [n_images as u64, height as u64, width as u64];
-    commit::write_with(path, |to| {
-        let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(to).begin_nd()?;
-        writer.extend(images.iter())?;
-        writer.finish()
-    })
 }
 
 /// Fields of untuned neurons are empty: they have no receptive field.

@@ -64,8 +64,7 @@ impl Stack {
             let found = format!("an array without a pixel: {:?}", array.shape);
             return Err(Error::input(path, found, SHAPES, ""));
         }
-        let member = (!array.name.is_empty() && has_members(path)).then_some(array.name.as_str());
-        let rows = Mutex::new(Rows::open(path, member)?);
+        let rows = Mutex::new(Rows::open(path, array.name.as_deref())?);
         Ok(Stack { rows, layout, count, size, channels, element: array.element })
     }
 
@@ -97,12 +96,9 @@ fn flat(view: &ArrayView<f32, IxDyn>) -> Vec<f32> {
     }
 }
 
-fn has_members(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz"))
-}
-
 fn no_single_array(path: &Path, arrays: &[ArrayInfo]) -> Error {
-    let list: Vec<_> = arrays.iter().map(|a| format!("{} {:?}", a.name, a.shape)).collect();
+    let list: Vec<_> =
+        arrays.iter().map(|a| format!("{} {:?}", a.name.as_deref().unwrap_or("unnamed"), a.shape)).collect();
     let found = if list.is_empty() { "no array".into() } else { format!("the arrays {}", list.join(", ")) };
     Error::input(path, found, format!("exactly one array of {SHAPES}"), "Save the images alone")
 }

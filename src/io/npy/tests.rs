@@ -1,0 +1,139 @@
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use super::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A path in the temporary folder, removed at the end.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn with(bytes: &[u8]) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("striate-npy-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        Temporary(path)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn counting(shape: &[usize]) -> ArrayD<f32> {
+    let count: usize = shape.iter().product();
+    ArrayD::from_shape_vec(IxDyn(shape), (0..count).map(|v| v as f32 - 1.5).collect()).unwrap()
+}
+
+fn archive(members: &[(&str, Vec<u8>)], method: zip::CompressionMethod) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in members {
+        let options = zip::write::SimpleFileOptions::default().compression_method(method);
+        zip.start_file(*name, options).unwrap();
+        std::io::Write::write_all(&mut zip, bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+#[test]
+fn an_independent_reader_reads_what_we_encode() {
+    for shape in [&[][..], &[5], &[2, 3], &[1, 2, 3, 4], &[0, 3]] {
+        let array = counting(shape);
+        let bytes = encode(array.view());
+        let referee = npyz::NpyFile::new(&bytes[..]).unwrap();
+        assert_eq!(referee.shape(), shape.iter().map(|&n| n as u64).collect::<Vec<_>>());
+        assert_eq!(referee.into_vec::<f32>().unwrap(), array.iter().copied().collect::<Vec<_>>());
+        assert_eq!((bytes.len() - 4 * array.len()) % 64, 0);
+        let file = Temporary::with(&bytes);
+        assert_eq!(read(&file.0, None).unwrap(), array);
+    }
+}
+
+#[test]
+fn reads_columns_first_big_endian_by_an_independent_writer() {
+    use npyz::WriterBuilder;
+    let mut bytes = Vec::new();
+    let options = npyz::WriteOptions::new().dtype(npyz::DType::new_scalar(">f8".parse().unwrap()));
+    let mut writer =
+        options.shape(&[2, 3]).order(npyz::Order::Fortran).writer(&mut bytes).begin_nd().unwrap();
+    writer.extend([0.0_f64, 10.0, 1.0, 11.0, 2.0, 12.0]).unwrap();
+    writer.finish().unwrap();
+    let file = Temporary::with(&bytes);
+    let array = read_f64(&file.0, None).unwrap();
+    assert!(array.is_standard_layout());
+    assert_eq!(array.iter().copied().collect::<Vec<_>>(), [0.0, 1.0, 2.0, 10.0, 11.0, 12.0]);
+    let error = Rows::open(&file.0, None).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("ascontiguousarray"), "{error}");
+}
+
+#[test]
+fn rows_equal_the_whole_in_any_order() {
+    let whole = counting(&[7, 2, 3]);
+    let bytes = encode(whole.view());
+    let stored = archive(&[("a.npy", bytes.clone()), ("b.npy", vec![])], zip::CompressionMethod::Stored);
+    let deflated = archive(&[("a.npy", bytes.clone())], zip::CompressionMethod::Deflated);
+    for (bytes, member) in [(bytes, None), (stored, Some("a")), (deflated, None)] {
+        let file = Temporary::with(&bytes);
+        let mut rows = Rows::open(&file.0, member).unwrap();
+        assert_eq!(rows.info().shape, [7, 2, 3]);
+        for range in [0..2, 2..7, 6..7, 1..3, 4..4, 0..7] {
+            let expect = whole.slice_axis(ndarray::Axis(0), ndarray::Slice::from(range.clone()));
+            assert_eq!(rows.read(range).unwrap(), expect);
+        }
+        assert_eq!(rows.read(5..8).unwrap_err().kind(), Kind::Usage);
+    }
+}
+
+#[test]
+fn members_are_named_and_listed() {
+    let members = [("one.npy", encode(counting(&[2]).view())), ("two.npy", encode(counting(&[3]).view()))];
+    let file = Temporary::with(&archive(&members, zip::CompressionMethod::Deflated));
+    let error = read(&file.0, None).unwrap_err().to_string();
+    assert!(error.contains("holds 2 arrays") && error.contains("one, two"), "{error}");
+    assert!(read(&file.0, Some("three")).unwrap_err().to_string().contains("no array 'three'"));
+    assert_eq!(read(&file.0, Some("two")).unwrap().shape(), [3]);
+    let names: Vec<_> = info(&file.0).unwrap().into_iter().map(|i| i.name.unwrap()).collect();
+    assert_eq!(names, ["one", "two"]);
+    let split = |text: &str| split_member(Path::new(text));
+    assert_eq!(split("c:/d/e.npz:two"), (PathBuf::from("c:/d/e.npz"), Some("two".into())));
+    assert_eq!(split("a.npy"), (PathBuf::from("a.npy"), None));
+    assert_eq!(split("a.npz:"), (PathBuf::from("a.npz"), None));
+}
+
+#[test]
+fn a_bomb_is_refused() {
+    let mut bytes = encode(counting(&[1]).view());
+    bytes.truncate(bytes.len() - 4);
+    bytes.resize(80 << 20, 0);
+    let file = Temporary::with(&archive(&[("a.npy", bytes)], zip::CompressionMethod::Deflated));
+    let error = read(&file.0, None).unwrap_err().to_string();
+    assert!(error.contains("claims to expand to"), "{error}");
+}
+
+#[test]
+fn files_of_other_kinds_are_named() {
+    let says = |bytes: &[u8], words: &str| {
+        let error = read(&Temporary::with(bytes).0, None).unwrap_err();
+        assert_eq!(error.kind(), Kind::Input);
+        assert!(error.to_string().contains(words), "{error}");
+    };
+    says(b"", "is empty");
+    says(b"\x80\x04\x95abc", "pickle");
+    says(b"\x89HDF\r\n", "HDF5");
+    says(b"1,2,3", "begins like neither");
+    says(b"PK\x03\x04garbage", "archive is damaged");
+    says(&encode(counting(&[4]).view())[..70], "claims a header");
+    says(&encode(counting(&[4]).view())[..140], "12 follow");
+    assert!(read(Path::new("absent.npy"), None).unwrap_err().to_string().contains("Check the path"));
+}
+
+#[test]
+fn writes_whole_files_and_says_where_it_cannot() {
+    let file = Temporary::with(b"old");
+    write(&file.0, counting(&[2, 2]).view()).unwrap();
+    assert_eq!(read(&file.0, None).unwrap(), counting(&[2, 2]));
+    let error = write(&file.0.join("inside.npy"), counting(&[1]).view()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Output);
+}

@@ -1,0 +1,157 @@
+//! Damaged array and weight files: no panic, no long wait, no memory that the file does not justify.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(unsafe_code, reason = "counting allocations takes a global allocator, whose trait is unsafe")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use striate::io::npy::{self, Rows};
+use striate::io::weights::WeightFile;
+
+mod builders;
+
+/// Counts bytes in use, their peak, and the largest single request.
+struct Counting;
+
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+static LARGEST: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every request goes unchanged to the system's allocator; only numbers are kept beside it.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        IN_USE.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+fn count(bytes: usize) {
+    LARGEST.fetch_max(bytes, Relaxed);
+    PEAK.fetch_max(IN_USE.fetch_add(bytes, Relaxed) + bytes, Relaxed);
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const MUTATIONS: usize = 2_000;
+
+/// Marsaglia's xorshift64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % end.max(1) as u64) as usize
+    }
+}
+
+/// Changes one to four bytes, cuts, extends or swaps two pieces.
+fn mutate(seed: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut bytes = seed.to_vec();
+    match random.below(10) {
+        0 => bytes.truncate(random.below(seed.len())),
+        1 => {
+            let more = 1 + random.below(64);
+            bytes.extend((0..more).map(|_| random.below(256) as u8));
+        }
+        2 => {
+            let length = 1 + random.below(16.min(seed.len() / 2));
+            let (a, b) = (random.below(seed.len() - length), random.below(seed.len() - length));
+            for i in 0..length {
+                bytes.swap(a + i, b + i);
+            }
+        }
+        _ => {
+            for _ in 0..1 + random.below(4) {
+                let at = random.below(bytes.len());
+                // Extreme values and digits make sizes lie more often than chance.
+                bytes[at] = match random.below(4) {
+                    0 => [0, 1, 0x7f, 0x80, 0xff][random.below(5)],
+                    1 => b'0' + random.below(10) as u8,
+                    _ => random.below(256) as u8,
+                };
+            }
+        }
+    }
+    bytes
+}
+
+fn arrays(path: &Path) -> bool {
+    let info = npy::info(path);
+    let read = npy::read(path, None);
+    let _ = npy::read_f64(path, Some("a"));
+    if let Ok(mut rows) = Rows::open(path, None) {
+        let count = rows.info().shape[0];
+        let _ = rows.read(0..count);
+        let _ = rows.read(0..count.min(1));
+        assert!(rows.read(0..count + 1).is_err());
+    }
+    info.is_ok() && read.is_ok()
+}
+
+fn weights(path: &Path) -> bool {
+    let Ok(file) = WeightFile::open(path) else { return false };
+    let file = file.as_torchvision();
+    let _ = file.read("no such tensor");
+    file.tensors().iter().filter(|tensor| file.read(&tensor.name).is_ok()).count() > 0
+}
+
+/// Mutates the seeds in turn and reads each.
+fn fuzz(name: &str, seeds: &[Vec<u8>], read: fn(&Path) -> bool) {
+    let path = std::env::temp_dir().join(format!("striate-fuzz-{name}-{}", std::process::id()));
+    for seed in seeds {
+        std::fs::write(&path, seed).unwrap();
+        assert!(read(&path), "{name}: an undamaged seed is refused");
+    }
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut accepted = 0;
+    for round in 0..MUTATIONS {
+        let bytes = mutate(&seeds[round % seeds.len()], &mut random);
+        std::fs::write(&path, &bytes).unwrap();
+        let allowed = 64 * bytes.len() + (1 << 20);
+        let before = IN_USE.load(Relaxed);
+        PEAK.store(before, Relaxed);
+        LARGEST.store(0, Relaxed);
+        let start = Instant::now();
+        accepted += usize::from(read(&path));
+        assert!(start.elapsed() < Duration::from_secs(2), "{name} {round}: took {:?}", start.elapsed());
+        let (peak, largest) = (PEAK.load(Relaxed) - before, LARGEST.load(Relaxed));
+        assert!(peak <= allowed, "{name} {round}: {peak} bytes at the peak for {} in the file", bytes.len());
+        assert!(largest <= allowed, "{name} {round}: {largest} bytes at once");
+    }
+    let _ = std::fs::remove_file(&path);
+    // Damage within the numbers themselves is not seen by most formats; all else must be.
+    assert!(accepted < MUTATIONS, "{name}: nothing was refused");
+}
+
+/// One test, since the allocator counts the whole process.
+#[test]
+fn damaged_files_are_refused_in_peace() {
+    let plain = [builders::npy("<f4", 4), builders::npy(">f8", 8), builders::npy("|u1", 1)];
+    fuzz("npy", &plain, arrays);
+    let member = || vec![("a.npy", builders::npy("<f4", 4))];
+    fuzz("npz", &[builders::zip(&member(), true), builders::zip(&member(), false)], arrays);
+    fuzz("safetensors", &[builders::safetensors()], weights);
+    let pickle = builders::checkpoint(&builders::TENSORS, false);
+    fuzz("torch-zip", &[builders::torch_zip(pickle)], weights);
+    let pickle = builders::checkpoint(&builders::TENSORS, true);
+    fuzz("torch-legacy", &[builders::torch_legacy(&pickle)], weights);
+}
