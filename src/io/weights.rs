@@ -172,8 +172,9 @@ impl WeightFile {
         }
     }
 
-    /// The same file under torchvision's names and for torchvision's input, where it is one of the published files
-    /// that Striate knows (see [`Fold`]); any other file comes back as it is.
+    /// The same file under torchvision's names and for torchvision's input (RGB in 0..1, minus mean, over deviation),
+    /// where it is a published file that Striate knows: the mean-normalised VGG-19 whose key `0` is a 1x1 convolution
+    /// from RGB to BGR, which is folded into `features.0`. Any other file comes back as it is.
     pub fn as_torchvision(mut self) -> Self {
         if let Some(fold) = Fold::recognise(&self.tensors) {
             self.tensors = fold.tensors(&self.tensors);

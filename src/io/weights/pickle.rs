@@ -11,8 +11,8 @@ use machine::Machine;
 
 /// Open parentheses and values on the stack at most: Python itself appends in batches of 1,000.
 const DEEPEST: usize = 16_384;
-/// Dictionaries, lists, tuples and tensors at most.
-const MOST_NODES: usize = 1 << 20;
+/// Bytes of memory allowed for what a pickle builds, for each of its bytes. Real checkpoints take about half of that.
+const MOST_MEMORY: usize = 20;
 
 /// A refusal in words, without the file.
 pub(super) type Refused<T> = Result<T, String>;
@@ -52,8 +52,8 @@ pub(super) enum Node<'a> {
     Dict(Vec<(Value<'a>, Value<'a>)>),
     List(Vec<Value<'a>>),
     Tuple(Vec<Value<'a>>),
-    /// The arguments of `_rebuild_tensor`.
-    Tensor(Vec<Value<'a>>),
+    /// The node of the arguments of `_rebuild_tensor`, a tuple.
+    Tensor(usize),
     Parameter(Value<'a>),
 }
 
@@ -87,10 +87,12 @@ pub(super) fn load(bytes: &[u8]) -> Refused<Pickle<'_>> {
         memo: BTreeMap::new(),
         nodes: Vec::new(),
         storages: Vec::new(),
+        items: 0,
     };
+    let most = (256 << 10) + MOST_MEMORY.saturating_mul(bytes.len());
     while machine.step()? {
-        if machine.stack.len() > DEEPEST || machine.marks.len() > DEEPEST || machine.nodes.len() > MOST_NODES
-        {
+        let memory = machine.nodes.len() * size_of::<Node>() + machine.items * size_of::<Value>();
+        if machine.stack.len() > DEEPEST || machine.marks.len() > DEEPEST || memory > most {
             return Err("the pickle is nested or filled beyond all sense".into());
         }
     }

@@ -14,6 +14,8 @@ pub(super) struct Machine<'a> {
     pub memo: BTreeMap<u32, Value<'a>>,
     pub nodes: Vec<Node<'a>>,
     pub storages: Vec<Storage<'a>>,
+    /// Values put into nodes so far.
+    pub items: usize,
 }
 
 impl<'a> Machine<'a> {
@@ -180,6 +182,7 @@ impl<'a> Machine<'a> {
         if self.stack.len() < floor + count {
             return Err("the pickle takes more than it gave".into());
         }
+        self.items += count;
         Ok(self.stack.split_off(self.stack.len() - count))
     }
 
@@ -189,6 +192,7 @@ impl<'a> Machine<'a> {
 
     fn marked(&mut self) -> Refused<Vec<Value<'a>>> {
         let mark = self.marks.pop().ok_or("the pickle closes what it did not open")?;
+        self.items += self.stack.len().saturating_sub(mark);
         Ok(self.stack.split_off(mark))
     }
 
@@ -236,20 +240,20 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn tuple(&mut self) -> Refused<&[Value<'a>]> {
-        match self.pop()? {
-            Value::Node(node) => match &self.nodes[node] {
-                Node::Tuple(items) => Ok(items),
-                _ => Err("the pickle lacks a tuple where one must be".into()),
-            },
-            _ => Err("the pickle lacks a tuple where one must be".into()),
+    /// Takes a tuple: its node and its items.
+    fn tuple(&mut self) -> Refused<(usize, &[Value<'a>])> {
+        if let Value::Node(node) = self.pop()?
+            && let Node::Tuple(items) = &self.nodes[node]
+        {
+            return Ok((node, items));
         }
+        Err("the pickle lacks a tuple where one must be".into())
     }
 
     /// A function's result, for the functions that are known by what they make.
     fn call(&mut self) -> Refused<()> {
-        let arguments = self.tuple()?.to_vec();
-        let first = arguments.first().copied();
+        let (arguments, items) = self.tuple()?;
+        let first = items.first().copied();
         let made = match (self.pop()?, first) {
             (Value::Global(Global::OrderedDict), None) => Node::Dict(Vec::new()),
             (Value::Global(Global::OrderedDict), Some(Value::Node(list))) => self.pairs(list)?,
@@ -264,9 +268,11 @@ impl<'a> Machine<'a> {
     }
 
     /// Python 2 gave an ordered dictionary its items as a list of pairs.
-    fn pairs(&self, list: usize) -> Refused<Node<'a>> {
+    fn pairs(&mut self, list: usize) -> Refused<Node<'a>> {
         let wrong = || "the pickle fills a dictionary with something other than pairs".to_string();
-        let Node::List(items) = &self.nodes[list] else { return Err(wrong()) };
+        // Taken, not copied: a list given to a thousand dictionaries must not multiply.
+        let Node::List(items) = &mut self.nodes[list] else { return Err(wrong()) };
+        let items = std::mem::take(items);
         let pair = |item: &Value<'a>| match item {
             Value::Node(node) => match &self.nodes[*node] {
                 Node::List(pair) | Node::Tuple(pair) => pair.first_chunk().map(|&[key, value]| (key, value)),
@@ -298,7 +304,8 @@ impl<'a> Machine<'a> {
     /// A persistent id: `("storage", class, key, device, elements[, view])`.
     fn storage(&mut self) -> Refused<()> {
         let wrong = || "the pickle refers to something other than a tensor's storage".to_string();
-        let id = self.tuple()?.to_vec();
+        let (node, _) = self.tuple()?;
+        let Node::Tuple(id) = &self.nodes[node] else { return Err(wrong()) };
         let &[
             Value::Text("storage"),
             Value::Global(Global::Storage(dtype)),
