@@ -1,7 +1,7 @@
 //! A stack machine for the part of Python's pickle language that `torch.save` needs for tensors.
 //!
-//! Protocols 2 and 3. Values refer to each other by index, so that neither
-//! cycles nor depth can hurt; names of Python objects are looked up in one short list and nothing is ever called.
+//! Protocols 2 and 3. Values refer to each other by index, so that neither cycles nor depth can hurt; names
+//! of Python objects are looked up in one short list and nothing is ever called.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,8 @@ use machine::Machine;
 
 /// Open parentheses and values on the stack at most: Python itself appends in batches of 1,000.
 const DEEPEST: usize = 16_384;
-/// Bytes of memory allowed for what a pickle builds, for each of its bytes. Real checkpoints take about half of that.
+/// Bytes of memory allowed for what a pickle builds, for each of its bytes. Real checkpoints take about a
+/// third of that.
 const MOST_MEMORY: usize = 20;
 
 /// A refusal in words, without the file.

@@ -22,7 +22,7 @@ impl<'a> Machine<'a> {
     /// One opcode; false at the end mark.
     pub fn step(&mut self) -> Refused<bool> {
         let [code] = self.array()?;
-        if self.literal(code)? {
+        if self.literal(code)? || self.memory(code)? {
             return Ok(true);
         }
         match code {
@@ -45,22 +45,6 @@ impl<'a> Machine<'a> {
                 let count = usize::from(code - 0x84);
                 let items = self.top(count)?;
                 self.push(Node::Tuple(items));
-            }
-            b'q' => {
-                let place = self.small()?;
-                self.remember(place as u32)?;
-            }
-            b'r' => {
-                let place = self.large()?;
-                self.remember(place)?;
-            }
-            b'h' => {
-                let place = self.small()?;
-                self.recall(place as u32)?;
-            }
-            b'j' => {
-                let place = self.large()?;
-                self.recall(place)?;
             }
             b's' => {
                 let items = self.top(2)?;
@@ -124,6 +108,30 @@ impl<'a> Machine<'a> {
             b'X' | b'T' => {
                 let count = self.large()?;
                 self.text(count as usize)?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Opcodes that remember the last value under a number and recall it; false for any other.
+    fn memory(&mut self, code: u8) -> Refused<bool> {
+        match code {
+            b'q' => {
+                let place = self.small()?;
+                self.remember(place as u32)?;
+            }
+            b'r' => {
+                let place = self.large()?;
+                self.remember(place)?;
+            }
+            b'h' => {
+                let place = self.small()?;
+                self.recall(place as u32)?;
+            }
+            b'j' => {
+                let place = self.large()?;
+                self.recall(place)?;
             }
             _ => return Ok(false),
         }
@@ -283,7 +291,8 @@ impl<'a> Machine<'a> {
         items.iter().map(pair).collect::<Option<_>>().map(Node::Dict).ok_or_else(wrong)
     }
 
-    /// Attributes. A dictionary's (`_metadata`) and a tensor's are not ours; an old parameter's first is its tensor.
+    /// Attributes. A dictionary's (`_metadata`) and a tensor's are not ours; an old parameter's first is its
+    /// tensor.
     fn build(&mut self) -> Refused<()> {
         let state = self.pop()?;
         let first = match state {
