@@ -4,6 +4,7 @@
 #![allow(unsafe_code, reason = "counting allocations takes a global allocator, whose trait is unsafe")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -173,6 +174,13 @@ fn swollen() {
     let _ = std::fs::remove_file(&path);
 }
 
+/// Overwrites a file in place: emptying it first makes some file systems wait for the disk each time.
+fn put(path: &Path, bytes: &[u8]) {
+    let mut file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all(bytes).unwrap();
+    file.set_len(bytes.len() as u64).unwrap();
+}
+
 /// Mutates the seeds in turn and reads each.
 fn fuzz(name: &str, seeds: &[Vec<u8>], read: fn(&Path) -> bool) {
     let path = std::env::temp_dir().join(format!("striate-fuzz-{name}-{}", std::process::id()));
@@ -184,7 +192,7 @@ fn fuzz(name: &str, seeds: &[Vec<u8>], read: fn(&Path) -> bool) {
     let mut accepted = 0;
     for round in 0..MUTATIONS {
         let bytes = mutate(&seeds[round % seeds.len()], &mut random);
-        std::fs::write(&path, &bytes).unwrap();
+        put(&path, &bytes);
         accepted += usize::from(measured(name, &path, bytes.len(), read));
     }
     let _ = std::fs::remove_file(&path);
