@@ -1,7 +1,7 @@
 //! NumPy arrays: `.npy` files and the members of `.npz` archives, recognised by content.
 //!
-//! A member is named as `FILE.npz:member`, or by an argument. Nothing here runs or allocates what a file merely
-//! claims: headers are checked against the bytes that are there, object arrays (pickles) are refused.
+//! A member is named as `FILE.npz:member`, or by an argument. Nothing here runs or allocates what a file
+//! merely claims: headers are checked against the bytes that are there, object arrays (pickles) are refused.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
@@ -191,8 +191,8 @@ pub fn info(path: &Path) -> Result<Vec<ArrayInfo>> {
     Ok(infos)
 }
 
-/// Reads a whole array as f32, in C order whatever the order in the file; `member` names an array of an `.npz`
-/// (or the path does, as in `FILE.npz:member`; an archive of one array needs no name). NaN is kept.
+/// Reads a whole array as f32, in C order whatever the order in the file; `member` names an array of an
+/// `.npz` (or the path does, as in `FILE.npz:member`; an archive of one array needs no name). NaN is kept.
 ///
 /// # Errors
 /// A file that is missing, damaged, or holds something other than numbers; several arrays and none named.
@@ -237,7 +237,8 @@ fn load<T: Clone>(path: &Path, member: Option<&str>, decode: Decode<T>) -> Resul
     Ok(if header.fortran { array.as_standard_layout().into_owned() } else { array })
 }
 
-/// The bytes of a `.npy` file (version 1.0, little-endian float32, C order), as NumPy itself would write them.
+/// The bytes of a `.npy` file (version 1.0, little-endian float32, C order), as NumPy itself would write
+/// them.
 pub fn encode(array: ArrayViewD<f32>) -> Vec<u8> {
     let mut bytes = header_bytes("<f4", array.shape());
     bytes.extend(array.iter().flat_map(|v| v.to_le_bytes()));

@@ -1,7 +1,7 @@
 //! Weight files: safetensors and PyTorch's two formats, recognised by content.
 //!
-//! Opening reads names, shapes and places only; a tensor's bytes are read when it is asked for. PyTorch's files are
-//! pickles: a small machine reads tensors out of them and refuses everything that could run.
+//! Opening reads names, shapes and places only; a tensor's bytes are read when it is asked for. PyTorch's
+//! files are pickles: a small machine reads tensors out of them and refuses everything that could run.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -159,8 +159,8 @@ impl WeightFile {
     /// Reads a tensor as f32 in C order; f16, bf16 and f64 are converted.
     ///
     /// # Errors
-    /// No such tensor (the nearest names are listed), a type that is not floating point, NaN or infinity inside
-    /// (the first index is named), a file that ends early.
+    /// No such tensor (the nearest names are listed), a type that is not floating point, NaN or infinity
+    /// inside (the first index is named), a file that ends early.
     pub fn read(&self, name: &str) -> Result<ArrayD<f32>> {
         match &self.fold {
             Some(fold) if fold.concerns(name) => fold.read(self, name),
@@ -172,8 +172,10 @@ impl WeightFile {
         }
     }
 
-    /// The same file under torchvision's names and for torchvision's input, where it is one of the published files
-    /// that Striate knows (see [`Fold`]); any other file comes back as it is.
+    /// The same file under torchvision's names and for torchvision's input (RGB in 0..1, minus mean, over
+    /// deviation), where it is a published file that Striate knows: the mean-normalised VGG-19 whose key `0`
+    /// is a 1x1 convolution from RGB to BGR, which is folded into `features.0`. Any other file comes back as
+    /// it is.
     pub fn as_torchvision(mut self) -> Self {
         if let Some(fold) = Fold::recognise(&self.tensors) {
             self.tensors = fold.tensors(&self.tensors);
@@ -206,7 +208,8 @@ impl WeightFile {
     }
 
     fn geometry(&self, entry: &Entry) -> Result<Geometry> {
-        // An expanded tensor (stride 0) repeats few bytes; nothing real repeats them more than 16 times in f32.
+        // An expanded tensor (stride 0) repeats few bytes; nothing real repeats them more than 16 times in
+        // f32.
         let most = usize::try_from(self.length).unwrap_or(usize::MAX).saturating_mul(16);
         Geometry::new(&entry.info.shape, &entry.strides).filter(|g| g.elements <= most).ok_or_else(|| {
             let TensorInfo { name, shape, .. } = &entry.info;

@@ -29,7 +29,8 @@ pub(super) struct Archive {
     pub members: Vec<Member>,
 }
 
-/// Expanded bytes allowed from a file of this length: real responses and images compress far less than 64 times.
+/// Expanded bytes allowed from a file of this length: real responses and images compress far less than 64
+/// times.
 fn limit(length: u64) -> u64 {
     length.saturating_mul(64).max(64 << 20)
 }

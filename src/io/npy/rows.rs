@@ -15,8 +15,8 @@ use crate::error::{Error, Kind, Result};
 
 /// An open array whose rows (slices along axis 0: images, frames, trials) are read on demand.
 ///
-/// `.npy` files and uncompressed `.npz` members are sought in; a compressed member is decompressed from the front,
-/// and from the front again when a range lies before the last one.
+/// `.npy` files and uncompressed `.npz` members are sought in; a compressed member is decompressed from the
+/// front, and from the front again when a range lies before the last one.
 pub struct Rows {
     place: PathBuf,
     info: ArrayInfo,
@@ -35,8 +35,8 @@ enum Source {
 }
 
 impl Rows {
-    /// Opens an array of at least one axis in C order; `member` names an array of an `.npz` (or the path does, as
-    /// in `FILE.npz:member`).
+    /// Opens an array of at least one axis in C order; `member` names an array of an `.npz` (or the path
+    /// does, as in `FILE.npz:member`).
     ///
     /// # Errors
     /// Whatever [`super::read`] refuses, a single number, and columns-first (Fortran) order.

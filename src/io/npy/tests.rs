@@ -137,3 +137,35 @@ fn writes_whole_files_and_says_where_it_cannot() {
     let error = write(&file.0.join("inside.npy"), counting(&[1]).view()).unwrap_err();
     assert_eq!(error.kind(), Kind::Output);
 }
+
+#[test]
+fn a_changed_byte_of_a_member_is_noticed() {
+    let mut bytes = archive(&[("a.npy", encode(counting(&[40]).view()))], zip::CompressionMethod::Stored);
+    // Inside the numbers: behind the local header (35 bytes) and the array's own (128).
+    bytes[35 + 128 + 50] ^= 1;
+    let error = read(&Temporary::with(&bytes).0, None).unwrap_err().to_string();
+    assert!(error.contains("archive is damaged"), "{error}");
+}
+
+#[test]
+fn reads_real_arrays() {
+    let fallback = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let folder = std::env::var_os("STRIATE_DATA").map_or(fallback, PathBuf::from);
+    if !folder.exists() {
+        eprintln!("skipped: {} is absent (STRIATE_DATA)", folder.display());
+        return;
+    }
+    let repeats = folder.join("v4/210325/responses_repeats.npy");
+    assert_eq!(info(&repeats).unwrap()[0].element, Element::F64);
+    let repeats = read(&repeats, None).unwrap();
+    assert_eq!(repeats.shape(), [50, 640, 10]);
+    assert!(repeats.iter().any(|v| v.is_nan()) && repeats.iter().any(|v| *v > 0.0));
+    let similarity = folder.join("allen/rdms_reliable.npz");
+    let members = info(&similarity).unwrap();
+    assert_eq!(members.len(), 21);
+    assert!(members.iter().all(|m| m.shape == [119, 119] && read(&similarity, m.name.as_deref()).is_ok()));
+    let movie = folder.join("movies/mouse_500x64x64_int16.npy");
+    let mut rows = Rows::open(&movie, None).unwrap();
+    let last = rows.read(490..500).unwrap();
+    assert_eq!(last, read(&movie, None).unwrap().slice_axis(ndarray::Axis(0), (490..500).into()));
+}

@@ -1,7 +1,7 @@
 //! A stack machine for the part of Python's pickle language that `torch.save` needs for tensors.
 //!
-//! Protocols 2 and 3. Values refer to each other by index, so that neither
-//! cycles nor depth can hurt; names of Python objects are looked up in one short list and nothing is ever called.
+//! Protocols 2 and 3. Values refer to each other by index, so that neither cycles nor depth can hurt; names
+//! of Python objects are looked up in one short list and nothing is ever called.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,9 @@ use machine::Machine;
 
 /// Open parentheses and values on the stack at most: Python itself appends in batches of 1,000.
 const DEEPEST: usize = 16_384;
-/// Dictionaries, lists, tuples and tensors at most.
-const MOST_NODES: usize = 1 << 20;
+/// Bytes of memory allowed for what a pickle builds, for each of its bytes. Real checkpoints take about a
+/// third of that.
+const MOST_MEMORY: usize = 20;
 
 /// A refusal in words, without the file.
 pub(super) type Refused<T> = Result<T, String>;
@@ -52,8 +53,8 @@ pub(super) enum Node<'a> {
     Dict(Vec<(Value<'a>, Value<'a>)>),
     List(Vec<Value<'a>>),
     Tuple(Vec<Value<'a>>),
-    /// The arguments of `_rebuild_tensor`.
-    Tensor(Vec<Value<'a>>),
+    /// The node of the arguments of `_rebuild_tensor`, a tuple.
+    Tensor(usize),
     Parameter(Value<'a>),
 }
 
@@ -87,10 +88,12 @@ pub(super) fn load(bytes: &[u8]) -> Refused<Pickle<'_>> {
         memo: BTreeMap::new(),
         nodes: Vec::new(),
         storages: Vec::new(),
+        items: 0,
     };
+    let most = (256 << 10) + MOST_MEMORY.saturating_mul(bytes.len());
     while machine.step()? {
-        if machine.stack.len() > DEEPEST || machine.marks.len() > DEEPEST || machine.nodes.len() > MOST_NODES
-        {
+        let memory = machine.nodes.len() * size_of::<Node>() + machine.items * size_of::<Value>();
+        if machine.stack.len() > DEEPEST || machine.marks.len() > DEEPEST || memory > most {
             return Err("the pickle is nested or filled beyond all sense".into());
         }
     }

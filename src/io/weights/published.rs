@@ -1,8 +1,9 @@
 //! A published file under torchvision's names.
 //!
-//! The VGG-19 with mean-normalised activations (Gatys, Ecker and Bethge 2015) circulates with a 1x1 convolution in
-//! front, key `0`, that turns RGB in 0..1 into BGR in 0..255 minus a mean. Folded into the first convolution, it takes
-//! torchvision's input instead. Borders: with folded weights, zero padding pads torchvision's normalised image.
+//! The VGG-19 with mean-normalised activations (Gatys, Ecker and Bethge 2015) circulates with a 1x1
+//! convolution in front, key `0`, that turns RGB in 0..1 into BGR in 0..255 minus a mean. Folded into the
+//! first convolution, it takes torchvision's input instead. Borders: with folded weights, zero padding pads
+//! torchvision's normalised image.
 
 use ndarray::{ArrayD, IxDyn};
 
@@ -68,9 +69,9 @@ impl Fold {
 
     /// One of the two tensors of the folded convolution.
     ///
-    /// With `x' = W (s t + m) + v` in front of `y = K * x' + b`, where `t` is torchvision's input, `m` its mean and
-    /// `s` its deviation: `y = K' * t + b'` with `K'[o, j] = sum_c K[o, c] W[c, j] s[j]` and
-    /// `b'[o] = b[o] + sum_c (sum of K[o, c] over its window) (W m + v)[c]`. In f64.
+    /// With `x' = W (s t + m) + v` in front of `y = K * x' + b`, where `t` is torchvision's input, `m` its
+    /// mean and `s` its deviation: `y = K' * t + b'` with `K'[o, j] = sum_c K[o, c] W[c, j] s[j]` and `b'[o]
+    /// = b[o] + sum_c (sum of K[o, c] over its window) (W m + v)[c]`. In f64.
     pub fn read(&self, file: &WeightFile, name: &str) -> Result<ArrayD<f32>> {
         let first = file.read_entry("0.weight", name)?.mapv(f64::from);
         let offset = file.read_entry("0.bias", name)?.mapv(f64::from);

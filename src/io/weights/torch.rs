@@ -21,7 +21,7 @@ pub(super) fn entries(
     place: &mut dyn FnMut(&Storage) -> Refused<(u64, u64)>,
 ) -> Refused<Vec<Entry>> {
     // A pickle can mention one dictionary many times over: what comes out is bounded by what went in.
-    let mut walk = Walk { pickle, found: Vec::new(), left: 4096 + 4 * pickle.length };
+    let mut walk = Walk { pickle, found: Vec::new(), left: (64 << 10) + 2 * pickle.length };
     walk.visit(pickle.root, String::new(), 0)?;
     let mut entries: Vec<Entry> = Vec::new();
     let mut seen = std::collections::HashMap::new();
@@ -41,7 +41,8 @@ pub(super) fn entries(
 
 struct Walk<'p, 'a> {
     pickle: &'p Pickle<'a>,
-    found: Vec<(String, &'p [Value<'a>])>,
+    /// Names and the nodes of the arguments.
+    found: Vec<(String, usize)>,
     /// Bytes of names and steps that may still be spent.
     left: usize,
 }
@@ -56,7 +57,7 @@ impl Walk<'_, '_> {
         }
         let inside = |key: &str| if name.is_empty() { key.to_string() } else { format!("{name}.{key}") };
         match &self.pickle.nodes[node] {
-            Node::Tensor(arguments) => self.found.push((name, arguments)),
+            Node::Tensor(arguments) => self.found.push((name, *arguments)),
             Node::Parameter(tensor) => self.visit(*tensor, name, depth + 1)?,
             Node::Dict(pairs) => {
                 for (key, value) in pairs {
@@ -83,15 +84,17 @@ impl Walk<'_, '_> {
 fn entry(
     pickle: &Pickle,
     name: String,
-    arguments: &[Value],
+    arguments: usize,
     big_endian: bool,
     place: &mut dyn FnMut(&Storage) -> Refused<(u64, u64)>,
 ) -> Refused<Entry> {
     let wrong = |what: &str| format!("tensor '{}' {what}", name.escape_debug());
+    let unlike = || wrong("is not built from a storage, a place, a shape and strides");
+    let Node::Tuple(arguments) = &pickle.nodes[arguments] else { return Err(unlike()) };
     let &[Value::Storage(storage), Value::Int(first), Value::Node(shape), Value::Node(strides), ..] =
-        arguments
+        &arguments[..]
     else {
-        return Err(wrong("is not built from a storage, a place, a shape and strides"));
+        return Err(unlike());
     };
     let sizes = |node: usize| match &pickle.nodes[node] {
         Node::Tuple(items) | Node::List(items) if items.len() <= MOST_AXES => items

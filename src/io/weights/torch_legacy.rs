@@ -1,5 +1,5 @@
-//! PyTorch's format before 1.6: five pickles (a magic number, a version, the writer's machine, the tensors, the keys
-//! of the storages), then for each key a u64 element count and the elements, little endian.
+//! PyTorch's format before 1.6: five pickles (a magic number, a version, the writer's machine, the tensors,
+//! the keys of the storages), then for each key a u64 element count and the elements, little endian.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -1,4 +1,5 @@
-//! PyTorch's zip format (since 1.6): `<folder>/data.pkl`, and the storages as stored entries `<folder>/data/<key>`.
+//! PyTorch's zip format (since 1.6): `<folder>/data.pkl`, and the storages as stored entries
+//! `<folder>/data/<key>`.
 
 use std::fs::File;
 use std::io::{BufReader, Read};

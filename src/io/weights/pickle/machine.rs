@@ -14,13 +14,15 @@ pub(super) struct Machine<'a> {
     pub memo: BTreeMap<u32, Value<'a>>,
     pub nodes: Vec<Node<'a>>,
     pub storages: Vec<Storage<'a>>,
+    /// Values put into nodes so far.
+    pub items: usize,
 }
 
 impl<'a> Machine<'a> {
     /// One opcode; false at the end mark.
     pub fn step(&mut self) -> Refused<bool> {
         let [code] = self.array()?;
-        if self.literal(code)? {
+        if self.literal(code)? || self.memory(code)? {
             return Ok(true);
         }
         match code {
@@ -43,22 +45,6 @@ impl<'a> Machine<'a> {
                 let count = usize::from(code - 0x84);
                 let items = self.top(count)?;
                 self.push(Node::Tuple(items));
-            }
-            b'q' => {
-                let place = self.small()?;
-                self.remember(place as u32)?;
-            }
-            b'r' => {
-                let place = self.large()?;
-                self.remember(place)?;
-            }
-            b'h' => {
-                let place = self.small()?;
-                self.recall(place as u32)?;
-            }
-            b'j' => {
-                let place = self.large()?;
-                self.recall(place)?;
             }
             b's' => {
                 let items = self.top(2)?;
@@ -128,6 +114,30 @@ impl<'a> Machine<'a> {
         Ok(true)
     }
 
+    /// Opcodes that remember the last value under a number and recall it; false for any other.
+    fn memory(&mut self, code: u8) -> Refused<bool> {
+        match code {
+            b'q' => {
+                let place = self.small()?;
+                self.remember(place as u32)?;
+            }
+            b'r' => {
+                let place = self.large()?;
+                self.remember(place)?;
+            }
+            b'h' => {
+                let place = self.small()?;
+                self.recall(place as u32)?;
+            }
+            b'j' => {
+                let place = self.large()?;
+                self.recall(place)?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
     fn array<const N: usize>(&mut self) -> Refused<[u8; N]> {
         let found = self.bytes[self.at..].first_chunk::<N>().ok_or("the pickle ends early")?;
         self.at += N;
@@ -180,6 +190,7 @@ impl<'a> Machine<'a> {
         if self.stack.len() < floor + count {
             return Err("the pickle takes more than it gave".into());
         }
+        self.items += count;
         Ok(self.stack.split_off(self.stack.len() - count))
     }
 
@@ -189,6 +200,7 @@ impl<'a> Machine<'a> {
 
     fn marked(&mut self) -> Refused<Vec<Value<'a>>> {
         let mark = self.marks.pop().ok_or("the pickle closes what it did not open")?;
+        self.items += self.stack.len().saturating_sub(mark);
         Ok(self.stack.split_off(mark))
     }
 
@@ -236,20 +248,20 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn tuple(&mut self) -> Refused<&[Value<'a>]> {
-        match self.pop()? {
-            Value::Node(node) => match &self.nodes[node] {
-                Node::Tuple(items) => Ok(items),
-                _ => Err("the pickle lacks a tuple where one must be".into()),
-            },
-            _ => Err("the pickle lacks a tuple where one must be".into()),
+    /// Takes a tuple: its node and its items.
+    fn tuple(&mut self) -> Refused<(usize, &[Value<'a>])> {
+        if let Value::Node(node) = self.pop()?
+            && let Node::Tuple(items) = &self.nodes[node]
+        {
+            return Ok((node, items));
         }
+        Err("the pickle lacks a tuple where one must be".into())
     }
 
     /// A function's result, for the functions that are known by what they make.
     fn call(&mut self) -> Refused<()> {
-        let arguments = self.tuple()?.to_vec();
-        let first = arguments.first().copied();
+        let (arguments, items) = self.tuple()?;
+        let first = items.first().copied();
         let made = match (self.pop()?, first) {
             (Value::Global(Global::OrderedDict), None) => Node::Dict(Vec::new()),
             (Value::Global(Global::OrderedDict), Some(Value::Node(list))) => self.pairs(list)?,
@@ -264,9 +276,11 @@ impl<'a> Machine<'a> {
     }
 
     /// Python 2 gave an ordered dictionary its items as a list of pairs.
-    fn pairs(&self, list: usize) -> Refused<Node<'a>> {
+    fn pairs(&mut self, list: usize) -> Refused<Node<'a>> {
         let wrong = || "the pickle fills a dictionary with something other than pairs".to_string();
-        let Node::List(items) = &self.nodes[list] else { return Err(wrong()) };
+        // Taken, not copied: a list given to a thousand dictionaries must not multiply.
+        let Node::List(items) = &mut self.nodes[list] else { return Err(wrong()) };
+        let items = std::mem::take(items);
         let pair = |item: &Value<'a>| match item {
             Value::Node(node) => match &self.nodes[*node] {
                 Node::List(pair) | Node::Tuple(pair) => pair.first_chunk().map(|&[key, value]| (key, value)),
@@ -277,7 +291,8 @@ impl<'a> Machine<'a> {
         items.iter().map(pair).collect::<Option<_>>().map(Node::Dict).ok_or_else(wrong)
     }
 
-    /// Attributes. A dictionary's (`_metadata`) and a tensor's are not ours; an old parameter's first is its tensor.
+    /// Attributes. A dictionary's (`_metadata`) and a tensor's are not ours; an old parameter's first is its
+    /// tensor.
     fn build(&mut self) -> Refused<()> {
         let state = self.pop()?;
         let first = match state {
@@ -298,7 +313,8 @@ impl<'a> Machine<'a> {
     /// A persistent id: `("storage", class, key, device, elements[, view])`.
     fn storage(&mut self) -> Refused<()> {
         let wrong = || "the pickle refers to something other than a tensor's storage".to_string();
-        let id = self.tuple()?.to_vec();
+        let (node, _) = self.tuple()?;
+        let Node::Tuple(id) = &self.nodes[node] else { return Err(wrong()) };
         let &[
             Value::Text("storage"),
             Value::Global(Global::Storage(dtype)),
