@@ -8,6 +8,8 @@ pub mod kernels;
 pub mod networks;
 pub mod numbers;
 pub mod random;
+pub mod ridge;
+pub mod routines;
 pub mod scores;
 pub mod simulate;
 

@@ -1,0 +1,226 @@
+//! Batched ridge regression: one spectrum a fold, every penalty and neuron from it, a penalty for each neuron.
+//!
+//! The model is `y = ȳ + (x - x̄) W`, minimising `Σ (y - ŷ)² + λ |W|²` over the training images, with x̄ and ȳ their
+//! means (without intercept both are 0). With K the kernel matrix of the centred training features, K = U S Uᵀ, the
+//! prediction for other images is `K_other U (S + λ)⁻¹ Uᵀ y` (dual ridge; the eigendecomposition serves all λ). The
+//! decomposition is done by faer in f64, because f32 loses the small eigenvalues that small penalties rest on; all
+//! that grows with the number of neurons or penalties runs on the GPU.
+
+mod penalties;
+mod spectrum;
+
+pub use penalties::Penalties;
+pub use spectrum::Space;
+
+use crate::error::{Error, Kind, Result};
+use crate::gpu::{Gpu, Matrix, Recording};
+use crate::kernels::ridge_losses::RidgeLosses;
+use crate::kernels::shrink::Shrink;
+use crate::routines::{multiply_rows, upload_rows};
+use ndarray::{Array1, Array2, ArrayView2, Axis, s};
+use spectrum::Spectrum;
+
+/// Bytes of one neurons x images operand: neurons are worked on in chunks of this size.
+const CHUNK_BYTES: usize = 64 << 20;
+
+/// What to fit on which images.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Rows that the readout is fitted to in the end.
+    pub fit: Vec<usize>,
+    /// Pairs of training and held-out rows, by which each neuron's penalty is chosen.
+    pub folds: Vec<(Vec<usize>, Vec<usize>)>,
+    /// The grid of penalties.
+    pub penalties: Penalties,
+    /// Whether features and responses are centred by the means of the training rows.
+    pub intercept: bool,
+}
+
+/// A fitted ridge readout.
+#[derive(Debug, Clone)]
+pub struct Fit {
+    /// The grid in absolute units, ascending.
+    pub penalties: Vec<f64>,
+    /// Mean eigenvalue of the centred kernel matrix of the fitted rows: the unit of relative penalties.
+    pub unit: f64,
+    /// Position in the grid for each neuron.
+    pub chosen: Vec<usize>,
+    /// Held-out mean squared error, averaged over folds: (penalties, neurons).
+    pub losses: Array2<f64>,
+    /// Predicted response to every image: (neurons, images).
+    pub predictions: Array2<f32>,
+    /// Weight of every image in the readout, 0 for images that were not fitted: (neurons, images). The readout's
+    /// weights are these times the (centred) features.
+    pub coefficients: Array2<f32>,
+    /// Mean response of each neuron over the fitted images; 0 without intercept.
+    pub intercepts: Array1<f64>,
+}
+
+impl Fit {
+    /// How many neurons took the smallest, and the largest penalty of the grid: many mean that the grid is too short.
+    pub fn at_the_edges(&self) -> [usize; 2] {
+        let last = self.penalties.len() - 1;
+        [0, last].map(|edge| self.chosen.iter().filter(|c| **c == edge).count())
+    }
+}
+
+/// Fits a readout to `responses` (neurons, images), whose images are the rows of `space`.
+///
+/// `progress` is called with a number between 0 and 1.
+///
+/// # Errors
+/// Input, if all features are the same for all images; Memory and Device as [`Gpu::run`]; Internal, if the shapes do
+/// not fit each other.
+pub fn fit(
+    gpu: &Gpu,
+    space: &Space,
+    responses: ArrayView2<'_, f32>,
+    plan: &Plan,
+    progress: &mut dyn FnMut(f64),
+) -> Result<Fit> {
+    let (neurons, images) = responses.dim();
+    if images != space.images() || neurons == 0 {
+        return Err(Error::internal("ridge", format!("{images} responses for {} rows", space.images())));
+    }
+    let unit = space.mean_eigenvalue(&plan.fit, plan.intercept);
+    if !(unit > 0.0 && unit.is_finite()) {
+        return Err(Error::new(
+            Kind::Input,
+            "features",
+            "every feature is the same for all training images",
+            "features that differ between images",
+            "Choose another layer, or check that the images differ",
+        ));
+    }
+    let penalties = plan.penalties.absolute(unit);
+    let steps = (plan.folds.len() + 1) as f64;
+    let mut losses = Array2::<f64>::zeros((penalties.len(), neurons));
+    for (done, (train, held_out)) in plan.folds.iter().enumerate() {
+        let spectrum = Spectrum::new(space, train, held_out, plan.intercept)?;
+        let targets = Targets { responses, train, centred: plan.intercept };
+        losses += &(fold_losses(gpu, &spectrum, &targets, held_out, &penalties)? / plan.folds.len() as f64);
+        progress((done + 1) as f64 / steps);
+    }
+    let chosen = choose(&losses);
+    let all: Vec<usize> = (0..images).collect();
+    let spectrum = Spectrum::new(space, &plan.fit, &all, plan.intercept)?;
+    let targets = Targets { responses, train: &plan.fit, centred: plan.intercept };
+    let (predictions, coefficients) = refit(gpu, &spectrum, &targets, &chosen, &penalties)?;
+    progress(1.0);
+    let intercepts = (0..neurons).map(|n| targets.mean(n)).collect();
+    Ok(Fit { penalties, unit, chosen, losses, predictions, coefficients, intercepts })
+}
+
+/// The smallest loss of each neuron; the smaller penalty where two are equal.
+fn choose(losses: &Array2<f64>) -> Vec<usize> {
+    let smallest = |column: ndarray::ArrayView1<'_, f64>| {
+        column.iter().enumerate().fold((0, f64::INFINITY), |best, (i, v)| if *v < best.1 { (i, *v) } else { best }).0
+    };
+    losses.axis_iter(Axis(1)).map(smallest).collect()
+}
+
+/// Responses, centred by the mean of some rows.
+struct Targets<'a> {
+    responses: ArrayView2<'a, f32>,
+    train: &'a [usize],
+    centred: bool,
+}
+
+impl Targets<'_> {
+    fn mean(&self, neuron: usize) -> f64 {
+        if !self.centred {
+            return 0.0;
+        }
+        let row = self.responses.row(neuron);
+        self.train.iter().map(|i| f64::from(row[*i])).sum::<f64>() / self.train.len() as f64
+    }
+
+    /// (neurons, images) for a range of neurons and a list of images.
+    fn take(&self, neurons: std::ops::Range<usize>, images: &[usize]) -> Array2<f32> {
+        let mut out = Array2::zeros((neurons.len(), images.len()));
+        for (n, mut row) in neurons.zip(out.rows_mut()) {
+            let mean = self.mean(n);
+            for (value, image) in row.iter_mut().zip(images) {
+                *value = (f64::from(self.responses[[n, *image]]) - mean) as f32;
+            }
+        }
+        out
+    }
+
+    /// Ranges of neurons whose operands of `images` columns stay within [`CHUNK_BYTES`].
+    fn chunks(&self, images: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+        let neurons = self.responses.nrows();
+        let size = (CHUNK_BYTES / 4 / images.next_multiple_of(4)).max(1);
+        (0..neurons).step_by(size).map(move |first| first..(first + size).min(neurons))
+    }
+}
+
+/// Held-out mean squared error of every penalty and neuron.
+fn fold_losses(
+    gpu: &Gpu,
+    spectrum: &Spectrum,
+    targets: &Targets<'_>,
+    held_out: &[usize],
+    penalties: &[f64],
+) -> Result<Array2<f64>> {
+    let left = upload_rows(gpu, "held-out kernel rows", spectrum.left.as_ref())?;
+    let shrinkage = Matrix::upload(gpu, "shrinkage", spectrum.shrinkage(penalties).view())?;
+    let mut all = Array2::zeros((penalties.len(), targets.responses.nrows()));
+    for neurons in targets.chunks(targets.train.len().max(held_out.len())) {
+        let right = coefficients(gpu, spectrum, targets, neurons.clone())?;
+        let held = Matrix::upload(gpu, "held-out responses", targets.take(neurons.clone(), held_out).view())?;
+        let losses = Matrix::zeros(gpu, "held-out losses", penalties.len(), neurons.len())?;
+        let launch =
+            RidgeLosses { left: &left, shrinkage: &shrinkage, right: &right, targets: &held, losses: &losses };
+        let mut recording = Recording::new();
+        recording.add(launch.launch()?);
+        gpu.run(&recording)?;
+        let sums = losses.download(gpu)?;
+        all.slice_mut(s![.., neurons]).assign(&sums.mapv(|v| f64::from(v) / held_out.len() as f64));
+    }
+    Ok(all)
+}
+
+/// Training responses in the eigenvectors' coordinates: (neurons, eigenvalues).
+fn coefficients(
+    gpu: &Gpu,
+    spectrum: &Spectrum,
+    targets: &Targets<'_>,
+    neurons: std::ops::Range<usize>,
+) -> Result<Matrix> {
+    let y = Matrix::upload(gpu, "training responses", targets.take(neurons, targets.train).view())?;
+    multiply_rows(gpu, "responses in eigenvectors", &y, spectrum.vectors.transpose())
+}
+
+/// Predictions of all images, and the images' weights, with each neuron's own penalty.
+fn refit(
+    gpu: &Gpu,
+    spectrum: &Spectrum,
+    targets: &Targets<'_>,
+    chosen: &[usize],
+    penalties: &[f64],
+) -> Result<(Array2<f32>, Array2<f32>)> {
+    let shape = targets.responses.raw_dim();
+    let (mut predictions, mut weights) = (Array2::zeros(shape), Array2::zeros(shape));
+    let shrinkage = Matrix::upload(gpu, "shrinkage", spectrum.shrinkage(penalties).view())?;
+    for neurons in targets.chunks(targets.responses.ncols()) {
+        let right = coefficients(gpu, spectrum, targets, neurons.clone())?;
+        let shrunk = Matrix::zeros(gpu, "shrunk coefficients", right.rows, right.columns)?;
+        let choice: Vec<u32> = chosen[neurons.clone()].iter().map(|c| *c as u32).collect();
+        let choice = gpu.upload("choice of penalties", &choice)?;
+        let mut recording = Recording::new();
+        recording.add(Shrink { x: &right, shrinkage: &shrinkage, choice: &choice, y: &shrunk }.launch()?);
+        gpu.run(&recording)?;
+        let predicted = multiply_rows(gpu, "predictions", &shrunk, spectrum.left.as_ref())?.download(gpu)?;
+        let dual = multiply_rows(gpu, "image weights", &shrunk, spectrum.vectors.as_ref())?.download(gpu)?;
+        for (row, n) in neurons.enumerate() {
+            let mean = targets.mean(n);
+            let sum = predicted.row(row).mapv(|v| (f64::from(v) + mean) as f32);
+            predictions.row_mut(n).assign(&sum);
+            for (column, image) in targets.train.iter().enumerate() {
+                weights[[n, *image]] = dual[[row, column]];
+            }
+        }
+    }
+    Ok((predictions, weights))
+}

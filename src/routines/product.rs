@@ -1,0 +1,47 @@
+//! Products whose right operand comes from the host in f64 and may be larger than one binding.
+
+use crate::error::Result;
+use crate::gpu::{Gpu, Matrix, Recording};
+use crate::kernels::gemm::{Gemm, Operand};
+use faer::MatRef;
+
+/// Rows of the right operand uploaded at once. A multiple of 64, so that the product's columns start where a binding
+/// may start.
+const ROWS: usize = 2048;
+
+/// Uploads rows of an f64 matrix as f32.
+///
+/// # Errors
+/// Memory, if they do not fit.
+pub fn upload_rows(gpu: &Gpu, what: &str, rows: MatRef<'_, f64>) -> Result<Matrix> {
+    let matrix = Matrix::zeros(gpu, what, rows.nrows(), rows.ncols())?;
+    let pitch = matrix.pitch();
+    let mut words = vec![0f32; rows.nrows() * pitch];
+    // Column by column, as faer stores it.
+    for c in 0..rows.ncols() {
+        for r in 0..rows.nrows() {
+            words[r * pitch + c] = rows[(r, c)] as f32;
+        }
+    }
+    gpu.write(&matrix.buffer, 0, &words)?;
+    Ok(matrix)
+}
+
+/// `a bᵀ`, where `b` has as many columns as `a`: a matrix of `a.rows` x `b.nrows()`.
+///
+/// # Errors
+/// Memory, if the operands do not fit; as [`Gpu::run`].
+pub fn multiply_rows(gpu: &Gpu, what: &str, a: &Matrix, b: MatRef<'_, f64>) -> Result<Matrix> {
+    let product = Matrix::zeros(gpu, what, a.rows, b.nrows())?;
+    for first in (0..b.nrows()).step_by(ROWS) {
+        let count = ROWS.min(b.nrows() - first);
+        let right = upload_rows(gpu, what, b.subrows(first, count))?;
+        let words = product.buffer.words();
+        let target = product.buffer.slice(first, words - first);
+        let c = Operand { buffer: &target, rows: a.rows, pitch: product.pitch(), stride: 0 };
+        let mut recording = Recording::new();
+        recording.add(Gemm { c, ..Gemm::of(a, &right, &product) }.launch()?);
+        gpu.run(&recording)?;
+    }
+    Ok(product)
+}
