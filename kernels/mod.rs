@@ -2,9 +2,23 @@
 //!
 //! [`ALL`] is the one list; interface checks, lints, oracle tests, benches and the resource table follow from it.
 
+pub mod adaptive_average_pool;
+pub mod average_pool;
 pub mod case;
+pub mod centre;
+pub mod column_means;
 pub mod conv2d;
+mod fit;
 pub mod gemm;
+pub mod local_response;
+pub mod maps_to_rows;
+pub mod max_pool;
+pub mod pooling;
+pub mod relu;
+pub mod row_statistics;
+pub mod subset_columns;
+pub mod transpose;
+mod trials;
 
 use crate::gpu::Kernel;
 use case::Case;
@@ -24,4 +38,8 @@ macro_rules! all {
     };
 }
 
-all! { conv2d gemm }
+all! {
+    conv2d gemm
+    max_pool average_pool adaptive_average_pool local_response relu
+    maps_to_rows transpose column_means centre row_statistics subset_columns
+}

@@ -61,6 +61,10 @@ const PARTS: &[(&str, &str)] = &[
     ("eight_rows", include_str!("../../kernels/parts/eight_rows.wgsl")),
     ("gemm_interface", include_str!("../../kernels/parts/gemm_interface.wgsl")),
     ("conv2d_interface", include_str!("../../kernels/parts/conv2d_interface.wgsl")),
+    ("nan", include_str!("../../kernels/parts/nan.wgsl")),
+    ("compensated", include_str!("../../kernels/parts/compensated.wgsl")),
+    ("average", include_str!("../../kernels/parts/average.wgsl")),
+    ("pool_interface", include_str!("../../kernels/parts/pool_interface.wgsl")),
 ];
 
 /// The WGSL with its `//!use` parts appended.
