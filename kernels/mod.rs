@@ -2,12 +2,25 @@
 //!
 //! [`ALL`] is the one list; interface checks, lints, oracle tests, benches and the resource table follow from it.
 
+pub mod adaptive_average_pool;
+pub mod average_pool;
 pub mod case;
+pub mod centre;
+pub mod column_means;
 pub mod conv2d;
+mod fit;
 pub mod gemm;
+pub mod local_response;
+pub mod maps_to_rows;
+pub mod max_pool;
 pub mod panel_sum;
+pub mod pooling;
+pub mod relu;
 pub mod ridge_losses;
+pub mod row_statistics;
 pub mod shrink;
+pub mod transpose;
+mod trials;
 
 use crate::gpu::Kernel;
 use case::Case;
@@ -27,4 +40,9 @@ macro_rules! all {
     };
 }
 
-all! { conv2d gemm panel_sum ridge_losses shrink }
+all! {
+    conv2d gemm
+    max_pool average_pool adaptive_average_pool local_response relu
+    maps_to_rows transpose column_means centre row_statistics
+    panel_sum shrink ridge_losses
+}

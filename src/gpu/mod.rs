@@ -20,4 +20,5 @@ pub use kernel::{Grid, Kernel, Launch};
 pub use memory::{Buffer, Ledger, host_memory_available};
 pub use recording::Recording;
 pub use shader::{Access, Interface, reflect};
+pub(crate) use tensor::padded_rows;
 pub use tensor::{Maps, Matrix};

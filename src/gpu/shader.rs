@@ -62,6 +62,10 @@ const PARTS: &[(&str, &str)] = &[
     ("gemm_interface", include_str!("../../kernels/parts/gemm_interface.wgsl")),
     ("ridge_losses_interface", include_str!("../../kernels/parts/ridge_losses_interface.wgsl")),
     ("conv2d_interface", include_str!("../../kernels/parts/conv2d_interface.wgsl")),
+    ("nan", include_str!("../../kernels/parts/nan.wgsl")),
+    ("compensated", include_str!("../../kernels/parts/compensated.wgsl")),
+    ("average", include_str!("../../kernels/parts/average.wgsl")),
+    ("pool_interface", include_str!("../../kernels/parts/pool_interface.wgsl")),
 ];
 
 /// The WGSL with its `//!use` parts appended.

@@ -114,7 +114,11 @@ pub fn fit(
 /// The smallest loss of each neuron; the smaller penalty where two are equal.
 fn choose(losses: &Array2<f64>) -> Vec<usize> {
     let smallest = |column: ndarray::ArrayView1<'_, f64>| {
-        column.iter().enumerate().fold((0, f64::INFINITY), |best, (i, v)| if *v < best.1 { (i, *v) } else { best }).0
+        column
+            .iter()
+            .enumerate()
+            .fold((0, f64::INFINITY), |best, (i, v)| if *v < best.1 { (i, *v) } else { best })
+            .0
     };
     losses.axis_iter(Axis(1)).map(smallest).collect()
 }
@@ -170,8 +174,13 @@ fn fold_losses(
         let right = coefficients(gpu, spectrum, targets, neurons.clone())?;
         let held = Matrix::upload(gpu, "held-out responses", targets.take(neurons.clone(), held_out).view())?;
         let losses = Matrix::zeros(gpu, "held-out losses", penalties.len(), neurons.len())?;
-        let launch =
-            RidgeLosses { left: &left, shrinkage: &shrinkage, right: &right, targets: &held, losses: &losses };
+        let launch = RidgeLosses {
+            left: &left,
+            shrinkage: &shrinkage,
+            right: &right,
+            targets: &held,
+            losses: &losses,
+        };
         let mut recording = Recording::new();
         recording.add(launch.launch()?);
         gpu.run(&recording)?;

@@ -75,7 +75,10 @@ impl Gram {
     /// As [`Gpu::run_with`]; Internal, if the slab has another number of rows.
     pub fn add(&self, gpu: &Gpu, slab: &Matrix, progress: &mut dyn FnMut(f64)) -> Result<()> {
         if slab.rows != self.rows {
-            return Err(crate::Error::internal("Gram matrix", format!("{slab:?} is not of {} rows", self.rows)));
+            return Err(crate::Error::internal(
+                "Gram matrix",
+                format!("{slab:?} is not of {} rows", self.rows),
+            ));
         }
         let mut recording = Recording::new();
         for block in &self.blocks {
@@ -108,12 +111,8 @@ impl Gram {
         let rows_at = block.first * slab.pitch() + start;
         let source = slab.buffer.slice(rows_at, words - rows_at);
         let operand = |rows| Operand { buffer: &source, rows, pitch: slab.pitch(), stride: depth };
-        let partial = Operand {
-            buffer: &self.partial,
-            rows: block.rows,
-            pitch: block.columns,
-            stride: block.words(),
-        };
+        let partial =
+            Operand { buffer: &self.partial, rows: block.rows, pitch: block.columns, stride: block.words() };
         let product = Gemm {
             a: operand(block.rows),
             b: operand(block.columns),
