@@ -1,6 +1,7 @@
 //! GPU engine for models of visual cortex.
 
 pub mod error;
+pub mod features;
 pub mod gpu;
 pub mod io;
 #[path = "../kernels/mod.rs"]

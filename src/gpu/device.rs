@@ -196,7 +196,11 @@ impl Gpu {
         self.check(step)
     }
 
-    pub(super) fn flush(&self, step: &str) -> Result<()> {
+    /// Sends what was written and waits for it, so that staged copies do not pile up.
+    ///
+    /// # Errors
+    /// Device, if the device fails.
+    pub fn flush(&self, step: &str) -> Result<()> {
         self.queue.submit([]);
         self.wait(step)
     }

@@ -17,6 +17,7 @@ pub use adapter::{AdapterChoice, AdapterReport, adapters};
 pub(crate) use device::LONGEST_LOOP;
 pub use device::{Family, Gpu, Options};
 pub use kernel::{Grid, Kernel, Launch};
+pub(crate) use memory::too_large;
 pub use memory::{Buffer, Ledger, host_memory_available};
 pub use recording::Recording;
 pub use shader::{Access, Interface, reflect};

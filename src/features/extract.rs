@@ -1,0 +1,232 @@
+//! A network on the device: its filters, two buffers that maps go back and forth between, and the steps of a batch.
+
+use super::weight_source::WeightSource;
+use crate::error::{Error, Result};
+use crate::gpu::{Buffer, Gpu, Maps, Recording};
+use crate::io::images::Batch;
+use crate::kernels::adaptive_average_pool::AdaptiveAveragePool;
+use crate::kernels::conv2d::{Conv2d, Filters, Geometry};
+use crate::kernels::local_response::{LocalResponse, Normalisation};
+use crate::kernels::max_pool::MaxPool;
+use crate::kernels::pooling::Window;
+use crate::kernels::relu::Relu;
+use crate::networks::{Entry, INPUT_CHANNELS, Network, Operation, Shape};
+use ndarray::Array4;
+
+/// What a step of the plan does.
+enum Act {
+    /// Convolution or dense layer, with the ReLU after it where nobody asked for what is before it.
+    Convolve(Filters),
+    Relu,
+    MaxPool(Window),
+    AveragePool,
+    Normalise(Normalisation),
+}
+
+/// One step: the entry whose output it makes, and that output's shape.
+struct Step {
+    entry: usize,
+    act: Act,
+    shape: Shape,
+}
+
+/// A network up to the last layer asked for, ready to run batches.
+pub struct Extractor {
+    steps: Vec<Step>,
+    input: Shape,
+    batch: usize,
+    buffers: [Buffer; 2],
+}
+
+/// Steps that run, without their filters: which entries, and whether a ReLU is fused.
+fn plan(network: &Network, wanted: &[usize]) -> Vec<(usize, bool)> {
+    let last = wanted.iter().max().map_or(0, |l| l + 1);
+    let mut steps = Vec::new();
+    let mut at = 0;
+    while at < last {
+        let weighted = network.entries[at].parameter().is_some();
+        let next = network.entries.get(at + 1).filter(|_| at + 1 < last);
+        let fused = weighted && next.is_some_and(|e| e.operation == Operation::Relu) && !wanted.contains(&at);
+        steps.push((at, fused));
+        at += if fused { 2 } else { 1 };
+    }
+    steps
+}
+
+/// Speed that a batch is sized for before anything was measured, in operations per second.
+fn assumed_speed(gpu: &Gpu) -> f64 {
+    if gpu.is_cpu() { 3e10 } else { 3e12 }
+}
+
+/// Seconds that the largest layer of a batch should take at most.
+const LAYER_SECONDS: f64 = 0.1;
+
+/// What running a network on a batch takes: a pure plan, before anything is allocated.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Estimate {
+    /// Images of a batch.
+    pub batch: usize,
+    /// GPU memory for filters and maps, in bytes.
+    pub bytes: u64,
+    /// Operations for one image.
+    pub operations: f64,
+}
+
+impl Extractor {
+    /// Plans a batch.
+    ///
+    /// # Errors
+    /// Usage, if the images are too small for the network.
+    pub fn estimate(gpu: &Gpu, network: &Network, wanted: &[usize], input: Shape) -> Result<Estimate> {
+        let last = wanted.iter().copied().max();
+        let shapes = last.map_or(Ok(vec![]), |l| network.shapes(input.height, input.width, l))?;
+        let macs = last.map_or(Ok(vec![]), |l| network.macs(input.height, input.width, l))?;
+        let words = |s: &Shape| Maps::words(1, [s.channels, s.height, s.width]) as u64;
+        let largest = shapes.iter().chain([&input]).map(words).max().unwrap_or(1);
+        let slowest = macs.iter().max().map_or(1.0, |m| 2.0 * *m as f64).max(1.0);
+        let by_time = LAYER_SECONDS * assumed_speed(gpu) / slowest;
+        let by_memory = gpu.max_binding_bytes().min(gpu.ledger().budget() / 8) / (4 * largest);
+        let batch = (by_time as u64).min(by_memory).clamp(1, 64);
+        let filters: u64 = last.map_or(0, |l| {
+            let words = |p: crate::networks::Parameter| p.weight_shape.iter().product::<usize>() as u64;
+            network.parameters_up_to(l).into_iter().map(words).sum()
+        });
+        Ok(Estimate {
+            batch: batch as usize,
+            bytes: 4 * (filters + 2 * batch * largest),
+            operations: macs.iter().map(|m| 2.0 * *m as f64).sum(),
+        })
+    }
+
+    /// Loads the weights up to the last wanted entry and allocates the maps.
+    ///
+    /// # Errors
+    /// Input, if weights are missing or wrong; Memory, if they do not fit.
+    pub fn new(
+        gpu: &Gpu,
+        network: &Network,
+        weights: &WeightSource,
+        wanted: &[usize],
+        input: Shape,
+    ) -> Result<Self> {
+        let estimate = Self::estimate(gpu, network, wanted, input)?;
+        let mut steps = Vec::new();
+        if let Some(last) = wanted.iter().copied().max() {
+            weights.check(network, last)?;
+            let shapes = network.shapes(input.height, input.width, last)?;
+            for (at, fused) in plan(network, wanted) {
+                let before = if at == 0 { input } else { shapes[at - 1] };
+                let entry = &network.entries[at];
+                let act = act(gpu, network, weights, entry, before, fused)?;
+                let entry = if fused { at + 1 } else { at };
+                steps.push(Step { entry, act, shape: shapes[entry] });
+            }
+        }
+        let words = |s: Shape| Maps::words(estimate.batch, [s.channels, s.height, s.width]);
+        let largest = steps.iter().map(|s| words(s.shape)).chain([words(input)]).max().unwrap_or(1);
+        let buffers = [gpu.allocate("feature maps", largest)?, gpu.allocate("feature maps", largest)?];
+        Ok(Extractor { steps, input, batch: estimate.batch, buffers })
+    }
+
+    /// Images that go together at most.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Uploads a batch and records its passage. `sink` is called with each entry's index and maps as they are made
+    /// (`None` is the image itself), to record what is done with them before the next step overwrites them.
+    ///
+    /// # Errors
+    /// Internal, if the batch does not fit the plan; as [`Gpu::write`].
+    pub fn record(
+        &self,
+        gpu: &Gpu,
+        batch: &Batch,
+        recording: &mut Recording,
+        sink: &mut dyn FnMut(Option<usize>, &Maps, &mut Recording) -> Result<()>,
+    ) -> Result<()> {
+        if (batch.height, batch.width) != (self.input.height, self.input.width) || batch.count > self.batch {
+            return Err(Error::internal("feature extraction", "the batch does not fit the plan"));
+        }
+        let mut from = 0;
+        let mut x = self.maps(from, batch.count, self.input);
+        gpu.write(&x.buffer, 0, &batch.pixels)?;
+        sink(None, &x, recording)?;
+        for step in &self.steps {
+            let y = self.maps(1 - from, batch.count, step.shape);
+            match &step.act {
+                Act::Convolve(filters) => {
+                    // A dense layer sees its whole map as one window.
+                    for launch in (Conv2d { x: &x, filters, y: &y }).launches()? {
+                        recording.add(launch);
+                    }
+                }
+                Act::Relu => recording.add(Relu { x: &x.buffer, y: &y.buffer }.launch()?),
+                Act::MaxPool(window) => recording.add(MaxPool { x: &x, y: &y, window: *window }.launch()?),
+                Act::AveragePool => recording.add(AdaptiveAveragePool { x: &x, y: &y }.launch()?),
+                Act::Normalise(constants) => {
+                    recording.add(LocalResponse { x: &x, y: &y, constants: *constants }.launch()?);
+                }
+            }
+            sink(Some(step.entry), &y, recording)?;
+            x = y;
+            from = 1 - from;
+        }
+        Ok(())
+    }
+
+    fn maps(&self, which: usize, images: usize, s: Shape) -> Maps {
+        let shape = [s.channels, s.height, s.width];
+        let buffer = self.buffers[which].slice(0, Maps::words(images, shape));
+        Maps { buffer, images, channels: s.channels, height: s.height, width: s.width }
+    }
+}
+
+/// The act of an entry, its filters uploaded.
+fn act(
+    gpu: &Gpu,
+    network: &Network,
+    weights: &WeightSource,
+    entry: &Entry,
+    before: Shape,
+    relu: bool,
+) -> Result<Act> {
+    let geometry = |stride, padding, groups| Geometry { stride, padding, groups, relu };
+    Ok(match entry.operation {
+        Operation::Convolution { outputs, inputs, kernel, stride, padding, groups } => {
+            let shape = (outputs, inputs / groups, kernel, kernel);
+            let (weight, bias) = parameters(network, weights, entry, shape)?;
+            Act::Convolve(Filters::upload(gpu, weight.view(), &bias, geometry(stride, padding, groups))?)
+        }
+        Operation::Dense { outputs, .. } => {
+            let shape = (outputs, before.channels, before.height, before.width);
+            let (weight, bias) = parameters(network, weights, entry, shape)?;
+            Act::Convolve(Filters::upload(gpu, weight.view(), &bias, geometry(1, 0, 1))?)
+        }
+        Operation::Relu => Act::Relu,
+        Operation::MaxPool { kernel, stride } => Act::MaxPool(Window { kernel, stride }),
+        Operation::AdaptiveAveragePool { .. } => Act::AveragePool,
+        Operation::LocalResponseNormalisation { size, alpha, beta, k } => {
+            Act::Normalise(Normalisation { size, alpha, beta, k })
+        }
+    })
+}
+
+type Shape4 = (usize, usize, usize, usize);
+
+fn parameters(
+    network: &Network,
+    weights: &WeightSource,
+    entry: &Entry,
+    shape: Shape4,
+) -> Result<(Array4<f32>, Vec<f32>)> {
+    let (weight, bias) = weights.parameters(network, entry)?;
+    let found = format!("{} has the shape {:?}", entry.key, weight.shape());
+    let weight = weight.into_shape_with_order(shape).map_err(|_| Error::internal("weights", found))?;
+    Ok((weight, bias))
+}
+
+/// The shape of images that enter a network.
+pub(super) fn input_shape(height: usize, width: usize) -> Shape {
+    Shape { channels: INPUT_CHANNELS, height, width }
+}

@@ -1,0 +1,13 @@
+//! Features of images: a network's layers, the images themselves, or a file, as slabs of a matrix on the device.
+
+mod extract;
+mod network_source;
+mod slabs;
+mod source;
+mod weight_source;
+
+pub use extract::Extractor;
+pub use network_source::{LayerRequest, NetworkSource};
+pub use slabs::{FeatureSpace, Slab, SlabPlan};
+pub use source::Source;
+pub use weight_source::WeightSource;

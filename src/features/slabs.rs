@@ -1,0 +1,144 @@
+//! A feature space as slabs of columns: all of them resident where memory allows, else a few at a time.
+
+use super::source::Source;
+use crate::error::Result;
+use crate::gpu::{Gpu, Matrix, Recording};
+use crate::kernels::centre::Centre;
+use crate::kernels::column_means::ColumnMeans;
+use std::ops::Range;
+
+/// Columns of the feature matrix, of all images.
+#[derive(Clone, Debug)]
+pub struct Slab {
+    /// Which features.
+    pub columns: Range<usize>,
+    /// images x these features.
+    pub matrix: Matrix,
+    /// Means that were taken off the columns, one row; empty where they were not.
+    pub means: Vec<f32>,
+}
+
+/// Columns of a slab are a multiple of this, so that sums over them have the same order however they are cut.
+const UNIT: usize = 512;
+
+/// How a feature space is cut to fit into memory.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct SlabPlan {
+    /// Features of each slab; the last may have fewer.
+    pub columns: usize,
+    /// Number of slabs.
+    pub slabs: usize,
+    /// Slabs held at once.
+    pub held: usize,
+}
+
+impl SlabPlan {
+    /// Cuts `features` columns of `images` rows so that `bytes` hold as many slabs as they can.
+    ///
+    /// # Errors
+    /// Memory, if not even one slab of the smallest size fits.
+    pub fn new(gpu: &Gpu, images: usize, features: usize, bytes: u64) -> Result<Self> {
+        let column_bytes = 4 * images as u64;
+        let smallest = features.min(UNIT) as u64 * column_bytes;
+        let limit = gpu.max_binding_bytes().min(bytes);
+        if smallest > limit {
+            return Err(crate::gpu::too_large("features", smallest, limit, gpu.ledger().budget()));
+        }
+        let fit = (limit / column_bytes) as usize;
+        let columns = if features <= fit { features } else { fit / UNIT * UNIT };
+        let slabs = features.div_ceil(columns);
+        let slab_bytes = columns.next_multiple_of(4) as u64 * column_bytes;
+        let held = ((bytes / slab_bytes) as usize).clamp(1, slabs);
+        Ok(SlabPlan { columns, slabs, held })
+    }
+
+    /// Times that all images pass through the network.
+    pub fn passes(&self) -> usize {
+        self.slabs.div_ceil(self.held)
+    }
+
+    /// Features of a slab.
+    fn range(&self, slab: usize, features: usize) -> Range<usize> {
+        slab * self.columns..((slab + 1) * self.columns).min(features)
+    }
+}
+
+/// A source of features, cut by a plan, with the columns centred by the mean over some images.
+pub struct FeatureSpace {
+    source: Source,
+    plan: SlabPlan,
+    centre: Vec<usize>,
+    kept: Vec<Slab>,
+}
+
+impl FeatureSpace {
+    /// Features of `source`; if `centre` names images, the mean over these is taken off every column.
+    pub fn new(source: Source, plan: SlabPlan, centre: Vec<usize>) -> Self {
+        FeatureSpace { source, plan, centre, kept: Vec::new() }
+    }
+
+    /// The source.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Calls `each` with every slab in order. Slabs that all fit stay on the device for the next visit; others are
+    /// computed again. `progress` gets the share done.
+    ///
+    /// # Errors
+    /// As [`Source::fill`], and those of `each`.
+    pub fn visit(
+        &mut self,
+        gpu: &Gpu,
+        progress: &mut dyn FnMut(f64),
+        each: &mut dyn FnMut(&Slab) -> Result<()>,
+    ) -> Result<()> {
+        let passes = self.plan.passes();
+        for pass in 0..passes {
+            let slabs = if self.kept.is_empty() {
+                self.pass(gpu, pass, &mut |share| progress((pass as f64 + share) / passes as f64))?
+            } else {
+                self.kept.clone()
+            };
+            for slab in &slabs {
+                each(slab)?;
+            }
+            if passes == 1 {
+                self.kept = slabs;
+            }
+        }
+        Ok(())
+    }
+
+    fn pass(&mut self, gpu: &Gpu, pass: usize, progress: &mut dyn FnMut(f64)) -> Result<Vec<Slab>> {
+        let (images, features) = (self.source.images(), self.source.features());
+        let mut slabs = Vec::new();
+        for number in (pass * self.plan.held..self.plan.slabs).take(self.plan.held) {
+            let columns = self.plan.range(number, features);
+            let matrix = Matrix::zeros(gpu, "features", images, columns.len())?;
+            slabs.push(Slab { columns, matrix, means: Vec::new() });
+        }
+        self.source.fill(gpu, 0..images, &slabs, progress)?;
+        if !self.centre.is_empty() {
+            for slab in &mut slabs {
+                slab.means = centre(gpu, &slab.matrix, &self.centre)?;
+            }
+        }
+        Ok(slabs)
+    }
+}
+
+/// Takes the mean over some rows off every column, in place. Returns the means.
+fn centre(gpu: &Gpu, matrix: &Matrix, rows: &[usize]) -> Result<Vec<f32>> {
+    let mut include = vec![0f32; matrix.rows];
+    for row in rows {
+        include[*row] = 1.0;
+    }
+    let include = gpu.upload("rows of the mean", &include)?;
+    let means = Matrix::zeros(gpu, "feature means", 1, matrix.columns)?;
+    let mut recording = Recording::new();
+    recording.add(ColumnMeans { m: matrix, include: &include, count: rows.len(), means: &means }.launch()?);
+    recording.add(Centre { m: matrix, means: &means }.launch()?);
+    gpu.run(&recording)?;
+    Ok(means.download(gpu)?.iter().copied().collect())
+}

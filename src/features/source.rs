@@ -1,0 +1,138 @@
+//! Where features come from: a network over images, or a file of features.
+
+use super::network_source::NetworkSource;
+use super::slabs::Slab;
+use crate::error::{Error, Result};
+use crate::gpu::{Gpu, Maps};
+use crate::io::npy::{Rows, split_member};
+use ndarray::Axis;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// Rows of features, one an image.
+pub enum Source {
+    /// A layer of a network.
+    Network(Box<NetworkSource>),
+    /// `--features FILE`.
+    File(FileSource),
+}
+
+/// A file of features, images x anything.
+pub struct FileSource {
+    path: PathBuf,
+    rows: Rows,
+    images: usize,
+    features: usize,
+}
+
+/// Words read from a file at once.
+const READ_WORDS: usize = 8 << 20;
+
+impl FileSource {
+    /// Opens `.npy` or `.npz`; reads the header only.
+    ///
+    /// # Errors
+    /// Input, if it is no array with at least two axes and one value.
+    pub fn open(path: &Path) -> Result<Self> {
+        let (file, member) = split_member(path);
+        let rows = Rows::open(&file, member.as_deref())?;
+        let shape = rows.info().shape.clone();
+        let features = shape.iter().skip(1).product();
+        if shape.len() < 2 || shape[0] == 0 || features == 0 {
+            let found = format!("an array of shape {shape:?}");
+            return Err(Error::input(path, found, "images x features", "Save one row an image"));
+        }
+        Ok(FileSource { path: path.into(), rows, images: shape[0], features })
+    }
+
+    fn fill(
+        &mut self,
+        gpu: &Gpu,
+        images: Range<usize>,
+        slabs: &[Slab],
+        progress: &mut dyn FnMut(f64),
+    ) -> Result<()> {
+        let at_once = (READ_WORDS / self.features).max(1);
+        for first in images.clone().step_by(at_once) {
+            let range = first..(first + at_once).min(images.end);
+            let read = self.rows.read(range.clone())?;
+            for (image, row) in range.clone().zip(read.axis_iter(Axis(0))) {
+                let values: Vec<f32> = row.iter().copied().collect();
+                if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+                    let found = format!("{} at image {image}, feature {at}", values[at]);
+                    let advice = "Leave out the images or features that hold it";
+                    return Err(Error::input(&self.path, found, "finite numbers", advice));
+                }
+                for slab in slabs {
+                    let words = &values[slab.columns.clone()];
+                    gpu.write(&slab.matrix.buffer, (image - images.start) * slab.matrix.pitch(), words)?;
+                }
+            }
+            gpu.flush("upload of features")?;
+            progress((range.end - images.start) as f64 / images.len() as f64);
+        }
+        Ok(())
+    }
+}
+
+impl Source {
+    /// Number of images.
+    pub fn images(&self) -> usize {
+        match self {
+            Source::Network(n) => n.images(),
+            Source::File(f) => f.images,
+        }
+    }
+
+    /// Number of features of one image.
+    pub fn features(&self) -> usize {
+        match self {
+            Source::Network(n) => n.features(),
+            Source::File(f) => f.features,
+        }
+    }
+
+    /// Operations that computing all features takes.
+    ///
+    /// # Errors
+    /// As [`NetworkSource::estimate`].
+    pub fn operations(&self, gpu: &Gpu) -> Result<f64> {
+        Ok(match self {
+            Source::Network(n) => n.estimate(gpu)?.operations * n.images() as f64,
+            Source::File(_) => 0.0,
+        })
+    }
+
+    /// GPU memory besides the features themselves, in bytes.
+    ///
+    /// # Errors
+    /// As [`NetworkSource::estimate`].
+    pub fn overhead(&self, gpu: &Gpu) -> Result<u64> {
+        Ok(match self {
+            Source::File(_) => 0,
+            Source::Network(n) => {
+                let estimate = n.estimate(gpu)?;
+                let s = n.shape();
+                let pooled = Maps::words(estimate.batch, [s.channels, s.height, s.width]) + n.features();
+                estimate.bytes + 4 * pooled as u64
+            }
+        })
+    }
+
+    /// Writes the features of a range of images into slabs, whose rows are these images.
+    ///
+    /// # Errors
+    /// Input, if a file or image cannot be used; as [`Gpu::run`].
+    pub fn fill(
+        &mut self,
+        gpu: &Gpu,
+        images: Range<usize>,
+        slabs: &[Slab],
+        progress: &mut dyn FnMut(f64),
+    ) -> Result<()> {
+        match self {
+            Source::Network(n) => n.fill(gpu, images, slabs, progress),
+            Source::File(f) => f.fill(gpu, images, slabs, progress),
+        }
+    }
+}
