@@ -94,7 +94,7 @@ fn value(kind: Kind, values: &mut Values, (r, c): (usize, usize), out: bool) -> 
 fn case(rows: usize, columns: usize, left_out: usize, kind: Kind) -> Case {
     Case::new(format!("{rows} x {columns}, one of {left_out} left out, {kind:?}"), move |gpu| {
         let mut values = Values::new((rows * 59 + columns) as u64);
-        let out = |r: usize| left_out != 0 && r % left_out == 0;
+        let out = |r: usize| left_out != 0 && r.is_multiple_of(left_out);
         let include: Vec<f32> = (0..rows).map(|r| if out(r) { 0.0 } else { 1.0 }).collect();
         let array = Array2::from_shape_fn((rows, columns), |at| value(kind, &mut values, at, out(at.0)));
         let want = oracle(array.view(), &include);

@@ -25,7 +25,7 @@ impl Relu<'_> {
     /// Internal, if the buffers differ in length or do not hold whole quads.
     pub fn launch(&self) -> Result<Launch> {
         let words = self.x.words();
-        if words != self.y.words() || words % 4 != 0 {
+        if words != self.y.words() || !words.is_multiple_of(4) {
             return wrong(KERNEL.name(), format!("{words} words to {}, not as many quads", self.y.words()));
         }
         Ok(Launch::new(&KERNEL, Grid::Items(words / 4))
