@@ -13,5 +13,6 @@ pub mod ridge;
 pub mod routines;
 pub mod scores;
 pub mod simulate;
+pub mod tasks;
 
 pub use error::{Error, Kind, Result};

@@ -9,5 +9,5 @@ mod weight_source;
 pub use extract::Extractor;
 pub use network_source::{LayerRequest, NetworkSource};
 pub use slabs::{FeatureSpace, Slab, SlabPlan};
-pub use source::Source;
+pub use source::{FileSource, Source};
 pub use weight_source::WeightSource;

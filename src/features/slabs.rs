@@ -21,6 +21,9 @@ pub struct Slab {
 /// Columns of a slab are a multiple of this, so that sums over them have the same order however they are cut.
 const UNIT: usize = 512;
 
+/// Columns of a slab at most: sums in plain f32 run over one slab.
+const LARGEST: usize = 32_768;
+
 /// How a feature space is cut to fit into memory.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct SlabPlan {
@@ -45,7 +48,7 @@ impl SlabPlan {
             return Err(crate::gpu::too_large("features", smallest, limit, gpu.ledger().budget()));
         }
         let fit = (limit / column_bytes) as usize;
-        let columns = if features <= fit { features } else { fit / UNIT * UNIT };
+        let columns = if features <= fit.min(LARGEST) { features } else { (fit / UNIT * UNIT).min(LARGEST) };
         let slabs = features.div_ceil(columns);
         let slab_bytes = columns.next_multiple_of(4) as u64 * column_bytes;
         let held = ((bytes / slab_bytes) as usize).clamp(1, slabs);

@@ -252,7 +252,8 @@ pub fn encode_u8(array: ArrayViewD<u8>) -> Vec<u8> {
     bytes
 }
 
-fn header_bytes(element: &str, shape: &[usize]) -> Vec<u8> {
+/// Header of a `.npy` file (version 1.0, C order) for values of an element such as `<f4`; the values follow.
+pub(crate) fn header_bytes(element: &str, shape: &[usize]) -> Vec<u8> {
     let shape: String = match shape {
         [only] => format!("({only},)"),
         axes => format!("({})", axes.iter().map(|n| n.to_string()).collect::<Vec<_>>().join(", ")),

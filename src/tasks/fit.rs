@@ -1,0 +1,386 @@
+//! Fits readouts from features to recorded neurons, scores them on held-out images, and writes a run folder.
+
+use super::Progress;
+use super::input::Input;
+use super::model::{self, Vectors};
+use super::record::{AdapterRecord, InputRecord, RunRecord};
+use crate::error::{Error, Kind, Result};
+use crate::features::{FeatureSpace, SlabPlan, Source};
+use crate::gpu::Gpu;
+use crate::io::commit::{self, Folder, RECORD};
+use crate::io::hash::sha256_file;
+use crate::io::npy;
+use crate::io::responses::{Layout, Responses};
+use crate::io::split::{Split, folds};
+use crate::ridge::{self, Penalties, Space};
+use crate::routines::Gram;
+use crate::scores::{NeuronScores, Summary, score};
+use ndarray::{Array2, Axis, s};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Which images train and which test.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SplitRequest {
+    /// A CSV of images and tiers.
+    File(PathBuf),
+    /// A random share of the images tests.
+    Random {
+        /// That share, between 0 and 1.
+        test_fraction: f64,
+    },
+}
+
+/// Everything that a fit is asked for.
+#[derive(Debug, Clone)]
+pub struct FitRequest {
+    /// Where features come from.
+    pub input: Input,
+    /// File of responses.
+    pub responses: PathBuf,
+    /// Its axes, where they are not (neurons, images[, repeats]).
+    pub layout: Option<String>,
+    /// Which images train and test.
+    pub split: SplitRequest,
+    /// Number of folds that choose the penalty, where the split has no validation images.
+    pub folds: usize,
+    /// Whether folds are drawn at random or are blocks of neighbouring images.
+    pub shuffled_folds: bool,
+    /// The grid of penalties.
+    pub penalties: Penalties,
+    /// Whether features and responses are centred.
+    pub intercept: bool,
+    /// Seed of the split, the folds and the split halves.
+    pub seed: u64,
+    /// The run folder.
+    pub out: PathBuf,
+}
+
+/// What a fit will take: known from headers alone.
+#[derive(Debug, Clone, Serialize)]
+pub struct FitPlan {
+    /// Number of images.
+    pub n_images: usize,
+    /// Number of features.
+    pub n_features: usize,
+    /// Whether the kernel matrix (dual) or the feature matrix (primal) is decomposed.
+    pub form: &'static str,
+    /// How features are cut.
+    pub slabs: SlabPlan,
+    /// Passes of all images through the network.
+    pub passes: usize,
+    /// GPU memory in bytes.
+    pub gpu_bytes: u64,
+    /// Budget for it.
+    pub gpu_budget_bytes: u64,
+    /// Operations of the network.
+    pub network_operations: f64,
+    /// Operations of the kernel matrix.
+    pub gram_operations: f64,
+}
+
+/// What a fit found.
+#[derive(Debug, Clone, Serialize)]
+pub struct FitSummary {
+    /// `ridge`.
+    pub readout: &'static str,
+    /// Number of images.
+    pub n_images: usize,
+    /// Images fitted.
+    pub n_train: usize,
+    /// Images that chose the penalty, if the split names them.
+    pub n_validation: usize,
+    /// Images scored.
+    pub n_test: usize,
+    /// Features of an image.
+    pub n_features: usize,
+    /// Neurons.
+    pub n_neurons: usize,
+    /// Most repeats of an image.
+    pub n_repeats: usize,
+    /// The adapter.
+    pub adapter: String,
+    /// Scores on test images.
+    pub test: Summary,
+    /// Neurons that took the smallest and the largest penalty of the grid.
+    pub at_grid_edges: [usize; 2],
+    /// Seconds of each step.
+    pub seconds: BTreeMap<String, f64>,
+    /// The run folder.
+    pub out: PathBuf,
+}
+
+/// Bytes of vectors, products and chunks that ridge works with besides features and Gram matrix.
+const RIDGE_BYTES: u64 = 64 << 20;
+
+/// Plans a fit from headers: nothing is decoded, nothing allocated.
+///
+/// # Errors
+/// Usage or Input, if files do not fit each other; Memory, if the job does not fit the budget.
+pub fn plan_fit(gpu: &Gpu, request: &FitRequest) -> Result<FitPlan> {
+    plan_source(gpu, &request.input.open()?)
+}
+
+fn plan_source(gpu: &Gpu, source: &Source) -> Result<FitPlan> {
+    let (images, features) = (source.images(), source.features());
+    let dual = features >= images;
+    let gram = if dual { Gram::bytes(images) } else { 0 };
+    let budget = gpu.ledger().budget();
+    let fixed = source.overhead(gpu)? + gram;
+    let spare = budget.saturating_sub(fixed + RIDGE_BYTES.min(budget / 8));
+    let slabs = SlabPlan::new(gpu, images, features, spare).map_err(|_| {
+        crate::gpu::too_large(
+            "fit",
+            fixed + RIDGE_BYTES.min(budget / 8) + 4 * (images * features.min(512)) as u64,
+            budget,
+            budget,
+        )
+    })?;
+    let held = (slabs.held * slabs.columns * images) as u64 * 4;
+    Ok(FitPlan {
+        n_images: images,
+        n_features: features,
+        form: if dual { "dual" } else { "primal" },
+        passes: slabs.passes(),
+        slabs,
+        gpu_bytes: fixed + held,
+        gpu_budget_bytes: budget,
+        network_operations: source.operations(gpu)?,
+        gram_operations: if dual { images as f64 * images as f64 * features as f64 } else { 0.0 },
+    })
+}
+
+/// Measures the seconds of named steps.
+struct Clock {
+    start: Instant,
+    last: Instant,
+    seconds: BTreeMap<String, f64>,
+}
+
+impl Clock {
+    fn new() -> Self {
+        Clock { start: Instant::now(), last: Instant::now(), seconds: BTreeMap::new() }
+    }
+
+    fn done(&mut self, step: &str) {
+        self.seconds.insert(step.into(), self.last.elapsed().as_secs_f64());
+        self.last = Instant::now();
+    }
+
+    fn finish(mut self) -> BTreeMap<String, f64> {
+        self.seconds.insert("total".into(), self.start.elapsed().as_secs_f64());
+        self.seconds
+    }
+}
+
+/// Responses and split of a request, checked against the number of images.
+fn read_recording(request: &FitRequest, images: usize) -> Result<(Responses, Split)> {
+    let layout = request.layout.as_ref().map(|text| text.parse::<Layout>()).transpose()?;
+    let responses = Responses::read(&request.responses, layout, Some(images))?;
+    let split = match &request.split {
+        SplitRequest::File(path) => Split::read(path, images)?,
+        SplitRequest::Random { test_fraction } => Split::random(images, *test_fraction, request.seed)?,
+    };
+    Ok((responses, split))
+}
+
+/// Which rows are fitted in the end, and by which pairs of rows penalties are chosen.
+fn ridge_plan(request: &FitRequest, split: &Split) -> Result<ridge::Plan> {
+    let (fit, pairs) = if split.validation.is_empty() {
+        let seed = request.shuffled_folds.then_some(request.seed);
+        (split.train.clone(), folds(&split.train, request.folds, seed)?)
+    } else {
+        let mut both = [split.train.as_slice(), split.validation.as_slice()].concat();
+        both.sort_unstable();
+        (both, vec![(split.train.clone(), split.validation.clone())])
+    };
+    if fit.len() < 3 {
+        let advice = "Put more images into the training tier";
+        let found = format!("{} training images", fit.len());
+        return Err(Error::new(Kind::Input, "split", found, "at least 3", advice));
+    }
+    Ok(ridge::Plan { fit, folds: pairs, penalties: request.penalties.clone(), intercept: request.intercept })
+}
+
+/// Runs a fit and writes its folder.
+///
+/// # Errors
+/// Usage or Input, if files are damaged or do not fit each other; Memory, if the job does not fit the budget; Device,
+/// if the adapter fails; Output, if the folder cannot be written. Nothing is half-written.
+pub fn fit(gpu: &Gpu, request: &FitRequest, progress: &mut Progress<'_>) -> Result<FitSummary> {
+    let mut clock = Clock::new();
+    let source = request.input.open()?;
+    let plan = plan_source(gpu, &source)?;
+    let folder = Folder::create(&request.out)?;
+    let (responses, split) = read_recording(request, source.images())?;
+    let ridge_plan = ridge_plan(request, &split)?;
+    let input = request.input.measured(&ridge_plan.fit)?;
+    let source = input.open()?;
+    clock.done("reading");
+
+    let centre = if request.intercept { ridge_plan.fit.clone() } else { Vec::new() };
+    let mut space = FeatureSpace::new(source, plan.slabs.clone(), centre);
+    let matrix = feature_matrix(gpu, &mut space, &plan, progress)?;
+    clock.done("features");
+    let average = responses.average();
+    let fitted =
+        ridge::fit(gpu, &matrix, average.view(), &ridge_plan, &mut |share| progress("ridge", share))?;
+    clock.done("ridge");
+
+    let held_out = responses.repeats.select(Axis(1), &split.test);
+    let predicted = fitted.predictions.select(Axis(1), &split.test);
+    let scores = score(held_out.view(), predicted.view(), request.seed)?;
+    let summary = Summary::new(&scores);
+    clock.done("scores");
+
+    let chosen: Vec<f32> = fitted.chosen.iter().map(|c| fitted.penalties[*c] as f32).collect();
+    let vectors = Vectors {
+        intercepts: fitted.intercepts.iter().map(|v| *v as f32).collect(),
+        penalties: chosen.clone(),
+    };
+    let model = folder.file(model::FILE);
+    let coefficients = fitted.coefficients.view();
+    model::write(gpu, &mut space, coefficients, &vectors, &model, &mut |share| progress("weights", share))?;
+    npy::write(&folder.file("predictions.npy"), fitted.predictions.view().into_dyn())?;
+    let names = responses.neuron_names.as_deref();
+    commit::write(&folder.file("scores.csv"), &scores_table(names, &scores, &chosen)?)?;
+    split.write(&folder.file("split.csv"))?;
+    let inputs = input_records(request, &input)?;
+    clock.done("writing");
+
+    let result = FitSummary {
+        readout: "ridge",
+        n_images: plan.n_images,
+        n_train: split.train.len(),
+        n_validation: split.validation.len(),
+        n_test: split.test.len(),
+        n_features: plan.n_features,
+        n_neurons: responses.n_neurons(),
+        n_repeats: responses.n_repeats(),
+        adapter: gpu.describe(),
+        test: summary,
+        at_grid_edges: fitted.at_the_edges(),
+        seconds: clock.finish(),
+        out: request.out.clone(),
+    };
+    let record = record(gpu, request, input, &plan, &result, inputs, &fitted)?;
+    commit::write(&folder.file(RECORD), &record)?;
+    folder.commit()?;
+    Ok(result)
+}
+
+/// The smaller matrix of the feature space: products of images where there are more features than images.
+fn feature_matrix(
+    gpu: &Gpu,
+    space: &mut FeatureSpace,
+    plan: &FitPlan,
+    progress: &mut Progress<'_>,
+) -> Result<Space> {
+    let mut report = |share| progress("features", share);
+    if plan.form == "dual" {
+        let gram = Gram::new(gpu, plan.n_images)?;
+        space.visit(gpu, &mut report, &mut |slab| gram.add(gpu, &slab.matrix, &mut |_| ()))?;
+        return Ok(Space::Kernel(gram.finish(gpu)?));
+    }
+    let mut features = Array2::<f64>::zeros((plan.n_images, plan.n_features));
+    space.visit(gpu, &mut report, &mut |slab| {
+        let values = slab.matrix.download(gpu)?.mapv(f64::from);
+        features.slice_mut(s![.., slab.columns.clone()]).assign(&values);
+        Ok(())
+    })?;
+    Ok(Space::Features(features))
+}
+
+/// `scores.csv`: one row a neuron; empty where a score does not apply.
+fn scores_table(names: Option<&[String]>, scores: &[NeuronScores], penalties: &[f32]) -> Result<Vec<u8>> {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    let failed = |e: &dyn std::fmt::Display| Error::internal("scores.csv", e);
+    let header = [
+        "neuron",
+        "penalty",
+        "constant",
+        "pearson_r",
+        "r2",
+        "explained_variance",
+        "correlation_to_average",
+        "single_trial_correlation",
+        "fev",
+        "feve",
+        "split_half",
+        "oracle_jackknife",
+    ];
+    table.write_record(header).map_err(|e| failed(&e))?;
+    for (n, one) in scores.iter().enumerate() {
+        let number = |v: Option<f64>| v.filter(|v| !v.is_nan()).map_or(String::new(), |v| format!("{v:.6}"));
+        let row = [
+            names.and_then(|all| all.get(n)).cloned().unwrap_or_else(|| n.to_string()),
+            format!("{:e}", penalties[n]),
+            one.constant.to_string(),
+            number(Some(one.pearson_r)),
+            number(Some(one.r2)),
+            number(Some(one.explained_variance)),
+            number(one.correlation_to_average),
+            number(one.single_trial_correlation),
+            number(one.fev),
+            number(one.feve),
+            number(one.split_half),
+            number(one.oracle_jackknife),
+        ];
+        table.write_record(row).map_err(|e| failed(&e))?;
+    }
+    table.into_inner().map_err(|e| failed(&e))
+}
+
+/// Hashes of all files that went in.
+fn input_records(request: &FitRequest, input: &Input) -> Result<Vec<InputRecord>> {
+    let mut inputs = input.hashes()?;
+    let mut add = |role: &str, path: &PathBuf| -> Result<()> {
+        let (plain, _) = npy::split_member(path);
+        inputs.push(InputRecord { role: role.into(), path: path.clone(), sha256: sha256_file(&plain)? });
+        Ok(())
+    };
+    add("responses", &request.responses)?;
+    if let SplitRequest::File(path) = &request.split {
+        add("split", path)?;
+    }
+    Ok(inputs)
+}
+
+fn record(
+    gpu: &Gpu,
+    request: &FitRequest,
+    input: Input,
+    plan: &FitPlan,
+    result: &FitSummary,
+    inputs: Vec<InputRecord>,
+    fitted: &ridge::Fit,
+) -> Result<Vec<u8>> {
+    let failed = |e: serde_json::Error| Error::internal("record.json", e);
+    let options = serde_json::json!({
+        "responses": request.responses,
+        "responses_layout": request.layout,
+        "split": request.split,
+        "folds": request.folds,
+        "shuffled_folds": request.shuffled_folds,
+        "penalties": request.penalties,
+        "penalties_absolute": fitted.penalties,
+        "penalty_unit": fitted.unit,
+        "intercept": request.intercept,
+        "seed": request.seed,
+        "plan": plan,
+    });
+    let record = RunRecord {
+        striate: env!("CARGO_PKG_VERSION").into(),
+        command: "fit".into(),
+        input,
+        options,
+        inputs,
+        summary: serde_json::to_value(result).map_err(failed)?,
+        adapter: serde_json::to_value(AdapterRecord::of(gpu)).map_err(failed)?,
+        seconds: result.seconds.clone(),
+    };
+    serde_json::to_vec_pretty(&record).map_err(failed)
+}

@@ -1,0 +1,18 @@
+//! Whole jobs, from files to files: what the command line runs, and what a program that embeds Striate calls.
+
+mod extract;
+mod fit;
+mod input;
+mod model;
+mod predict;
+mod record;
+
+pub use extract::{ExtractRequest, ExtractSummary, extract};
+pub use fit::{FitPlan, FitRequest, FitSummary, SplitRequest, fit, plan_fit};
+pub use input::{Input, NetworkInput, NormaliseRequest};
+pub use model::Model;
+pub use predict::{PredictRequest, PredictSummary, predict};
+pub use record::{AdapterRecord, InputRecord, RunRecord};
+
+/// Told of the progress of a step: its name, and the share of it that is done, from 0 to 1.
+pub type Progress<'a> = dyn FnMut(&'static str, f64) + 'a;

@@ -1,0 +1,215 @@
+//! A fitted linear readout on disk: safetensors with `weights` [neurons, features], `feature_means` [features],
+//! `intercepts` [neurons] and `penalties` [neurons], all f32. `y = (x - feature_means) weightsᵀ + intercepts`.
+
+use crate::error::{Error, Kind, Result};
+use crate::features::{FeatureSpace, Slab};
+use crate::gpu::{Gpu, Matrix, Recording};
+use crate::io::weights::WeightFile;
+use crate::kernels::centre::Centre;
+use crate::kernels::gemm::Gemm;
+use crate::kernels::transpose::Transpose;
+use ndarray::{Array2, ArrayView2, s};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// Name of the file in a run folder.
+pub const FILE: &str = "model.safetensors";
+
+/// Bytes of weights computed at once.
+const CHUNK_BYTES: usize = 64 << 20;
+
+/// A readout whose weights stay on disk until they are needed.
+pub struct Model {
+    path: PathBuf,
+    weights_at: u64,
+    /// Number of neurons.
+    pub neurons: usize,
+    /// Number of features.
+    pub features: usize,
+    /// What is taken off every feature.
+    pub means: Vec<f32>,
+    /// What is added to every prediction.
+    pub intercepts: Vec<f32>,
+}
+
+/// The vectors that a model holds beside its weights.
+pub(super) struct Vectors {
+    pub intercepts: Vec<f32>,
+    pub penalties: Vec<f32>,
+}
+
+fn unwritable(path: &Path, why: &std::io::Error) -> Error {
+    Error::new(Kind::Output, path.display(), format!("cannot be written: {why}"), "", "Check the disk")
+}
+
+/// Computes the weights, `coefficients` (neurons, images) times the features, slab by slab, and writes the model.
+pub(super) fn write(
+    gpu: &Gpu,
+    space: &mut FeatureSpace,
+    coefficients: ArrayView2<'_, f32>,
+    vectors: &Vectors,
+    path: &Path,
+    progress: &mut dyn FnMut(f64),
+) -> Result<()> {
+    let (neurons, features) = (coefficients.nrows(), space.source().features());
+    let sizes = [("feature_means", features), ("intercepts", neurons), ("penalties", neurons)];
+    let (header, starts) = header(neurons, features, &sizes);
+    let failed = |why: std::io::Error| unwritable(path, &why);
+    let mut file = File::create(path).map_err(failed)?;
+    file.write_all(&header).map_err(failed)?;
+    let mut put = |at: u64, words: &[f32]| -> Result<()> {
+        file.seek(SeekFrom::Start(header.len() as u64 + at)).map_err(failed)?;
+        file.write_all(bytemuck::cast_slice(words)).map_err(failed)
+    };
+    put(starts[1], &vectors.intercepts)?;
+    put(starts[2], &vectors.penalties)?;
+    let weights_at = 0;
+    space.visit(gpu, progress, &mut |slab| {
+        let means = if slab.means.is_empty() { vec![0.0; slab.columns.len()] } else { slab.means.clone() };
+        put(starts[0] + 4 * slab.columns.start as u64, &means)?;
+        slab_weights(gpu, slab, coefficients, &mut |neuron, row| {
+            put(weights_at + 4 * (neuron * features + slab.columns.start) as u64, row)
+        })
+    })
+}
+
+/// Ranges of neurons whose rows of `columns` weights stay within [`CHUNK_BYTES`].
+fn chunks(neurons: usize, columns: usize) -> impl Iterator<Item = Range<usize>> {
+    let at_once = (CHUNK_BYTES / 4 / columns).clamp(1, neurons.max(1));
+    (0..neurons).step_by(at_once).map(move |first| first..(first + at_once).min(neurons))
+}
+
+/// Header of the file, padded to a multiple of 8 as the format asks, and where the vectors start after it.
+fn header(neurons: usize, features: usize, vectors: &[(&str, usize); 3]) -> (Vec<u8>, [u64; 3]) {
+    let mut at = 4 * (neurons * features) as u64;
+    let tensor = |shape: &[usize], from: u64, to: u64| serde_json::json!({"dtype": "F32", "shape": shape, "data_offsets": [from, to]});
+    let mut all = serde_json::Map::new();
+    all.insert("__metadata__".into(), serde_json::json!({"format": "striate readout"}));
+    all.insert("weights".into(), tensor(&[neurons, features], 0, at));
+    let mut starts = [0; 3];
+    for ((name, length), start) in vectors.iter().zip(&mut starts) {
+        *start = at;
+        at += 4 * *length as u64;
+        all.insert((*name).into(), tensor(&[*length], *start, at));
+    }
+    let mut json = serde_json::Value::Object(all).to_string().into_bytes();
+    json.resize(json.len().next_multiple_of(8), b' ');
+    let mut header = (json.len() as u64).to_le_bytes().to_vec();
+    header.extend(json);
+    (header, starts)
+}
+
+/// Weights of all neurons for one slab, a row at a time.
+fn slab_weights(
+    gpu: &Gpu,
+    slab: &Slab,
+    coefficients: ArrayView2<'_, f32>,
+    each: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+) -> Result<()> {
+    let turned = Matrix::zeros(gpu, "features by column", slab.columns.len(), slab.matrix.rows)?;
+    let mut recording = Recording::new();
+    recording.add(Transpose { x: &slab.matrix, y: &turned }.launch()?);
+    gpu.run(&recording)?;
+    for range in chunks(coefficients.nrows(), slab.columns.len()) {
+        let left = Matrix::upload(gpu, "image weights", coefficients.slice(s![range.clone(), ..]))?;
+        let product = Matrix::zeros(gpu, "readout weights", range.len(), slab.columns.len())?;
+        let mut recording = Recording::new();
+        recording.add(Gemm::of(&left, &turned, &product).launch()?);
+        gpu.run(&recording)?;
+        for (neuron, row) in range.zip(product.download(gpu)?.rows()) {
+            each(neuron, &row.to_vec())?;
+        }
+    }
+    Ok(())
+}
+
+impl Model {
+    /// Opens the model of a run folder; reads everything but the weights.
+    ///
+    /// # Errors
+    /// Input, if it is missing, damaged, or no readout.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = WeightFile::open(path)?;
+        let wrong = |found: String| {
+            let wanted =
+                "weights [neurons, features] and vectors that fit them, as `striate fit` writes them";
+            Error::input(path, found, wanted, "Run `striate fit` again")
+        };
+        let weights = file.tensors().iter().find(|t| t.name == "weights");
+        let Some([neurons, features]) = weights.map(|w| w.shape.as_slice()) else {
+            return Err(wrong("has no weights [neurons, features]".into()));
+        };
+        let (neurons, features) = (*neurons, *features);
+        let vector = |name: &str, length: usize| -> Result<Vec<f32>> {
+            let values: Vec<f32> = file.read(name)?.iter().copied().collect();
+            if values.len() == length {
+                Ok(values)
+            } else {
+                Err(wrong(format!("{name} has {} values for {length}", values.len())))
+            }
+        };
+        let means = vector("feature_means", features)?;
+        let intercepts = vector("intercepts", neurons)?;
+        let mut start = [0u8; 8];
+        let unreadable = |why| Error::unreadable(path, &why);
+        let mut raw = File::open(path).map_err(unreadable)?;
+        raw.read_exact(&mut start).map_err(unreadable)?;
+        let weights_at = 8 + u64::from_le_bytes(start);
+        Ok(Model { path: path.into(), weights_at, neurons, features, means, intercepts })
+    }
+
+    /// Weights of some neurons for some features: (neurons, features).
+    fn weights(&self, neurons: Range<usize>, columns: Range<usize>) -> Result<Array2<f32>> {
+        let unreadable = |why| Error::unreadable(&self.path, &why);
+        let mut file = File::open(&self.path).map_err(unreadable)?;
+        let mut weights = Array2::<f32>::zeros((neurons.len(), columns.len()));
+        let mut row_bytes = vec![0u8; 4 * columns.len()];
+        for (neuron, mut row) in neurons.zip(weights.rows_mut()) {
+            let at = self.weights_at + 4 * (neuron * self.features + columns.start) as u64;
+            file.seek(SeekFrom::Start(at)).map_err(unreadable)?;
+            file.read_exact(&mut row_bytes).map_err(unreadable)?;
+            for (value, word) in row.iter_mut().zip(row_bytes.chunks_exact(4)) {
+                *value = f32::from_le_bytes([word[0], word[1], word[2], word[3]]);
+            }
+        }
+        Ok(weights)
+    }
+
+    /// Predictions for every image of a feature space, which must not be centred: (neurons, images).
+    ///
+    /// # Errors
+    /// As [`FeatureSpace::visit`].
+    pub fn predict(
+        &self,
+        gpu: &Gpu,
+        space: &mut FeatureSpace,
+        progress: &mut dyn FnMut(f64),
+    ) -> Result<Array2<f32>> {
+        let mut sums = Array2::<f64>::zeros((self.neurons, space.source().images()));
+        space.visit(gpu, progress, &mut |slab| {
+            let means = ArrayView2::from_shape((1, slab.columns.len()), &self.means[slab.columns.clone()])
+                .map_err(|e| Error::internal("feature means", e))?;
+            let means = Matrix::upload(gpu, "feature means", means)?;
+            let mut recording = Recording::new();
+            recording.add(Centre { m: &slab.matrix, means: &means }.launch()?);
+            gpu.run(&recording)?;
+            for neurons in chunks(self.neurons, slab.columns.len()) {
+                let weights = self.weights(neurons.clone(), slab.columns.clone())?;
+                let weights = Matrix::upload(gpu, "readout weights", weights.view())?;
+                let product = Matrix::zeros(gpu, "predictions", neurons.len(), slab.matrix.rows)?;
+                let mut recording = Recording::new();
+                recording.add(Gemm::of(&weights, &slab.matrix, &product).launch()?);
+                gpu.run(&recording)?;
+                let mut rows = sums.slice_mut(s![neurons, ..]);
+                rows += &product.download(gpu)?.mapv(f64::from);
+            }
+            Ok(())
+        })?;
+        for (mut row, intercept) in sums.rows_mut().into_iter().zip(&self.intercepts) {
+            row += f64::from(*intercept);
+        }
+        Ok(sums.mapv(|v| v as f32))
+    }
+}

@@ -1,0 +1,110 @@
+//! Predicted responses to new images, from a run folder.
+
+use super::Progress;
+use super::input::Input;
+use super::model::{FILE, Model};
+use super::record::RunRecord;
+use crate::error::{Error, Kind, Result};
+use crate::features::{FeatureSpace, SlabPlan};
+use crate::gpu::Gpu;
+use crate::io::{commit, npy};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// What to predict from, and with which readout.
+#[derive(Debug, Clone)]
+pub struct PredictRequest {
+    /// The folder that a fit wrote.
+    pub run: PathBuf,
+    /// New images, through the run's network; or
+    pub images: Option<PathBuf>,
+    /// new features, images x anything.
+    pub features: Option<PathBuf>,
+    /// Weights, if they have moved since the fit.
+    pub weights: Option<String>,
+    /// The `.npy` to write: (neurons, images).
+    pub out: PathBuf,
+}
+
+/// What was predicted.
+#[derive(Debug, Clone, Serialize)]
+pub struct PredictSummary {
+    /// Number of images.
+    pub n_images: usize,
+    /// Number of neurons.
+    pub n_neurons: usize,
+    /// Features of an image.
+    pub n_features: usize,
+    /// The adapter.
+    pub adapter: String,
+    /// The file written.
+    pub out: PathBuf,
+}
+
+/// The record of a run folder.
+///
+/// # Errors
+/// Input, if the folder holds none, or one that cannot be understood.
+pub(super) fn read_record(run: &std::path::Path) -> Result<RunRecord> {
+    let path = run.join(commit::RECORD);
+    let bytes = std::fs::read(&path).map_err(|e| Error::unreadable(&path, &e).at(path.display()))?;
+    serde_json::from_slice(&bytes).map_err(|e| {
+        let found = format!("is not the record of a fit: {e}");
+        Error::input(&path, found, "a folder that `striate fit` wrote", "Check the path")
+    })
+}
+
+/// The run's input, with the new images or features in place of the fitted ones.
+fn new_input(request: &PredictRequest, record: RunRecord) -> Result<Input> {
+    let usage = |found: &str, wanted: &str, advice: &str| {
+        Err(Error::new(Kind::Usage, "predict", found, wanted, advice))
+    };
+    match (record.input, &request.images, &request.features) {
+        (_, Some(_), Some(_)) => usage("--images and --features together", "one of them", "Leave one out"),
+        (_, None, None) => usage("neither --images nor --features", "one of them", "Add --images FOLDER"),
+        (_, None, Some(features)) => Ok(Input::Features(features.clone())),
+        (Input::Features(_), Some(_), None) => usage(
+            "--images for a run that was fitted from features",
+            "--features FILE.npy",
+            "Compute them the same way",
+        ),
+        (Input::Network(mut network), Some(images), None) => {
+            network.images = images.clone();
+            if request.weights.is_some() {
+                network.weights = request.weights.clone();
+            }
+            Ok(Input::Network(network))
+        }
+    }
+}
+
+/// Predicts and writes.
+///
+/// # Errors
+/// Input, if the run, the images or the features cannot be used together; as [`super::fit`].
+pub fn predict(gpu: &Gpu, request: &PredictRequest, progress: &mut Progress<'_>) -> Result<PredictSummary> {
+    let input = new_input(request, read_record(&request.run)?)?;
+    let model = Model::open(&request.run.join(FILE))?;
+    let source = input.open()?;
+    if source.features() != model.features {
+        return Err(Error::new(
+            Kind::Input,
+            request.run.display(),
+            format!("{} features an image for a readout of {}", source.features(), model.features),
+            "the features that the readout was fitted to",
+            "Give images of the same kind, or features computed the same way",
+        ));
+    }
+    let spare = gpu.ledger().budget().saturating_sub(source.overhead(gpu)? + (128 << 20));
+    let plan = SlabPlan::new(gpu, source.images(), source.features(), spare)?;
+    let mut space = FeatureSpace::new(source, plan, Vec::new());
+    let predictions = model.predict(gpu, &mut space, &mut |share| progress("features", share))?;
+    npy::write(&request.out, predictions.view().into_dyn())?;
+    Ok(PredictSummary {
+        n_images: predictions.ncols(),
+        n_neurons: predictions.nrows(),
+        n_features: model.features,
+        adapter: gpu.describe(),
+        out: request.out.clone(),
+    })
+}
