@@ -94,7 +94,7 @@ impl Extractor {
         Ok(Estimate {
             batch: batch as usize,
             bytes: 4 * (filters + 2 * batch * largest),
-            operations: macs.iter().map(|m| 2.0 * *m as f64).sum(),
+            operations: 2.0 * macs.iter().sum::<u64>() as f64,
         })
     }
 

@@ -1,4 +1,4 @@
-//! One layer of a network over a set of images, as columns of a matrix.
+//! Layers of a network over a set of images, as columns of matrices. All layers come out of one pass.
 
 use super::extract::{Estimate, Extractor, input_shape};
 use super::slabs::Slab;
@@ -66,16 +66,35 @@ impl LayerRequest {
     }
 }
 
-/// Images, a network and one of its layers.
+/// A layer asked for, its shape after pooling, and the features kept of it.
+struct Layer {
+    request: LayerRequest,
+    shape: Shape,
+    sample: Option<Vec<u32>>,
+}
+
+impl Layer {
+    fn features(&self) -> usize {
+        self.sample.as_ref().map_or(self.shape.values(), Vec::len)
+    }
+
+    fn list(&self, gpu: &Gpu, columns: &Range<usize>) -> Result<FeatureList> {
+        let numbers: Vec<u32> = match &self.sample {
+            Some(sample) => sample[columns.clone()].to_vec(),
+            None => (columns.start as u32..columns.end as u32).collect(),
+        };
+        FeatureList::upload(gpu, &numbers)
+    }
+}
+
+/// Images, a network and one or more of its layers.
 pub struct NetworkSource {
     images: Images,
     preparation: Preparation,
     network: Network,
     weights: WeightSource,
-    request: LayerRequest,
+    layers: Vec<Layer>,
     input: Shape,
-    shape: Shape,
-    sample: Option<Vec<u32>>,
     extractor: Option<Extractor>,
 }
 
@@ -89,42 +108,39 @@ impl NetworkSource {
         preparation: Preparation,
         network: Network,
         weights: WeightSource,
-        request: LayerRequest,
+        requests: Vec<LayerRequest>,
     ) -> Result<Self> {
         let size = images.data_size_for(&preparation)?;
         let input = input_shape(size.height, size.width);
-        let shape = request.shape(&network, input)?;
-        if let Some(entry) = request.entry {
-            weights.check(&network, entry)?;
+        let mut layers = Vec::new();
+        for request in requests {
+            let shape = request.shape(&network, input)?;
+            layers.push(Layer { request, shape, sample: None });
         }
-        Ok(NetworkSource {
-            images,
-            preparation,
-            network,
-            weights,
-            request,
-            input,
-            shape,
-            sample: None,
-            extractor: None,
-        })
+        let source = NetworkSource { images, preparation, network, weights, layers, input, extractor: None };
+        if let Some(last) = source.wanted().into_iter().max() {
+            source.weights.check(&source.network, last)?;
+        }
+        Ok(source)
     }
 
-    /// Keeps only `count` features, drawn at random without repetition (`--subsample`).
+    /// Keeps only `count` features of every layer, drawn at random without repetition (`--subsample`).
     ///
     /// # Errors
     /// Usage, if there are not so many.
     pub fn subsample(&mut self, count: usize, seed: u64) -> Result<()> {
-        let all = self.shape.values();
-        if count == 0 || count > all {
-            let wanted = format!("1 to {all}, the layer's features");
-            return Err(Error::new(Kind::Usage, "--subsample", count, wanted, "Ask for fewer"));
+        for layer in &mut self.layers {
+            let all = layer.shape.values();
+            if count == 0 || count > all {
+                let wanted = format!("1 to {all}, the layer's features");
+                return Err(Error::new(Kind::Usage, "--subsample", count, wanted, "Ask for fewer"));
+            }
+            let mut numbers: Vec<u32> = (0..all as u32).collect();
+            Random::stream(seed, "subsample").shuffle(&mut numbers);
+            numbers.truncate(count);
+            numbers.sort_unstable();
+            layer.sample = Some(numbers);
         }
-        let mut numbers: Vec<u32> = (0..all as u32).collect();
-        Random::stream(seed, "subsample").shuffle(&mut numbers);
-        numbers.truncate(count);
-        numbers.sort_unstable();
-        self.sample = Some(numbers);
         Ok(())
     }
 
@@ -133,23 +149,23 @@ impl NetworkSource {
         self.images.len()
     }
 
-    /// Number of features of one image.
-    pub fn features(&self) -> usize {
-        self.sample.as_ref().map_or(self.shape.values(), Vec::len)
+    /// Number of layers asked for.
+    pub fn layers(&self) -> usize {
+        self.layers.len()
     }
 
-    /// Channels, rows and columns of the layer after pooling.
-    pub fn shape(&self) -> Shape {
-        self.shape
+    /// Number of features of one image in a layer, counted as they were asked for.
+    pub fn features(&self, layer: usize) -> usize {
+        self.layers[layer].features()
     }
 
-    /// The features that a subsample keeps, as numbers in the flattened layer.
-    pub fn sample(&self) -> Option<&[u32]> {
-        self.sample.as_deref()
+    /// Channels, rows and columns of a layer after pooling.
+    pub fn shape(&self, layer: usize) -> Shape {
+        self.layers[layer].shape
     }
 
     fn wanted(&self) -> Vec<usize> {
-        self.request.entry.into_iter().collect()
+        self.layers.iter().filter_map(|l| l.request.entry).collect()
     }
 
     /// What running the network takes.
@@ -172,14 +188,6 @@ impl NetworkSource {
         Ok(())
     }
 
-    fn list(&self, gpu: &Gpu, columns: &Range<usize>) -> Result<FeatureList> {
-        let numbers: Vec<u32> = match &self.sample {
-            Some(sample) => sample[columns.clone()].to_vec(),
-            None => (columns.start as u32..columns.end as u32).collect(),
-        };
-        FeatureList::upload(gpu, &numbers)
-    }
-
     /// Runs the network over a range of images and writes slabs of its features: row 0 of a slab is the range's first
     /// image. `progress` gets the share of the images done.
     ///
@@ -194,30 +202,17 @@ impl NetworkSource {
     ) -> Result<()> {
         self.load(gpu)?;
         let Some(extractor) = &self.extractor else { return Ok(()) };
-        let lists = slabs.iter().map(|s| self.list(gpu, &s.columns)).collect::<Result<Vec<_>>>()?;
-        let pooled = match self.request.pool {
-            Some(_) => Some(self.maps(gpu, extractor.batch())?),
-            None => None,
-        };
+        let mut outputs = Vec::new();
+        for (number, layer) in self.layers.iter().enumerate() {
+            outputs.push(Output::new(gpu, layer, number, slabs, extractor.batch())?);
+        }
         for first in images.clone().step_by(extractor.batch()) {
             let rows = first..(first + extractor.batch()).min(images.end);
             let batch = self.images.batch(rows.clone(), &self.preparation)?;
             let mut recording = Recording::new();
             extractor.record(gpu, &batch, &mut recording, &mut |entry, maps, recording| {
-                if entry != self.request.entry {
-                    return Ok(());
-                }
-                let mut layer = maps.clone();
-                if let Some(pooled) = &pooled {
-                    let words = Maps::words(batch.count, [pooled.channels, pooled.height, pooled.width]);
-                    let y =
-                        Maps { images: batch.count, buffer: pooled.buffer.slice(0, words), ..pooled.clone() };
-                    recording.add(AdaptiveAveragePool { x: maps, y: &y }.launch()?);
-                    layer = y;
-                }
-                for (slab, list) in slabs.iter().zip(&lists) {
-                    let first_row = rows.start - images.start;
-                    recording.add(MapsToRows { x: &layer, list, rows: &slab.matrix, first_row }.launch()?);
+                for output in outputs.iter().filter(|o| o.entry == entry) {
+                    output.record(maps, rows.start - images.start, recording)?;
                 }
                 Ok(())
             })?;
@@ -226,9 +221,39 @@ impl NetworkSource {
         }
         Ok(())
     }
+}
 
-    fn maps(&self, gpu: &Gpu, images: usize) -> Result<Maps> {
-        let s = self.shape;
-        Maps::zeros(gpu, "pooled maps", images, [s.channels, s.height, s.width])
+/// Where the maps of one layer go.
+struct Output<'a> {
+    entry: Option<usize>,
+    pooled: Option<Maps>,
+    slabs: Vec<(&'a Slab, FeatureList)>,
+}
+
+impl<'a> Output<'a> {
+    fn new(gpu: &Gpu, layer: &Layer, number: usize, slabs: &'a [Slab], batch: usize) -> Result<Self> {
+        let s = layer.shape;
+        let own = slabs.iter().filter(|slab| slab.layer == number);
+        let pooled = match layer.request.pool {
+            Some(_) => Some(Maps::zeros(gpu, "pooled maps", batch, [s.channels, s.height, s.width])?),
+            None => None,
+        };
+        let slabs = own.map(|slab| Ok((slab, layer.list(gpu, &slab.columns)?))).collect::<Result<_>>()?;
+        Ok(Output { entry: layer.request.entry, pooled, slabs })
+    }
+
+    /// Pools a batch of maps, if asked, and writes them to the slabs from row `first_row` on.
+    fn record(&self, maps: &Maps, first_row: usize, recording: &mut Recording) -> Result<()> {
+        let mut layer = maps.clone();
+        if let Some(pooled) = &self.pooled {
+            let words = Maps::words(maps.images, [pooled.channels, pooled.height, pooled.width]);
+            let y = Maps { images: maps.images, buffer: pooled.buffer.slice(0, words), ..pooled.clone() };
+            recording.add(AdaptiveAveragePool { x: maps, y: &y }.launch()?);
+            layer = y;
+        }
+        for (slab, list) in &self.slabs {
+            recording.add(MapsToRows { x: &layer, list, rows: &slab.matrix, first_row }.launch()?);
+        }
+        Ok(())
     }
 }

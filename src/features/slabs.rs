@@ -10,6 +10,8 @@ use std::ops::Range;
 /// Columns of the feature matrix, of all images.
 #[derive(Clone, Debug)]
 pub struct Slab {
+    /// Which of the source's layers, counted as they were asked for; 0 where there is one.
+    pub layer: usize,
     /// Which features.
     pub columns: Range<usize>,
     /// images x these features.
@@ -119,7 +121,7 @@ impl FeatureSpace {
         for number in (pass * self.plan.held..self.plan.slabs).take(self.plan.held) {
             let columns = self.plan.range(number, features);
             let matrix = Matrix::zeros(gpu, "features", images, columns.len())?;
-            slabs.push(Slab { columns, matrix, means: Vec::new() });
+            slabs.push(Slab { layer: 0, columns, matrix, means: Vec::new() });
         }
         self.source.fill(gpu, 0..images, &slabs, progress)?;
         if !self.centre.is_empty() {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// Rows of features, one an image.
 pub enum Source {
-    /// A layer of a network.
+    /// A layer of a network: the first that was asked for.
     Network(Box<NetworkSource>),
     /// `--features FILE`.
     File(FileSource),
@@ -87,7 +87,7 @@ impl Source {
     /// Number of features of one image.
     pub fn features(&self) -> usize {
         match self {
-            Source::Network(n) => n.features(),
+            Source::Network(n) => n.features(0),
             Source::File(f) => f.features,
         }
     }
@@ -112,8 +112,11 @@ impl Source {
             Source::File(_) => 0,
             Source::Network(n) => {
                 let estimate = n.estimate(gpu)?;
-                let s = n.shape();
-                let pooled = Maps::words(estimate.batch, [s.channels, s.height, s.width]) + n.features();
+                let words = |layer| {
+                    let s = n.shape(layer);
+                    Maps::words(estimate.batch, [s.channels, s.height, s.width]) + n.features(layer)
+                };
+                let pooled: usize = (0..n.layers()).map(words).sum();
                 estimate.bytes + 4 * pooled as u64
             }
         })

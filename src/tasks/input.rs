@@ -28,8 +28,8 @@ pub struct NetworkInput {
     pub network: String,
     /// `FILE` or `random:SEED`; `None` for `pixels`.
     pub weights: Option<String>,
-    /// A layer's name; `None` for `pixels`.
-    pub layer: Option<String>,
+    /// Names of layers; none for `pixels`, one for a readout.
+    pub layers: Vec<String>,
     /// Size that images are resized to.
     pub size: Option<Size>,
     /// How they are resized.
@@ -89,10 +89,15 @@ impl NetworkInput {
     /// Usage or Input, naming what does not fit.
     pub fn open(&self) -> Result<NetworkSource> {
         let network = Network::named(&self.network)?;
-        let request = LayerRequest::new(&network, self.layer.as_deref(), self.pool)?;
+        let requests = if self.layers.is_empty() {
+            vec![LayerRequest::new(&network, None, self.pool)?]
+        } else {
+            let request = |name: &String| LayerRequest::new(&network, Some(name), self.pool);
+            self.layers.iter().map(request).collect::<Result<_>>()?
+        };
         let weights = WeightSource::parse(self.weights.as_deref().unwrap_or("random:0"))?;
         let images = self.open_images()?;
-        let mut source = NetworkSource::new(images, self.preparation(), network, weights, request)?;
+        let mut source = NetworkSource::new(images, self.preparation(), network, weights, requests)?;
         if let Some((count, seed)) = self.subsample {
             source.subsample(count, seed)?;
         }

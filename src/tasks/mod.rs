@@ -7,7 +7,7 @@ mod model;
 mod predict;
 mod record;
 
-pub use extract::{ExtractRequest, ExtractSummary, extract};
+pub use extract::{ExtractRequest, ExtractSummary, LayerSummary, extract};
 pub use fit::{FitPlan, FitRequest, FitSummary, SplitRequest, fit, plan_fit};
 pub use input::{Input, NetworkInput, NormaliseRequest};
 pub use model::Model;

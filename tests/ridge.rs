@@ -1,0 +1,164 @@
+//! Ridge against plain f64 solutions, and the Gram matrix against f64 products.
+
+use ndarray::{Array2, ArrayView2, Axis, s};
+use striate::gpu::{AdapterChoice, Gpu, Matrix, Options};
+use striate::io::split::folds;
+use striate::random::Random;
+use striate::ridge::{Penalties, Plan, Space, fit};
+use striate::routines::Gram;
+
+fn gpu() -> Gpu {
+    let adapter = AdapterChoice::parse(&std::env::var("STRIATE_ADAPTER").unwrap_or_default());
+    Gpu::open(&Options { adapter, ..Options::default() }).expect("an adapter")
+}
+
+/// Correlated features with a mean far from zero, as ReLU layers have them, and responses that depend on them.
+fn data(images: usize, features: usize, neurons: usize, seed: u64) -> (Array2<f32>, Array2<f32>) {
+    let mut random = Random::stream(seed, "test");
+    let latent = Array2::from_shape_simple_fn((images, 12), || random.normal());
+    let mix = Array2::from_shape_simple_fn((12, features), || random.normal());
+    let noise = Array2::from_shape_simple_fn((images, features), || random.normal());
+    let x = (latent.dot(&mix) + noise * 0.5 + 1.0).mapv(|v| v.max(0.0) as f32);
+    let to_neurons = Array2::from_shape_simple_fn((neurons, 12), || random.normal());
+    let spikes = Array2::from_shape_simple_fn((neurons, images), || 2.0 * random.normal() + 5.0);
+    (x, (to_neurons.dot(&latent.t()) + spikes).mapv(|v| v as f32))
+}
+
+/// Solves `a z = b` for symmetric positive a by Gaussian elimination with pivoting: slow, plain, f64.
+fn solve(mut a: Array2<f64>, mut b: Array2<f64>) -> Array2<f64> {
+    let n = a.nrows();
+    for c in 0..n {
+        let pivot = (c..n).max_by(|i, j| a[[*i, c]].abs().total_cmp(&a[[*j, c]].abs())).expect("rows");
+        for k in 0..n {
+            a.swap([c, k], [pivot, k]);
+        }
+        for k in 0..b.ncols() {
+            b.swap([c, k], [pivot, k]);
+        }
+        for r in 0..n {
+            let factor = if r == c { 0.0 } else { a[[r, c]] / a[[c, c]] };
+            if factor != 0.0 {
+                let (from_a, from_b) = (a.row(c).to_owned(), b.row(c).to_owned());
+                a.row_mut(r).scaled_add(-factor, &from_a);
+                b.row_mut(r).scaled_add(-factor, &from_b);
+            }
+        }
+    }
+    for c in 0..n {
+        let pivot = a[[c, c]];
+        b.row_mut(c).mapv_inplace(|v| v / pivot);
+    }
+    b
+}
+
+/// Predictions (neurons, rows of `other`) of ridge with one penalty: the normal equations, in f64.
+fn reference(
+    x: ArrayView2<f64>,
+    y: ArrayView2<f64>,
+    other: ArrayView2<f64>,
+    penalty: f64,
+    intercept: bool,
+) -> Array2<f64> {
+    let zero = |axis: usize| ndarray::Array1::<f64>::zeros(axis);
+    let x_mean = if intercept { x.mean_axis(Axis(0)).expect("rows") } else { zero(x.ncols()) };
+    let y_mean = if intercept { y.mean_axis(Axis(1)).expect("columns") } else { zero(y.nrows()) };
+    let (xc, yc) = (&x - &x_mean, &y - &y_mean.clone().insert_axis(Axis(1)));
+    let normal = xc.t().dot(&xc) + Array2::<f64>::eye(x.ncols()) * penalty;
+    let weights = solve(normal, xc.t().dot(&yc.t()));
+    (&other - &x_mean).dot(&weights).reversed_axes() + y_mean.insert_axis(Axis(1))
+}
+
+fn gram(gpu: &Gpu, x: &Array2<f32>) -> Array2<f64> {
+    let gram = Gram::new(gpu, x.nrows()).expect("memory");
+    for columns in [0..x.ncols() / 3, x.ncols() / 3..x.ncols()] {
+        let slab = Matrix::upload(gpu, "slab", x.slice(s![.., columns])).expect("memory");
+        gram.add(gpu, &slab, &mut |_| ()).expect("a device that works");
+    }
+    gram.finish(gpu).expect("a device that works")
+}
+
+#[test]
+fn the_gram_matrix_is_that_of_f64() {
+    let gpu = gpu();
+    for (images, features) in [(5, 3), (130, 1700), (1100, 600)] {
+        let (x, _) = data(images, features, 1, 1);
+        let exact = x.mapv(f64::from);
+        let exact = exact.dot(&exact.t());
+        let largest = exact.diag().iter().fold(0.0, |m: f64, v| m.max(*v));
+        let worst = (gram(&gpu, &x) - exact).mapv(f64::abs).iter().fold(0.0, |m: f64, v| m.max(*v));
+        println!("{images} x {features}: {:.1e} of the diagonal", worst / largest);
+        // A panel of 512 products sums 128 quads in f32; panels add without loss.
+        assert!(worst / largest < 4e-7, "{worst} of {largest}");
+    }
+}
+
+/// Chosen penalties and predictions must be those of the normal equations, fold by fold, for every form.
+#[test]
+fn predictions_and_penalties_are_those_of_the_normal_equations() {
+    let gpu = gpu();
+    for (images, features, neurons, intercept) in
+        [(60, 150, 7, true), (60, 150, 7, false), (90, 20, 5, true), (90, 20, 70, false), (50, 50, 3, true)]
+    {
+        let (x, y) = data(images, features, neurons, 3);
+        let space = || {
+            if features < images { Space::Features(x.mapv(f64::from)) } else { Space::Kernel(gram(&gpu, &x)) }
+        };
+        let train: Vec<usize> = (0..images).filter(|i| i % 5 != 1).collect();
+        let pairs = folds(&train, 4, Some(7)).expect("folds");
+        let penalties: Vec<f64> = (-3..5).map(|e| 10f64.powi(e)).collect();
+        let plan = Plan {
+            fit: train.clone(),
+            folds: pairs.clone(),
+            penalties: Penalties::Absolute(penalties.clone()),
+            intercept,
+        };
+        let fitted = fit(&gpu, &space(), y.view(), &plan, &mut |_| ()).expect("a fit");
+        let (x64, y64) = (x.mapv(f64::from), y.mapv(f64::from));
+        let pick = |rows: &[usize]| (x64.select(Axis(0), rows), y64.select(Axis(1), rows));
+        let mut losses = Array2::<f64>::zeros((penalties.len(), neurons));
+        for (tr, va) in &pairs {
+            let ((xt, yt), (xv, yv)) = (pick(tr), pick(va));
+            for (l, penalty) in penalties.iter().enumerate() {
+                let error = reference(xt.view(), yt.view(), xv.view(), *penalty, intercept) - yv.view();
+                let mse = error.mapv(|e| e * e).mean_axis(Axis(1)).expect("images");
+                losses.row_mut(l).scaled_add(0.25, &mse);
+            }
+        }
+        let worst =
+            ((&fitted.losses - &losses) / &losses).mapv(f64::abs).iter().fold(0.0, |m: f64, v| m.max(*v));
+        assert!(worst < 2e-5, "losses differ by {worst:.1e}");
+        let (xt, yt) = pick(&train);
+        for n in 0..neurons {
+            let column: Vec<f64> = losses.column(n).to_vec();
+            let best =
+                (0..penalties.len()).min_by(|a, b| column[*a].total_cmp(&column[*b])).expect("penalties");
+            assert_eq!(fitted.chosen[n], best, "neuron {n}: {column:?}");
+            let own = yt.slice(s![n..n + 1, ..]);
+            let want = reference(xt.view(), own, x64.view(), penalties[best], intercept);
+            let spread = want.std(0.0);
+            let got = fitted.predictions.slice(s![n..n + 1, ..]).mapv(f64::from);
+            let worst = (&got - &want).mapv(f64::abs).iter().fold(0.0, |m: f64, v| m.max(*v));
+            assert!(worst < 1e-5 * spread, "neuron {n}: {worst:.1e} of a spread of {spread:.2}");
+        }
+    }
+}
+
+/// A kernel matrix centred by its own rows is singular: its smallest eigenvalue rounds to either side of zero. With a
+/// penalty far below that rounding, the fitted responses must still be interpolated.
+#[test]
+fn a_singular_kernel_with_tiny_penalties_does_not_spoil_predictions() {
+    let gpu = gpu();
+    let (mut x, mut y) = data(40, 900, 4, 5);
+    x -= &x.mean_axis(Axis(0)).expect("rows");
+    y -= &y.mean_axis(Axis(1)).expect("columns").insert_axis(Axis(1));
+    let train: Vec<usize> = (0..40).collect();
+    let plan = Plan {
+        fit: train.clone(),
+        folds: folds(&train, 5, None).expect("folds"),
+        penalties: Penalties::Relative(vec![1e-9, 1e-7]),
+        intercept: false,
+    };
+    let fitted = fit(&gpu, &Space::Kernel(gram(&gpu, &x)), y.view(), &plan, &mut |_| ()).expect("a fit");
+    let off = (&fitted.predictions - &y).mapv(f32::abs).iter().fold(0f32, |m, v| m.max(*v));
+    assert!(off < 1e-4 * y.std(0.0), "{off}");
+}
