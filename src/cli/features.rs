@@ -22,14 +22,14 @@ One layer gives one file, images x features. Several give a folder with one file
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct FeaturesArgs {
-    #[command(flatten)]
-    pub network: NetworkArgs,
     /// The .npy file to write; with several layers the folder.
     #[arg(long, value_name = "FILE.npy|FOLDER")]
     pub out: Option<PathBuf>,
     /// Check everything and say what would be computed.
     #[arg(long)]
     pub dry_run: bool,
+    #[command(flatten)]
+    pub network: NetworkArgs,
 }
 
 /// Runs `striate features`.

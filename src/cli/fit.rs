@@ -32,8 +32,6 @@ images where the split has none. Scores are of the test images alone.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct FitArgs {
-    #[command(flatten)]
-    pub network: NetworkArgs,
     /// Features that are there already, images x anything, instead of images, network and weights.
     #[arg(long, value_name = "FILE.npy")]
     pub features: Option<PathBuf>,
@@ -71,6 +69,8 @@ pub struct FitArgs {
     /// Check everything and say what would be computed.
     #[arg(long)]
     pub dry_run: bool,
+    #[command(flatten)]
+    pub network: NetworkArgs,
 }
 
 /// The kind of readout.

@@ -42,7 +42,7 @@ pub struct InfoArgs {
     path: PathBuf,
 }
 
-/// What was found, as a document and as rows of text; both begin with path and kind.
+/// What was found, as a document and as rows of text.
 struct Findings {
     kind: &'static str,
     document: Value,
@@ -55,7 +55,7 @@ impl Findings {
     }
 
     fn row(&mut self, key: impl Into<String>, value: impl Into<String>) {
-        self.rows.push((key.into(), value.into()));
+        self.rows.push((format!("  {}", key.into()), value.into()));
     }
 }
 
@@ -64,13 +64,12 @@ pub fn run(args: &InfoArgs) -> Result<Outcome> {
     let path = &args.path;
     let about = std::fs::metadata(path).map_err(|why| Error::unreadable(path, &why))?;
     let findings = if about.is_dir() { folders::look(path)? } else { file(path, about.is_file())? };
-    let Findings { kind, document, mut rows } = findings;
-    rows.insert(0, (path.display().to_string(), kind.to_string()));
+    let Findings { kind, document, rows } = findings;
     let mut all = json!({"path": path, "kind": kind});
     if let (Value::Object(all), Value::Object(found)) = (&mut all, document) {
         all.extend(found);
     }
-    Ok(Outcome::new(all, lines(&rows)))
+    Ok(Outcome::new(all, format!("{}: {kind}\n{}", path.display(), lines(&rows))))
 }
 
 fn file(path: &Path, regular: bool) -> Result<Findings> {

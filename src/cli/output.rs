@@ -41,7 +41,7 @@ pub fn finish(result: Result<Outcome>, as_json: bool) -> ExitCode {
     }
     let printed = if as_json { to_stdout(&pretty(&document)) } else { to_stdout(&text) };
     if let Some(why) = &failure {
-        say(format_args!("error: {why}"));
+        say(format_args!("error: {}", on_one_line(&why.to_string())));
         return ExitCode::from(why.kind().exit_code());
     }
     match printed {
@@ -70,6 +70,12 @@ pub fn refuse(refusal: Refusal, as_json: bool) -> ExitCode {
     }
     let _ = refused.print();
     ExitCode::from(Kind::Usage.exit_code())
+}
+
+/// Decoders and drivers put line ends into their messages.
+fn on_one_line(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines.join(" ").replace(" ; wanted", "; wanted")
 }
 
 /// What clap says is wrong, without its usage and tips.

@@ -17,14 +17,11 @@ const MOST_VALUES: usize = 1 << 27;
 /// A third axis that is longer counts columns of pixels, not repeats.
 const MOST_REPEATS: usize = 40;
 
-/// Describes every array of the file, and what a single one may be.
+/// Describes every array of the file, and what it may be.
 pub fn look(path: &Path) -> Result<Findings> {
     let infos = npy::info(path)?;
-    let list: Vec<Value> = infos
-        .iter()
-        .map(|a| json!({"name": a.name, "shape": a.shape, "element": a.element.name()}))
-        .collect();
-    let mut findings = Findings::new("arrays", json!({ "arrays": list }));
+    let mut findings = Findings::new("arrays", json!({}));
+    let mut list = Vec::new();
     for info in &infos {
         let name = info.name.as_deref().unwrap_or("array").escape_debug().to_string();
         let shape = info.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
@@ -33,49 +30,54 @@ pub fn look(path: &Path) -> Result<Findings> {
             Some(member) => PathBuf::from(format!("{}:{member}", path.display())),
             None => path.to_path_buf(),
         };
-        meaning(&place, info, &mut findings);
+        let mut described = json!({"name": info.name, "shape": info.shape, "element": info.element.name()});
+        meaning(&place, info, &mut described, &mut findings);
+        list.push(described);
     }
-    if let ([_], Ok(images)) = (&infos[..], Images::open(path).and_then(|images| images.describe())) {
-        if findings.document.get("responses").is_none() {
-            findings.row("  as images", images.to_string());
-            findings.document["images"] = json!(images);
-        }
+    if let ([only], Ok(images)) = (&mut list[..], Images::open(path).and_then(|images| images.describe()))
+        && (only.get("responses").is_none() || infos[0].element == Element::U8)
+    {
+        findings.row("  as images", images.to_string());
+        only["images"] = json!(images);
     }
+    findings.document["arrays"] = Value::Array(list);
     Ok(findings)
 }
 
-fn meaning(place: &Path, info: &ArrayInfo, findings: &mut Findings) {
+/// Says what else an array may be: axes have no names, so that more than one reading may be possible.
+fn meaning(place: &Path, info: &ArrayInfo, described: &mut Value, findings: &mut Findings) {
     let values = info.shape.iter().try_fold(1usize, |n, &side| n.checked_mul(side)).unwrap_or(usize::MAX);
-    if let [images, rest @ ..] = &info.shape[..] {
-        if !rest.is_empty() && info.element != Element::U8 {
-            let features: usize = rest.iter().product();
-            findings.row("  as features", format!("{images} images, {features} features of each"));
-        }
-    }
-    let plausible = match info.shape[..] {
-        [_, _] => info.element != Element::U8,
-        [_, _, repeats] => repeats <= MOST_REPEATS,
-        _ => false,
+    let numbers = info.element != Element::U8;
+    let (features, responses) = match info.shape[..] {
+        [_, _] => (numbers, true),
+        [_, _, third] => (numbers && third > MOST_REPEATS, third <= MOST_REPEATS),
+        [] | [_] => (false, false),
+        _ => (numbers, false),
     };
-    if !plausible || values > MOST_VALUES {
+    if let ([images, rest @ ..], true, true) = (&info.shape[..], features, values < usize::MAX) {
+        let each: usize = rest.iter().product();
+        findings.row("  as features", format!("{}, {each} features of each", counted(*images, "image")));
+    }
+    if !responses || values > MOST_VALUES {
         return;
     }
-    // Whatever cannot be responses (an infinity, an image nobody saw) is said, and is no error: it may be features.
+    // What cannot be responses (an infinity, an image nobody saw) is said, and is no error: it may be features.
     match Responses::read(place, None, None) {
-        Ok(responses) => describe_responses(&responses, findings),
+        Ok(responses) => described["responses"] = describe_responses(&responses, findings),
         Err(why) => findings.row("  no responses", why.parts()[1].1),
     }
 }
 
 /// Neurons, images, repeats, missing repeats, and how much of the variance could be explained.
-pub fn describe_responses(responses: &Responses, findings: &mut Findings) {
+pub fn describe_responses(responses: &Responses, findings: &mut Findings) -> Value {
     let (neurons, images, repeats) = responses.repeats.dim();
     let missing = responses.repeats.iter().filter(|value| value.is_nan()).count();
     let mut document = json!({
         "neurons": neurons, "images": images, "repeats": repeats, "missing": missing,
         "neuron_names": responses.neuron_names,
     });
-    findings.row("  as responses", format!("{neurons} neurons, {images} images, {repeats} repeats"));
+    let axes = [counted(neurons, "neuron"), counted(images, "image"), counted(repeats, "repeat")];
+    findings.row("  as responses", axes.join(", "));
     if repeats > 1 {
         let share = 100.0 * missing as f64 / responses.repeats.len() as f64;
         findings.row("  missing", format!("{missing} responses ({share:.1} %)"));
@@ -89,7 +91,11 @@ pub fn describe_responses(responses: &Responses, findings: &mut Findings) {
         };
         findings.row("  explainable", range);
     }
-    findings.document["responses"] = document;
+    document
+}
+
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Fractions of explainable variance in ascending order; neurons that have none are left out.

@@ -42,7 +42,7 @@ fn written(path: &Path) -> Result<Findings> {
     findings.row("files", files.join(", "));
     if simulated {
         let responses = Responses::read(&path.join("responses.npy"), None, None)?;
-        arrays::describe_responses(&responses, &mut findings);
+        findings.document["responses"] = arrays::describe_responses(&responses, &mut findings);
     }
     Ok(findings)
 }

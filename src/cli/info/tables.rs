@@ -31,9 +31,10 @@ pub fn look(path: &Path) -> Result<Findings> {
     match Responses::read(path, None, None) {
         Ok(responses) => {
             let mut findings = Findings::new("responses", json!({}));
-            arrays::describe_responses(&responses, &mut findings);
+            findings.document["responses"] = arrays::describe_responses(&responses, &mut findings);
             Ok(findings)
         }
+        Err(why) if survey.rows == 0 => Err(why),
         Err(why) => Ok(other(&survey, &why)),
     }
 }
