@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use striate::doctor::{Peaks, SelfTest, peaks, self_test};
 use striate::gpu::{AdapterReport, Gpu, adapters, host_memory_available};
+use striate::kernels::ALL;
 use striate::{Error, Kind, Result};
 
 use super::common::{Common, loop_warning};
@@ -47,8 +48,8 @@ struct Examined {
 fn examine(common: &Common) -> Result<Examined> {
     let gpu = Gpu::open(&common.options())?;
     common.say(format_args!("testing and measuring {}", gpu.describe()));
-    let progress = common.progress("kernels", 0);
-    let test = self_test(&gpu, |done, all| progress.at_of(done, all))?;
+    let progress = common.progress("kernels", ALL.len());
+    let test = self_test(&gpu, |done| progress.at(done))?;
     drop(progress);
     let peaks = peaks(&gpu)?;
     Ok(Examined { gpu, test, peaks })

@@ -23,12 +23,6 @@ impl Progress {
     pub fn at(&self, done: usize) {
         self.0.set_position(done as u64);
     }
-
-    /// So many of so many are done by now, for totals that only the work itself knows.
-    pub fn at_of(&self, done: usize, total: usize) {
-        self.0.set_length(total as u64);
-        self.at(done);
-    }
 }
 
 impl Drop for Progress {
