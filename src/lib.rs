@@ -1,5 +1,6 @@
 //! GPU engine for models of visual cortex.
 
+pub mod doctor;
 pub mod error;
 pub mod features;
 pub mod gpu;

@@ -1,3 +1,7 @@
 //! The command `striate`.
 
-fn main() {}
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main(std::env::args_os().collect())
+}

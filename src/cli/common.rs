@@ -1,0 +1,86 @@
+//! Options that every subcommand takes.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use striate::Result;
+use striate::gpu::{AdapterChoice, Gpu, Options};
+
+use super::output::say;
+use super::progress::Progress;
+use super::values;
+
+/// Options that every subcommand takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Common options")]
+pub struct Common {
+    /// Which GPU: part of its name, its number in `striate doctor`, or cpu [default: the fastest kind].
+    #[arg(
+        long,
+        global = true,
+        env = "STRIATE_ADAPTER",
+        hide_env_values = true,
+        value_name = "NAME|INDEX|cpu"
+    )]
+    pub adapter: Option<String>,
+    /// GPU memory that may be used: 2G, 512M, or bytes [default: what the adapter should have].
+    #[arg(long, global = true, value_parser = values::bytes, value_name = "BYTES")]
+    pub max_memory: Option<u64>,
+    /// The same seed gives the same result.
+    #[arg(long, global = true, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+    /// One JSON document on stdout instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Nothing on stderr but errors.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// A TOML file with options of this subcommand, by the names they have here; paths count from the present
+    /// folder. An option of the command line wins.
+    #[arg(long, global = true, value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
+}
+
+impl Common {
+    /// One line on stderr, unless `--quiet`.
+    pub fn say(&self, line: impl std::fmt::Display) {
+        if !self.quiet {
+            say(line);
+        }
+    }
+
+    /// A progress bar over `total` things called `unit`; nothing where nobody would see it.
+    pub fn progress(&self, unit: &'static str, total: usize) -> Progress {
+        Progress::new(unit, total, self.quiet)
+    }
+
+    /// How the adapter shall be opened.
+    pub fn options(&self) -> Options {
+        let adapter = AdapterChoice::parse(self.adapter.as_deref().unwrap_or_default());
+        Options { adapter, max_memory: self.max_memory, ..Options::default() }
+    }
+
+    /// Opens the adapter and says on stderr which one it is, and what about it is out of the ordinary.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`].
+    pub fn open_gpu(&self) -> Result<Gpu> {
+        let gpu = Gpu::open(&self.options())?;
+        self.say(format_args!("adapter: {}", gpu.describe()));
+        if gpu.is_cpu() {
+            self.say("warning: this adapter is the processor, slower than any GPU; see striate doctor");
+        }
+        if let Some(warning) = loop_warning(&gpu) {
+            self.say(format_args!("warning: {warning}"));
+        }
+        Ok(gpu)
+    }
+}
+
+/// What to say of a driver that stops loops early.
+pub fn loop_warning(gpu: &Gpu) -> Option<String> {
+    let rounds = gpu.loop_rounds();
+    (rounds < 100_000).then(|| {
+        format!("this driver stops loops after {rounds} rounds; Striate's kernels stay below that, so results are right")
+    })
+}

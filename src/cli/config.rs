@@ -1,0 +1,133 @@
+//! `--config FILE.toml`: its entries become arguments, unless the command line or the environment has them.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::path::Path;
+
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches};
+use striate::{Error, Kind};
+
+use super::{Cli, output};
+
+/// No configuration is longer.
+const LARGEST: u64 = 1 << 20;
+
+/// Why arguments were not understood.
+#[derive(Debug)]
+pub enum Refusal {
+    /// By the parser; also when help or version was asked for.
+    Arguments(clap::Error),
+    /// Because of the configuration file.
+    Configuration(Error),
+}
+
+/// Parses the command line, and with it the configuration file that it names.
+pub fn parse(arguments: &[OsString]) -> Result<Cli, Refusal> {
+    let matches = Cli::command().try_get_matches_from(arguments).map_err(Refusal::Arguments)?;
+    let mut cli = Cli::from_arg_matches(&matches).map_err(Refusal::Arguments)?;
+    if let Some(file) = &cli.common.config {
+        let more = from_file(file, &matches).map_err(Refusal::Configuration)?;
+        // What stands after `--` is no option.
+        let end = arguments.iter().position(|a| a == "--").unwrap_or(arguments.len());
+        let mut all = arguments.to_vec();
+        all.splice(end..end, more);
+        cli = Cli::command()
+            .try_get_matches_from(all)
+            .and_then(|matches| Cli::from_arg_matches(&matches))
+            .map_err(|refused| Refusal::Configuration(wrong_value(file, &refused)))?;
+    }
+    Ok(cli)
+}
+
+fn wrong_value(file: &Path, refused: &clap::Error) -> Error {
+    let advice = "Correct the file, or override it by an option";
+    Error::new(Kind::Usage, file.display(), output::first_line(refused), "", advice)
+}
+
+/// The entries of the file that nothing overrides, as arguments.
+fn from_file(file: &Path, matches: &ArgMatches) -> Result<Vec<OsString>, Error> {
+    let table = read(file)?;
+    let command = Cli::command();
+    let Some((name, given)) = matches.subcommand() else { return Ok(Vec::new()) };
+    let own = command.find_subcommand(name);
+    let known: Vec<&clap::Arg> = command
+        .get_arguments()
+        .chain(own.into_iter().flat_map(clap::Command::get_arguments))
+        .filter(|a| a.get_long().is_some_and(|long| !["config", "help", "version"].contains(&long)))
+        .collect();
+    let mut arguments = Vec::new();
+    for (key, value) in &table {
+        let Some(argument) = known.iter().find(|a| a.get_long() == Some(key)) else {
+            let mut names: Vec<&str> = known.iter().filter_map(|a| a.get_long()).collect();
+            names.sort_unstable();
+            return Err(Error::new(
+                Kind::Usage,
+                file.display(),
+                format!("'{}' is no option of striate {name}", key.escape_debug()),
+                format!("some of {}", names.join(", ")),
+                "Correct or delete that line",
+            ));
+        };
+        let overridden = matches!(
+            given.value_source(argument.get_id().as_str()),
+            Some(ValueSource::CommandLine | ValueSource::EnvVariable)
+        );
+        let written = words(file, key, value, argument)?;
+        if !overridden {
+            arguments.extend(written);
+        }
+    }
+    Ok(arguments)
+}
+
+fn read(file: &Path) -> Result<toml::Table, Error> {
+    let unreadable = |why| Error::unreadable(file, &why);
+    let opened = std::fs::File::open(file).map_err(unreadable)?;
+    let mut text = String::new();
+    opened.take(LARGEST + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > LARGEST {
+        let found = format!("is longer than {LARGEST} bytes");
+        return Err(Error::new(Kind::Usage, file.display(), found, "a configuration", "Check the path"));
+    }
+    text.parse().map_err(|why: toml::de::Error| {
+        let line = why.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
+        let found = format!("line {line}: {}", why.message().trim());
+        let advice = "Write lines such as: layer = \"relu3_1\"";
+        Error::new(Kind::Usage, file.display(), found, "TOML", advice)
+    })
+}
+
+/// One entry as arguments: none for `false`, several for a list of an option that may be repeated.
+fn words(file: &Path, key: &str, value: &toml::Value, argument: &clap::Arg) -> Result<Vec<OsString>, Error> {
+    let wrong = |wanted: &str| {
+        let found = format!("{key} = {}", value.to_string().escape_debug());
+        Err(Error::new(Kind::Usage, file.display(), found, wanted, "Correct that line"))
+    };
+    if matches!(argument.get_action(), ArgAction::SetTrue) {
+        return match value {
+            toml::Value::Boolean(true) => Ok(vec![format!("--{key}").into()]),
+            toml::Value::Boolean(false) => Ok(Vec::new()),
+            _ => wrong("true or false"),
+        };
+    }
+    let repeatable = matches!(argument.get_action(), ArgAction::Append);
+    let scalars = match value {
+        toml::Value::Array(list) => list.iter().map(scalar).collect::<Option<Vec<String>>>(),
+        other => scalar(other).map(|one| vec![one]),
+    };
+    match scalars {
+        None => wrong("a text, a number, or a list of these"),
+        Some(many) if repeatable => Ok(many.iter().map(|one| format!("--{key}={one}").into()).collect()),
+        Some(many) => Ok(vec![format!("--{key}={}", many.join(",")).into()]),
+    }
+}
+
+fn scalar(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Float(number) => Some(number.to_string()),
+        _ => None,
+    }
+}

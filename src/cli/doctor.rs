@@ -1,0 +1,179 @@
+//! `striate doctor`: adapters, limits, self-tests, measured peaks, and what is missing.
+
+use serde_json::{Value, json};
+use striate::doctor::{Peaks, SelfTest, peaks, self_test};
+use striate::gpu::{AdapterReport, Gpu, adapters, host_memory_available};
+use striate::kernels::ALL;
+use striate::{Error, Kind, Result};
+
+use super::common::{Common, loop_warning};
+use super::output::{Outcome, lines};
+
+/// Looks at the machine. Without an adapter that works, the findings are printed and the exit code is 5.
+pub fn run(common: &Common) -> Result<Outcome> {
+    let found = adapters();
+    let mut document = json!({
+        "striate": env!("CARGO_PKG_VERSION"), "adapters": found, "host_memory_free_bytes": host_memory_available(),
+    });
+    let mut text = listed(&found);
+    match examine(common) {
+        Ok(examined) => {
+            merge(&mut document, examined.document());
+            text.push_str(&examined.text());
+            let advice = missing(&found, &examined);
+            text.push_str(&advised(&advice));
+            merge(&mut document, json!({"missing": advice}));
+            let outcome = Outcome::new(document, text);
+            Ok(match examined.wrong() {
+                Some(why) => outcome.failed(why),
+                None => outcome,
+            })
+        }
+        Err(why) => {
+            let advice = if found.is_empty() { no_adapter() } else { Vec::new() };
+            text.push_str(&advised(&advice));
+            merge(&mut document, json!({"missing": advice}));
+            Ok(Outcome::new(document, text).failed(why))
+        }
+    }
+}
+
+/// What was found out of the chosen adapter.
+struct Examined {
+    gpu: Gpu,
+    test: SelfTest,
+    peaks: Peaks,
+}
+
+fn examine(common: &Common) -> Result<Examined> {
+    let gpu = Gpu::open(&common.options())?;
+    common.say(format_args!("testing and measuring {}", gpu.describe()));
+    let progress = common.progress("kernels", ALL.len());
+    let test = self_test(&gpu, |done| progress.at(done))?;
+    drop(progress);
+    let peaks = peaks(&gpu)?;
+    Ok(Examined { gpu, test, peaks })
+}
+
+impl Examined {
+    fn document(&self) -> Value {
+        let (ran, right) = self.test.counts();
+        let kernels: Vec<Value> = self
+            .test
+            .kernels
+            .iter()
+            .map(|(name, cases, right)| json!({"name": name, "cases": cases, "right": right}))
+            .collect();
+        json!({
+            "chosen": self.gpu.report(),
+            "software": self.gpu.is_cpu(),
+            "kernel_family": self.gpu.family(),
+            "memory_budget_bytes": self.gpu.ledger().budget(),
+            "largest_binding_bytes": self.gpu.max_binding_bytes(),
+            "loop_rounds_of_100000": self.gpu.loop_rounds(),
+            "sentinel": "right",
+            "self_test": {"cases": ran, "right": right, "kernels": kernels, "failures": self.test.failures},
+            "peaks": self.peaks,
+        })
+    }
+
+    fn text(&self) -> String {
+        let (ran, right) = self.test.counts();
+        let gpu = &self.gpu;
+        let p = &self.peaks;
+        let loops = loop_warning(gpu).unwrap_or_else(|| "run as long as they should".into());
+        let mut text = format!("\nChosen: {}\n", gpu.describe());
+        text.push_str(&lines(&[
+            ("  kernels", format!("the {} family", format!("{:?}", gpu.family()).to_lowercase())),
+            ("  memory budget", format!("{} (--max-memory changes it)", mebibytes(gpu.ledger().budget()))),
+            ("  largest array", mebibytes(gpu.max_binding_bytes())),
+            ("  loops", loops),
+            ("  sentinel", "every submission ran to its end".into()),
+            ("  self-test", format!("{right} of {ran} cases of {} kernels right", self.test.kernels.len())),
+            ("  matrix product", format!("{:.0} GFLOP/s (side {})", p.matrix_gflops, p.matrix_side)),
+            ("  memory", format!("{:.1} GB/s, read and written", p.memory_gb_per_s)),
+            ("  upload", format!("{:.1} GB/s", p.upload_gb_per_s)),
+            ("  download", format!("{:.1} GB/s", p.download_gb_per_s)),
+        ]));
+        for failure in &self.test.failures {
+            text.push_str(&format!("  WRONG  {failure}\n"));
+        }
+        text
+    }
+
+    fn wrong(&self) -> Option<Error> {
+        let first = self.test.failures.first()?;
+        let found = format!("{} cases of the self-test are wrong, first {first}", self.test.failures.len());
+        let advice = "Update the driver, or choose another with --adapter";
+        let place = format!("adapter {}", self.gpu.report().name);
+        Some(Error::new(Kind::Adapter, place, found, "right results", advice))
+    }
+}
+
+fn listed(found: &[AdapterReport]) -> String {
+    if found.is_empty() {
+        return "No adapter.\n".into();
+    }
+    let row = |a: &AdapterReport| {
+        let key = format!("  {}", a.index);
+        let limits = format!(
+            "largest buffer {}, binding {}, subgroups of {} to {}",
+            mebibytes(a.max_buffer_bytes),
+            mebibytes(a.max_binding_bytes),
+            a.subgroup[0],
+            a.subgroup[1]
+        );
+        [(key, format!("{} ({}, {}, {})", a.name, a.kind, a.backend, a.driver)), (String::new(), limits)]
+    };
+    format!("Adapters:\n{}", lines(&found.iter().flat_map(row).collect::<Vec<_>>()))
+}
+
+/// What would make this machine better, and how to get it.
+fn missing(found: &[AdapterReport], examined: &Examined) -> Vec<String> {
+    let mut advice = Vec::new();
+    if found.iter().all(|a| a.kind == "Cpu") {
+        advice.push(
+            "No GPU driver: everything runs on the processor. If there is a GPU, install its Vulkan driver; on \
+             Debian or Ubuntu for AMD and Intel: sudo apt-get install -y mesa-vulkan-drivers; for NVIDIA: the \
+             vendor's driver (in a container set NVIDIA_DRIVER_CAPABILITIES=all)"
+                .to_string(),
+        );
+    } else if examined.gpu.is_cpu() {
+        advice.push("A GPU is there but not chosen: leave --adapter and STRIATE_ADAPTER out".to_string());
+    }
+    if cfg!(target_os = "linux") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        advice
+            .push("XDG_RUNTIME_DIR is not set, of which Mesa warns: export XDG_RUNTIME_DIR=/tmp".to_string());
+    }
+    advice
+}
+
+fn no_adapter() -> Vec<String> {
+    let named =
+        ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"].into_iter().filter(|name| std::env::var_os(name).is_some());
+    let mut advice: Vec<String> =
+        named.map(|name| format!("{name} is set and may name no driver: unset {name}")).collect();
+    advice.push(
+        "No adapter: on Debian or Ubuntu run: sudo apt-get install -y libvulkan1 mesa-vulkan-drivers"
+            .to_string(),
+    );
+    advice
+}
+
+fn advised(advice: &[String]) -> String {
+    if advice.is_empty() {
+        return "\nNothing is missing.\n".into();
+    }
+    let items: String = advice.iter().map(|line| format!("  {line}\n")).collect();
+    format!("\nMissing:\n{items}")
+}
+
+fn merge(document: &mut Value, more: Value) {
+    if let (Value::Object(fields), Value::Object(more)) = (document, more) {
+        fields.extend(more);
+    }
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
+}

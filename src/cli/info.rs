@@ -1,0 +1,137 @@
+//! `striate info`: what a file or a folder holds, recognised by content.
+
+mod arrays;
+mod folders;
+mod tables;
+mod weights;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Value, json};
+use striate::io::images::Images;
+use striate::{Error, Result};
+
+use super::output::{Outcome, lines};
+
+const EXAMPLES: &str = "\
+Examples:
+  striate info vgg19-dcbb9e9d.pth     tensors, and which network they fit
+  striate info responses.npy          neurons, images, repeats, and how much of them can be explained
+  striate info images/                how many images of which size
+  striate info run/                   what was fitted, and how well
+
+It understands .npy and .npz arrays, weights (safetensors, PyTorch), PNG, JPEG and TIFF images and folders of them,
+.csv tables of responses and of splits, runs of striate fit and simulated experiments.";
+
+/// What a file can be.
+const UNDERSTOOD: &str = "a .npy or .npz array, weights (safetensors or PyTorch), a PNG, JPEG or TIFF image, a folder \
+                          of images, a .csv table, or a folder that Striate wrote";
+
+/// Bytes of a file that tell its kind.
+const HEAD: u64 = 512;
+
+/// The options of `striate info`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct InfoArgs {
+    /// The file or folder.
+    #[arg(value_name = "FILE|FOLDER")]
+    path: PathBuf,
+}
+
+/// What was found, as a document and as rows of text.
+struct Findings {
+    kind: &'static str,
+    document: Value,
+    rows: Vec<(String, String)>,
+}
+
+impl Findings {
+    fn new(kind: &'static str, document: Value) -> Self {
+        Findings { kind, document, rows: Vec::new() }
+    }
+
+    fn row(&mut self, key: impl Into<String>, value: impl Into<String>) {
+        self.rows.push((format!("  {}", key.into()), value.into()));
+    }
+}
+
+/// Runs `striate info`.
+pub fn run(args: &InfoArgs) -> Result<Outcome> {
+    let path = &args.path;
+    let about = std::fs::metadata(path).map_err(|why| Error::unreadable(path, &why))?;
+    let findings = if about.is_dir() { folders::look(path)? } else { file(path, about.is_file())? };
+    let Findings { kind, document, rows } = findings;
+    let mut all = json!({"path": path, "kind": kind});
+    if let (Value::Object(all), Value::Object(found)) = (&mut all, document) {
+        all.extend(found);
+    }
+    Ok(Outcome::new(all, format!("{}: {kind}\n{}", path.display(), lines(&rows))))
+}
+
+fn file(path: &Path, regular: bool) -> Result<Findings> {
+    if !regular {
+        // A pipe or a device may never end.
+        return Err(Error::input(path, "is neither a file nor a folder", UNDERSTOOD, "Save it to a file"));
+    }
+    let head = head(path)?;
+    match &head[..] {
+        [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => arrays::look(path),
+        [b'P', b'K', ..] => match arrays::look(path) {
+            // An archive of PyTorch is a zip too.
+            Err(why) => weights::look(path).map_err(|other| if is_npz(path) { why } else { other }),
+            found => found,
+        },
+        [0x80, 2..=5, ..] => weights::look(path),
+        [_, _, _, _, _, _, _, _, b'{', ..] if head[6..8] == [0, 0] => weights::look(path),
+        [0x89, b'P', b'N', b'G', ..]
+        | [0xff, 0xd8, 0xff, ..]
+        | [b'I', b'I', 42, 0, ..]
+        | [b'M', b'M', 0, 42, ..] => images(path),
+        _ if has_extension(path, "csv") => tables::look(path),
+        _ => Err(unknown(path, &head)),
+    }
+}
+
+fn head(path: &Path) -> Result<Vec<u8>> {
+    let unreadable = |why| Error::unreadable(path, &why);
+    let mut head = Vec::new();
+    File::open(path).map_err(unreadable)?.take(HEAD).read_to_end(&mut head).map_err(unreadable)?;
+    Ok(head)
+}
+
+fn has_extension(path: &Path, wanted: &str) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
+}
+
+fn is_npz(path: &Path) -> bool {
+    has_extension(path, "npz")
+}
+
+/// One image, a folder of them, or an array.
+fn images(path: &Path) -> Result<Findings> {
+    let description = Images::open(path)?.describe()?;
+    let mut findings = Findings::new("images", json!({"images": description}));
+    findings.row("images", description.to_string());
+    Ok(findings)
+}
+
+fn unknown(path: &Path, head: &[u8]) -> Error {
+    let text = std::str::from_utf8(head).is_ok_and(|text| !text.contains('\0'));
+    let (found, advice) = match head {
+        [] => ("is empty", "Copy or save it again"),
+        [0x89, b'H', b'D', b'F', ..] => {
+            ("is an HDF5 file (NWB, Keras or MATLAB 7.3)", "Save the array inside it with numpy.save")
+        }
+        [b'M', b'A', b'T', b'L', b'A', b'B', ..] => {
+            ("is a MATLAB file", "Save the array inside it with numpy.save")
+        }
+        [0x1f, 0x8b, ..] => ("is compressed by gzip", "Unpack it with gunzip"),
+        _ if text => ("is a text that Striate does not know", "If it is a table, call it .csv, with commas"),
+        _ => ("begins like nothing that Striate knows", "Convert it to one of these"),
+    };
+    Error::input(path, found, UNDERSTOOD, advice)
+}

@@ -1,0 +1,95 @@
+//! Folders: runs, simulated experiments, images.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+use striate::io::commit::RECORD;
+use striate::io::responses::Responses;
+use striate::{Error, Kind, Result};
+
+use super::{Findings, UNDERSTOOD, arrays, images};
+
+/// No record is longer.
+const LONGEST_RECORD: u64 = 64 << 20;
+/// A text in a record that is longer is cut.
+const LONGEST_TEXT: usize = 80;
+
+/// Describes a folder.
+pub fn look(path: &Path) -> Result<Findings> {
+    if path.join(RECORD).is_file() {
+        return written(path);
+    }
+    images(path).map_err(|why| {
+        if why.kind() != Kind::Input || why.parts()[0].1 != path.display().to_string() {
+            return why;
+        }
+        let found = format!("{}, and no {RECORD}", why.parts()[1].1);
+        Error::input(path, found, UNDERSTOOD, "Name a file inside it")
+    })
+}
+
+/// A folder that Striate wrote.
+fn written(path: &Path) -> Result<Findings> {
+    let record = read(&path.join(RECORD))?;
+    let simulated = record.get("command").and_then(Value::as_str) == Some("simulate");
+    let mut files = names(path)?;
+    files.sort_unstable();
+    let kind = if simulated { "simulated experiment" } else { "run" };
+    let mut findings = Findings::new(kind, json!({"record": record, "files": files}));
+    flatten("", &record, &mut findings);
+    findings.row("files", files.join(", "));
+    if simulated {
+        let responses = Responses::read(&path.join("responses.npy"), None, None)?;
+        findings.document["responses"] = arrays::describe_responses(&responses, &mut findings);
+    }
+    Ok(findings)
+}
+
+fn read(file: &Path) -> Result<Map<String, Value>> {
+    let unreadable = |why| Error::unreadable(file, &why);
+    let mut text = Vec::new();
+    File::open(file)
+        .map_err(unreadable)?
+        .take(LONGEST_RECORD + 1)
+        .read_to_end(&mut text)
+        .map_err(unreadable)?;
+    let advice = "The run is damaged: fit again";
+    if text.len() as u64 > LONGEST_RECORD {
+        let found = format!("is longer than {} MiB", LONGEST_RECORD >> 20);
+        return Err(Error::input(file, found, "a record of Striate", advice));
+    }
+    serde_json::from_slice(&text)
+        .map_err(|why| Error::input(file, format!("is no JSON object: {why}"), "a record of Striate", advice))
+}
+
+fn names(folder: &Path) -> Result<Vec<String>> {
+    let unreadable = |why| Error::unreadable(folder, &why);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.file_name().to_string_lossy().escape_debug().to_string();
+        if name != RECORD && !name.starts_with('.') {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// Numbers and texts of the record as rows, one level of nesting as `outer.inner`; lists by their length.
+fn flatten(prefix: &str, record: &Map<String, Value>, findings: &mut Findings) {
+    for (key, value) in record {
+        let name = format!("{prefix}{}", key.escape_debug());
+        match value {
+            Value::Object(inner) if prefix.is_empty() => flatten(&format!("{name}."), inner, findings),
+            Value::Object(inner) => findings.row(name, format!("{} entries", inner.len())),
+            Value::Array(list) => findings.row(name, format!("{} values", list.len())),
+            Value::String(text) => {
+                let short: String = text.chars().take(LONGEST_TEXT).collect();
+                findings.row(name, short.escape_debug().to_string());
+            }
+            Value::Null => findings.row(name, "none"),
+            Value::Bool(_) | Value::Number(_) => findings.row(name, value.to_string()),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Tables: a split, responses, or any other.
+
+use std::fs::File;
+use std::path::Path;
+
+use serde_json::json;
+use striate::io::responses::Responses;
+use striate::io::split::Split;
+use striate::{Error, Result};
+
+use super::{Findings, arrays};
+
+/// Names of columns that the text shows.
+const SHOWN: usize = 20;
+
+/// What a first reading of a table tells.
+struct Survey {
+    columns: Vec<String>,
+    rows: usize,
+    /// The largest number in the column `image`.
+    last_image: usize,
+}
+
+/// Describes a table.
+pub fn look(path: &Path) -> Result<Findings> {
+    let survey = survey(path)?;
+    let has = |name: &str| survey.columns.iter().any(|column| column.eq_ignore_ascii_case(name));
+    if has("image") && has("tier") {
+        return split(path, &survey);
+    }
+    match Responses::read(path, None, None) {
+        Ok(responses) => {
+            let mut findings = Findings::new("responses", json!({}));
+            findings.document["responses"] = arrays::describe_responses(&responses, &mut findings);
+            Ok(findings)
+        }
+        Err(why) if survey.rows == 0 => Err(why),
+        Err(why) => Ok(other(&survey, &why)),
+    }
+}
+
+fn survey(path: &Path) -> Result<Survey> {
+    let file = File::open(path).map_err(|why| Error::unreadable(path, &why))?;
+    let broken = |why: csv::Error| {
+        Error::input(path, format!("is no table: {why}"), "a CSV in UTF-8", "Save it again")
+    };
+    let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(file);
+    let columns: Vec<String> = reader.headers().map_err(broken)?.iter().map(str::to_string).collect();
+    let image = columns.iter().position(|column| column.eq_ignore_ascii_case("image"));
+    let (mut rows, mut last_image) = (0, 0);
+    for record in reader.records() {
+        let record = record.map_err(broken)?;
+        rows += 1;
+        let named = image.and_then(|at| record.get(at)).and_then(|text| text.parse::<usize>().ok());
+        last_image = last_image.max(named.unwrap_or(0));
+    }
+    Ok(Survey { columns, rows, last_image })
+}
+
+fn split(path: &Path, survey: &Survey) -> Result<Findings> {
+    let length = std::fs::metadata(path).map_err(|why| Error::unreadable(path, &why))?.len();
+    // A number in the file must not decide how much memory is taken.
+    let most = usize::try_from(length).unwrap_or(usize::MAX);
+    let split = Split::read(path, survey.last_image.saturating_add(1).min(most))?;
+    let [train, validation, test] = [&split.train, &split.validation, &split.test].map(Vec::len);
+    let mut findings = Findings::new(
+        "split",
+        json!({"train": train, "validation": validation, "test": test, "skipped": split.unused,
+            "last_image": survey.last_image}),
+    );
+    findings.row("train", format!("{train} images"));
+    findings.row("validation", format!("{validation} images"));
+    findings.row("test", format!("{test} images"));
+    if split.unused > 0 {
+        findings.row("skipped", format!("{} images up to image {}", split.unused, survey.last_image));
+    }
+    Ok(findings)
+}
+
+fn other(survey: &Survey, why: &Error) -> Findings {
+    let reason = why.parts()[1].1;
+    let document = json!({"columns": survey.columns, "rows": survey.rows, "no_responses_because": reason});
+    let mut findings = Findings::new("table", document);
+    let mut names: Vec<String> =
+        survey.columns.iter().take(SHOWN).map(|name| name.escape_debug().to_string()).collect();
+    if survey.columns.len() > SHOWN {
+        names.push(format!("and {} more", survey.columns.len() - SHOWN));
+    }
+    findings.row("columns", names.join(", "));
+    findings.row("rows", survey.rows.to_string());
+    findings.row("no responses", reason);
+    findings
+}

@@ -1,0 +1,120 @@
+//! The command line: arguments in, one document out.
+//!
+//! Every subcommand turns its arguments into an [`Outcome`]; what is printed where is decided in [`output`] alone.
+
+mod common;
+mod config;
+mod doctor;
+mod features;
+mod fit;
+mod info;
+mod output;
+mod predict;
+mod progress;
+mod simulate;
+mod source;
+mod values;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use striate::Result;
+
+use common::Common;
+use output::Outcome;
+
+const EXAMPLES: &str = "\
+Examples:
+  striate doctor                              which GPU works here, how fast, and what is missing
+  striate simulate --out experiment           an experiment to try things on, without any data
+  striate info responses.npy                  what a file or a folder holds
+  striate fit --images images --responses responses.npy --net vgg19 --weights vgg19-dcbb9e9d.pth \\
+      --layer relu3_1 --size 56 --pool 7 --split split.csv --out run
+  striate predict run --images new-images --out predictions.npy
+
+Results go to stdout, everything else to stderr; with --json stdout is one JSON document.
+
+Exit codes:
+  0   done
+  2   an option, a configuration or a combination of them makes no sense
+  3   an input file is missing, damaged, or does not fit the others
+  4   a result could not be written
+  5   no adapter, or none that passes its self-test
+  6   the job does not fit into the memory budget
+  7   the device failed while it worked
+  70  a bug in Striate";
+
+/// Models of visual cortex on any GPU: network features, readouts fitted to neurons, honest scores.
+#[derive(Debug, Parser)]
+#[command(name = "striate", version, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows adapters, limits, self-tests, measured peaks, and what is missing.
+    Doctor,
+    /// Says what a file or a folder holds: weights, arrays, images, responses, a split, a run.
+    Info(info::InfoArgs),
+    /// Runs a network over images and writes the features of one layer or more.
+    Features(features::FeaturesArgs),
+    /// Fits a readout from features to recorded neurons, and scores it on images held out.
+    Fit(fit::FitArgs),
+    /// Predicts responses to new images with a fitted readout.
+    Predict(predict::PredictArgs),
+    /// Simulates an experiment whose truth is known: images, neurons, responses, a split.
+    Simulate(simulate::SimulateArgs),
+    /// Prints the script that completes commands and options in a shell.
+    #[command(
+        after_help = "Example: striate completions bash > ~/.local/share/bash-completion/completions/striate"
+    )]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Parses, runs, prints; the exit code is that of the error's kind.
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let cli = match config::parse(&arguments) {
+        Ok(cli) => cli,
+        Err(refusal) => return output::refuse(refusal, arguments.iter().any(|a| a == "--json")),
+    };
+    let result = run(&cli);
+    output::finish(result, cli.common.json)
+}
+
+fn run(cli: &Cli) -> Result<Outcome> {
+    let common = &cli.common;
+    match &cli.command {
+        Command::Doctor => doctor::run(common),
+        Command::Info(args) => info::run(args),
+        Command::Features(args) => features::run(args, common),
+        Command::Fit(args) => fit::run(args, common),
+        Command::Predict(args) => predict::run(args, common),
+        Command::Simulate(args) => simulate::run(args, common),
+        Command::Completions { shell } => Ok(completions(*shell)),
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Outcome {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "striate", &mut script);
+    let script = String::from_utf8_lossy(&script).into_owned();
+    Outcome::new(serde_json::json!({"shell": shell.to_string(), "script": script}), script)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_command_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,151 @@
+//! What an adapter can do, measured: that its kernels are right, and how fast they can be at best.
+
+use std::time::Instant;
+
+use ndarray::Array2;
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::gpu::{Gpu, Matrix, Recording};
+use crate::kernels::ALL;
+use crate::kernels::gemm::Gemm;
+use crate::kernels::shrink::Shrink;
+
+/// Sides of the matrices of the product: the largest that the time and the memory allow is what counts.
+const SIDES: [usize; 4] = [512, 1024, 2048, 4096];
+/// A product that takes this many seconds is long enough to hide what a submission costs.
+const LONG_ENOUGH: f64 = 0.05;
+/// Runs of each measurement, of which the fastest counts.
+const RUNS: usize = 3;
+/// Launches of the memory measurement in one recording.
+const PASSES: usize = 16;
+
+/// The best speeds that were measured.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Peaks {
+    /// Matrix product, in 10^9 operations per second; a multiplication and an addition are two.
+    pub matrix_gflops: f64,
+    /// Side of the square matrices at which that was measured.
+    pub matrix_side: usize,
+    /// Reading and writing device memory, in 10^9 bytes per second, both counted.
+    pub memory_gb_per_s: f64,
+    /// From the host to the device.
+    pub upload_gb_per_s: f64,
+    /// From the device to the host.
+    pub download_gb_per_s: f64,
+}
+
+/// What the comparison of the kernels with their oracles gave.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SelfTest {
+    /// For each kernel its name, how many cases ran, and how many were right.
+    pub kernels: Vec<(&'static str, usize, usize)>,
+    /// One line for each case that was wrong.
+    pub failures: Vec<String>,
+}
+
+impl SelfTest {
+    /// How many cases ran, and how many of them were right.
+    pub fn counts(&self) -> (usize, usize) {
+        self.kernels.iter().fold((0, 0), |(ran, right), kernel| (ran + kernel.1, right + kernel.2))
+    }
+}
+
+/// Compares every kernel with its oracle in f64 on the small cases of its tests. `progress` hears how many
+/// kernels of [`ALL`] are done.
+///
+/// # Errors
+/// When the device fails; a wrong result is no error but a failure in the answer.
+pub fn self_test(gpu: &Gpu, progress: impl Fn(usize)) -> Result<SelfTest> {
+    let mut test = SelfTest { kernels: Vec::new(), failures: Vec::new() };
+    for (done, entry) in ALL.iter().enumerate() {
+        progress(done);
+        let (mut ran, mut right) = (0, 0);
+        for case in (entry.cases)().into_iter().filter(|case| !case.timed) {
+            ran += 1;
+            match (case.build)(gpu)?.check(gpu)? {
+                Ok(_) => right += 1,
+                Err(why) => test.failures.push(format!("{} {}: {why}", entry.kernel.name(), case.label)),
+            }
+        }
+        test.kernels.push((entry.kernel.name(), ran, right));
+    }
+    Ok(test)
+}
+
+/// Measures the best speeds, in a second or two.
+///
+/// # Errors
+/// [`crate::Kind::Memory`] when the budget is below some 50 MiB; otherwise when the device fails.
+pub fn peaks(gpu: &Gpu) -> Result<Peaks> {
+    let (matrix_gflops, matrix_side) = matrix_product(gpu)?;
+    // 16 or 64 MiB: beyond the caches, and quickly made.
+    let side = if gpu.is_cpu() { 2048 } else { 4096 };
+    let memory_gb_per_s = memory(gpu, side)?;
+    let (upload_gb_per_s, download_gb_per_s) = transfers(gpu, side * side)?;
+    Ok(Peaks { matrix_gflops, matrix_side, memory_gb_per_s, upload_gb_per_s, download_gb_per_s })
+}
+
+/// The fastest of several runs, in seconds; one more before them prepares pipelines and wakes the device.
+fn fastest(mut run: impl FnMut() -> Result<()>) -> Result<f64> {
+    run()?;
+    let mut best = f64::INFINITY;
+    for _ in 0..RUNS {
+        let start = Instant::now();
+        run()?;
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    Ok(best)
+}
+
+fn matrix_product(gpu: &Gpu) -> Result<(f64, usize)> {
+    let mut best = (0.0, 0);
+    for side in SIDES {
+        let needed = 3 * 4 * (side * side) as u64;
+        if best.1 > 0 && needed > gpu.ledger().free() / 2 {
+            break;
+        }
+        let matrix = |what| Matrix::upload(gpu, what, Array2::from_elem((side, side), 0.5).view());
+        let (a, b, c) = (matrix("left factor")?, matrix("right factor")?, matrix("product")?);
+        let mut recording = Recording::new();
+        recording.add(Gemm::of(&a, &b, &c).launch()?);
+        let seconds = fastest(|| gpu.run(&recording))?;
+        let rate = 2.0 * (side as f64).powi(3) / seconds / 1e9;
+        if rate > best.0 {
+            best = (rate, side);
+        }
+        if seconds > LONG_ENOUGH {
+            break;
+        }
+    }
+    Ok(best)
+}
+
+/// Every element is read once and written once by [`Shrink`], whose factors stay in the caches.
+fn memory(gpu: &Gpu, side: usize) -> Result<f64> {
+    let x = Matrix::zeros(gpu, "memory measurement, read", side, side)?;
+    let y = Matrix::zeros(gpu, "memory measurement, written", side, side)?;
+    let shrinkage = Matrix::zeros(gpu, "memory measurement, factors", 1, side)?;
+    let choice = gpu.upload("memory measurement, choice", &vec![0u32; side])?;
+    let shrink = Shrink { x: &x, shrinkage: &shrinkage, choice: &choice, y: &y };
+    let mut recording = Recording::new();
+    for _ in 0..PASSES {
+        recording.add(shrink.launch()?);
+    }
+    let seconds = fastest(|| gpu.run(&recording))?;
+    Ok((2 * 4 * side * side * PASSES) as f64 / seconds / 1e9)
+}
+
+fn transfers(gpu: &Gpu, words: usize) -> Result<(f64, f64)> {
+    let host = vec![0.5f32; words];
+    let buffer = gpu.allocate("transfer measurement", words)?;
+    let start = buffer.slice(0, 4);
+    let gigabytes = 4.0 * words as f64 / 1e9;
+    let upload = fastest(|| {
+        gpu.write(&buffer, 0, &host)?;
+        // Uploads are queued: reading a few words waits for them.
+        gpu.download::<f32>(&start).map(drop)
+    })?;
+    let download = fastest(|| gpu.download::<f32>(&buffer).map(drop))?;
+    Ok((gigabytes / upload, gigabytes / download))
+}

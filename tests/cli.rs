@@ -1,0 +1,380 @@
+//! The command as people run it: what it prints where, and its exit codes.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// A folder for one test, removed with it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("striate-cli-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        Scratch(folder)
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_striate"));
+        command.args(arguments).current_dir(&self.0).env_remove("STRIATE_ADAPTER").stdin(Stdio::null());
+        // Without it Mesa's drivers write to stderr.
+        command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
+        command
+    }
+
+    fn striate(&self, arguments: &[&str]) -> Ran {
+        Ran::of(self.command(arguments).output().unwrap())
+    }
+
+    /// A small simulated experiment in the folder `name`.
+    fn experiment(&self, name: &str) {
+        let size = ["--images", "20", "--size", "16", "--neurons", "6", "--repeats", "4"];
+        let ran = self.striate(&[&["simulate", "--out", name], &size[..]].concat());
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[derive(Debug)]
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    fn of(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    /// Stdout as the one JSON document that it must be.
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|why| panic!("{why}: {self:?}"))
+    }
+
+    /// Fails with this code and one line on stderr that says all of these.
+    fn refused(&self, code: i32, said: &[&str]) {
+        assert_eq!(self.code, code, "{self:?}");
+        assert!(self.err.starts_with("error: ") && self.err.trim_end().lines().count() == 1, "{self:?}");
+        for words in said {
+            assert!(self.err.contains(words), "no {words:?} in {self:?}");
+        }
+    }
+}
+
+#[test]
+fn help_and_version_go_to_stdout() {
+    let here = Scratch::new("help");
+    let help = here.striate(&["--help"]);
+    assert_eq!((help.code, help.err.as_str()), (0, ""));
+    for words in ["Exit codes", "doctor", "simulate", "--max-memory", "Examples"] {
+        assert!(help.out.contains(words), "{words}");
+    }
+    for subcommand in ["doctor", "info", "features", "fit", "predict", "simulate", "completions"] {
+        let help = here.striate(&[subcommand, "--help"]);
+        assert_eq!((help.code, help.err.as_str()), (0, ""), "{subcommand}");
+        assert!(subcommand == "doctor" || help.out.contains("Example"), "{subcommand}");
+    }
+    let version = here.striate(&["--version"]);
+    assert_eq!(version.out.trim(), format!("striate {}", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn what_the_command_line_may_not_say_ends_with_2() {
+    let here = Scratch::new("usage");
+    let wrong: [&[&str]; 8] = [
+        &[],
+        &["fit", "--frobnicate"],
+        &["frobnicate"],
+        &["fit", "--size", "0"],
+        &["fit", "--lambdas", "1:2"],
+        &["simulate", "--max-memory", "lots", "--out", "x"],
+        &["features", "--net", "resnet"],
+        &["simulate"],
+    ];
+    for arguments in wrong {
+        let ran = here.striate(arguments);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{arguments:?} {ran:?}");
+        assert!(!ran.err.is_empty(), "{arguments:?}");
+    }
+    let ran = here.striate(&["fit", "--frobnicate", "--json"]);
+    assert_eq!((ran.code, &ran.json()["error"]["exit_code"]), (2, &Value::from(2)));
+    assert!(ran.json()["error"]["found"].as_str().unwrap().contains("--frobnicate"), "{ran:?}");
+}
+
+#[test]
+fn options_that_do_not_fit_each_other_are_named() {
+    let here = Scratch::new("combinations");
+    let net = ["--images", "x", "--net", "vgg19"];
+    let with = |more: &[&str]| here.striate(&[&["fit"], &net[..], more].concat());
+    with(&[]).refused(2, &["--weights", "random:0"]);
+    with(&["--weights", "random:0"]).refused(2, &["--layer", "is missing"]);
+    with(&["--weights", "random:0", "--layer", "relu3_9"]).refused(2, &["relu3_9", "Did you mean relu3_"]);
+    with(&["--weights", "random:0", "--layer", "relu3_1"]).refused(2, &["--responses", "is missing"]);
+    with(&["--weights", "random:0", "--layer", "relu3_1,relu3_2"]).refused(2, &["one layer"]);
+    with(&["--features", "f.npy"]).refused(2, &["--images", "--features"]);
+    here.striate(&["fit", "--features", "f.npy", "--responses", "r.npy"]).refused(2, &["--out"]);
+    let pixels = ["features", "--images", "x", "--net", "pixels", "--out", "f.npy"];
+    here.striate(&[&pixels[..], &["--layer", "relu1"]].concat()).refused(2, &["--layer", "pixels"]);
+    here.striate(&[&pixels[..], &["--subsample-seed", "1"]].concat()).refused(2, &["--subsample"]);
+    let both = [
+        "fit",
+        "--features",
+        "f",
+        "--responses",
+        "r",
+        "--out",
+        "o",
+        "--split",
+        "s",
+        "--test-fraction",
+        "0.5",
+    ];
+    here.striate(&both).refused(2, &["--test-fraction", "--split"]);
+    here.striate(&["predict", "run", "--images", "x"]).refused(2, &["--out"]);
+    here.striate(&["predict", "run", "--images", "x", "--features", "y"]).refused(2, &["--features"]);
+}
+
+#[test]
+fn missing_files_are_named_with_3() {
+    let here = Scratch::new("missing");
+    here.striate(&["info", "nowhere.npy"]).refused(3, &["nowhere.npy", "Check the path"]);
+    here.striate(&["predict", "nowhere", "--images", "x", "--out", "y"]).refused(3, &["nowhere"]);
+    here.striate(&["features", "--images", "nowhere", "--net", "pixels", "--out", "f"])
+        .refused(3, &["nowhere"]);
+    here.striate(&["fit", "--config", "nowhere.toml"]).refused(3, &["nowhere.toml"]);
+    let ran = here.striate(&["info", "nowhere.npy", "--json"]);
+    let error = &ran.json()["error"];
+    assert_eq!((error["kind"].as_str(), error["place"].as_str()), (Some("input"), Some("nowhere.npy")));
+    assert_eq!(error["exit_code"], 3);
+    for field in ["found", "wanted", "advice"] {
+        assert!(error[field].is_string(), "{field}");
+    }
+}
+
+#[test]
+fn a_configuration_stands_in_for_options_and_the_command_line_wins() {
+    let here = Scratch::new("config");
+    here.experiment("e");
+    here.write(
+        "fit.toml",
+        "images = \"e/images.npy\"\nresponses = \"e/responses.npy\"\nnet = \"vgg11\"\nweights = \"random:3\"\n\
+         layer = \"relu1_1\"\nlambdas = [0.1, 10, 1]\npool = 4\ntest-fraction = 0.25\ndry-run = true\n\
+         no-intercept = true\nquiet = false\nout = \"run\"\n",
+    );
+    let ran = here.striate(&["fit", "--config", "fit.toml", "--json"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let (document, plan) = (ran.json(), &ran.json()["plan"]);
+    assert_eq!(plan["lambdas"]["values"], serde_json::json!([0.1, 1.0, 10.0]));
+    assert_eq!(
+        (&plan["intercept"], &plan["source"]["network"]["weights"]["random"]),
+        (&false.into(), &3.into())
+    );
+    assert_eq!((&document["split"]["test"], &document["features"]), (&5.into(), &(64 * 4 * 4).into()));
+    let won =
+        here.striate(&["--json", "fit", "--config", "fit.toml", "--pool", "2", "--layer", "relu2_1"]).json();
+    assert_eq!(won["features"], 128 * 2 * 2);
+    assert!(!here.0.join("run").exists(), "a dry run writes nothing");
+    let wrong = |text: &str, said: &[&str]| {
+        here.write("wrong.toml", text);
+        here.striate(&["fit", "--config", "wrong.toml"]).refused(2, said);
+    };
+    wrong("lamdas = 1", &["wrong.toml", "'lamdas'", "lambdas"]);
+    wrong("shell = \"bash\"", &["'shell'"]);
+    wrong("config = \"other.toml\"", &["'config'"]);
+    wrong("size = \"huge\"", &["wrong.toml", "huge"]);
+    wrong("dry-run = 1", &["dry-run", "true or false"]);
+    wrong("net = { name = \"vgg11\" }", &["net", "a text"]);
+    wrong("images = 1\nnet == 2", &["line 2"]);
+}
+
+#[test]
+fn simulations_are_written_whole_described_and_not_overwritten_with_their_runs() {
+    let here = Scratch::new("simulate");
+    here.experiment("e");
+    let ran = here.striate(&["simulate", "--images", "20", "--size", "16", "--out", "e"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let last = ran.out.trim_end().lines().last().unwrap();
+    assert!(last.starts_with("striate fit --images e/images.npy --responses e/responses.npy"), "{last}");
+    // The command that it names must be right.
+    let next: Vec<&str> = last.split(' ').skip(1).chain(["--dry-run"]).collect();
+    assert_eq!(here.striate(&next).code, 0, "{last}");
+    let info = |path: &str| here.striate(&["info", path, "--json"]).json();
+    assert_eq!(info("e")["kind"], "simulated experiment");
+    assert_eq!(info("e")["record"]["settings"]["images"], 20);
+    let responses = &info("e/responses.npy")["arrays"][0]["responses"];
+    assert_eq!((&responses["neurons"], &responses["repeats"]), (&60.into(), &10.into()));
+    assert!(responses["missing"].as_u64().unwrap() > 0);
+    assert!((0.2..1.0).contains(&responses["median_fev"].as_f64().unwrap()), "{responses}");
+    assert_eq!(info("e/images.npy")["arrays"][0]["images"]["count"], 20);
+    assert_eq!((&info("e/split.csv")["train"], &info("e/split.csv")["test"]), (&16.into(), &4.into()));
+    assert_eq!(info("e/neurons.csv")["kind"], "table");
+    std::fs::create_dir(here.0.join("e/run")).unwrap();
+    here.striate(&["simulate", "--out", "e"]).refused(4, &["run", "lost"]);
+    assert!(here.0.join("e/run").is_dir());
+    let ran = here.striate(&["simulate", "--images", "3", "--out", "f", "--json"]);
+    assert_eq!((ran.code, &ran.json()["error"]["kind"]), (2, &"usage".into()));
+    assert!(!here.0.join("f").exists());
+}
+
+#[test]
+fn the_same_seed_gives_the_same_files() {
+    let here = Scratch::new("seed");
+    let simulate = |out: &str, seed: &str| {
+        let size = ["--images", "12", "--size", "16", "--neurons", "3"];
+        let ran = here.striate(&[&["simulate", "--out", out, "--seed", seed], &size[..]].concat());
+        assert_eq!(ran.code, 0, "{ran:?}");
+        std::fs::read(here.0.join(out).join("responses.npy")).unwrap()
+    };
+    let first = simulate("a", "5");
+    assert_eq!(first, simulate("b", "5"));
+    assert_ne!(first, simulate("c", "6"));
+}
+
+#[test]
+fn hostile_files_are_refused_in_one_line() {
+    let here = Scratch::new("hostile");
+    let huge =
+        b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999, 9999), }";
+    let mut zip = b"PK\x03\x04".to_vec();
+    zip.extend([0xff; 100]);
+    let mut tensors = 0x7fff_ffff_ffff_ffffu64.to_le_bytes().to_vec();
+    tensors.extend(b"{}");
+    let mut short = 200u64.to_le_bytes().to_vec();
+    short.extend(b"{\"a\":");
+    let files: [(&str, &[u8]); 14] = [
+        ("empty", b""),
+        ("empty.npy", b""),
+        ("empty.csv", b""),
+        ("huge.npy", huge),
+        ("cut.npy", b"\x93NUMPY"),
+        ("archive.npz", &zip),
+        ("archive.pth", &zip),
+        ("pickle.pth", b"\x80\x02cos\nsystem\n(S'true'\ntR."),
+        ("length.safetensors", &tensors),
+        ("short.safetensors", &short),
+        ("cut.png", b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"),
+        ("cut.jpg", b"\xff\xd8\xff\xe0"),
+        ("split.csv", b"image,tier\n99999999999999,train\n0,test\n"),
+        ("noise", &[0xa7, 3, 0, 0, 9, 200, 0, 1, 2, 3, 4]),
+    ];
+    for (name, content) in files {
+        here.write(name, content);
+        here.striate(&["info", name]).refused(3, &[name]);
+    }
+    here.write("data.h5", b"\x89HDF\r\n\x1a\n");
+    here.striate(&["info", "data.h5"]).refused(3, &["HDF5", "numpy.save"]);
+    std::fs::create_dir(here.0.join("run")).unwrap();
+    here.striate(&["info", "run"]).refused(3, &["no image among", "no record.json"]);
+    here.write("run/record.json", "{ \"command\": ");
+    here.striate(&["info", "run"]).refused(3, &["record.json", "damaged"]);
+    here.write(
+        "run/record.json",
+        "{\"command\": \"fit\", \"scores\": {\"median_r\": 0.5}, \"list\": [1, 2]}",
+    );
+    let ran = here.striate(&["info", "run"]);
+    assert!(ran.code == 0 && ran.out.contains("scores.median_r") && ran.out.contains("0.5"), "{ran:?}");
+}
+
+#[test]
+fn a_folder_of_images_and_a_weight_file_are_described() {
+    let here = Scratch::new("info");
+    std::fs::create_dir(here.0.join("images")).unwrap();
+    for name in ["b.png", "a.png"] {
+        image::GrayImage::new(8, 6).save(here.0.join("images").join(name)).unwrap();
+    }
+    let images = here.striate(&["info", "images", "--json"]).json();
+    assert_eq!((&images["kind"], &images["images"]["count"]), (&"images".into(), &2.into()));
+    let header = br#"{"features.0.weight":{"dtype":"F32","shape":[1,3,1,1],"data_offsets":[0,12]}}"#;
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend(header);
+    file.extend([0; 12]);
+    here.write("own.safetensors", file);
+    let weights = here.striate(&["info", "own.safetensors", "--json"]).json();
+    assert_eq!((&weights["kind"], &weights["format"]), (&"weights".into(), &"safetensors".into()));
+    assert_eq!(weights["tensors"][0]["shape"], serde_json::json!([1, 3, 1, 1]));
+    assert_eq!(weights["sha256"].as_str().unwrap().len(), 64);
+}
+
+#[test]
+fn completions_name_the_options() {
+    let here = Scratch::new("completions");
+    for shell in ["bash", "zsh", "fish"] {
+        let ran = here.striate(&["completions", shell]);
+        assert!(ran.code == 0 && ran.out.contains("max-memory") && ran.err.is_empty(), "{shell}");
+    }
+    assert_eq!(here.striate(&["completions", "sh"]).code, 2);
+}
+
+#[test]
+fn without_an_adapter_doctor_says_what_to_install() {
+    if !cfg!(target_os = "linux") {
+        eprintln!("passed over: only Vulkan's loader can be told that there is no driver");
+        return;
+    }
+    let here = Scratch::new("no-adapter");
+    let bare = |arguments: &[&str]| {
+        let mut command = here.command(arguments);
+        command.env("VK_DRIVER_FILES", "/nonexistent.json").env("VK_ICD_FILENAMES", "/nonexistent.json");
+        Ran::of(command.output().unwrap())
+    };
+    let ran = bare(&["doctor"]);
+    assert_eq!(ran.code, 5, "{ran:?}");
+    let install = "sudo apt-get install -y libvulkan1 mesa-vulkan-drivers";
+    assert!(ran.out.contains(install) && ran.err.contains(install), "{ran:?}");
+    assert!(ran.out.contains("unset VK_DRIVER_FILES"), "{ran:?}");
+    let document = bare(&["doctor", "--json"]).json();
+    assert_eq!((&document["error"]["exit_code"], &document["adapters"]), (&5.into(), &Value::Array(vec![])));
+}
+
+#[test]
+fn doctor_tests_and_measures_the_adapter() {
+    let here = Scratch::new("doctor");
+    let ran = here.striate(&["doctor", "--json", "--quiet"]);
+    let document = ran.json();
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let test = &document["self_test"];
+    assert!(test["cases"].as_u64().unwrap() > 10 && test["cases"] == test["right"], "{test}");
+    for peak in ["matrix_gflops", "memory_gb_per_s", "upload_gb_per_s", "download_gb_per_s"] {
+        let speed = document["peaks"][peak].as_f64().unwrap();
+        assert!(speed > 0.01 && speed < 1e6, "{peak} {speed}");
+    }
+    here.striate(&["doctor", "--quiet", "--adapter", "no such adapter"]).refused(5, &["no such adapter"]);
+    let ran = Ran::of(here.command(&["doctor", "-q"]).env("STRIATE_ADAPTER", "99").output().unwrap());
+    ran.refused(5, &["99"]);
+    here.striate(&["doctor", "--quiet", "--max-memory", "1M"]).refused(6, &["--max-memory"]);
+}
+
+/// A reader that stops, such as `head`, is no reason to panic.
+#[test]
+fn a_closed_pipe_is_no_panic() {
+    let here = Scratch::new("pipe");
+    let mut child =
+        here.command(&["completions", "zsh"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(0), ""));
+    if Path::new("/dev/full").exists() {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let ran = here.command(&["completions", "zsh"]).stdout(full).output().unwrap();
+        Ran::of(ran).refused(4, &["stdout"]);
+    }
+}
