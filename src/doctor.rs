@@ -98,6 +98,14 @@ fn fastest(mut run: impl FnMut() -> Result<()>) -> Result<f64> {
     Ok(best)
 }
 
+/// The fastest matrix product, in 10^9 operations per second: what estimates of time are made from.
+///
+/// # Errors
+/// As [`peaks`].
+pub fn matrix_speed(gpu: &Gpu) -> Result<f64> {
+    Ok(matrix_product(gpu)?.0)
+}
+
 fn matrix_product(gpu: &Gpu) -> Result<(f64, usize)> {
     let mut best = (0.0, 0);
     for side in SIDES {

@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
-use striate::{Error, Result};
+use serde_json::{Value, json};
+use striate::Result;
+use striate::doctor::matrix_speed;
+use striate::gpu::Gpu;
+use striate::tasks::{ExtractRequest, ExtractSummary, extract};
 
 use super::common::Common;
-use super::output::{Outcome, lines};
-use super::source::{Extraction, NetworkArgs, Opened, missing};
+use super::output::{Outcome, lines, merged};
+use super::source::{NetworkArgs, missing};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,43 +37,51 @@ pub struct FeaturesArgs {
 
 /// Runs `striate features`.
 pub fn run(args: &FeaturesArgs, common: &Common) -> Result<Outcome> {
-    let extraction = args.network.extraction(common.seed)?;
+    let input = args.network.input(common.seed)?;
     let out =
         args.out.clone().ok_or_else(|| missing("--out", "a .npy file, or a folder for several layers"))?;
-    // One file for each layer, in the order of the layers.
-    let files: Vec<PathBuf> = match &extraction.layers[..] {
-        [_] => vec![out],
-        layers => layers.iter().map(|layer| out.join(format!("{}.npy", layer.name))).collect(),
-    };
-    let opened = extraction.open()?;
-    if args.dry_run {
-        return Ok(plan(&extraction, &opened, &files));
-    }
+    // What cannot be read is said before an adapter is looked for.
+    input.open()?;
     let gpu = common.open_gpu()?;
-    let progress = common.progress("images", opened.images.len());
-    // CONNECT: features of `opened.images` by `extraction`, on `gpu`, each layer into its file; `progress.at(done)`.
-    progress.at(0);
-    Err(Error::internal("striate features", format!("not connected yet to {}", gpu.report().name)))
+    let request = ExtractRequest { input, out };
+    if args.dry_run {
+        let summary = request.plan(&gpu)?;
+        let seconds = estimate(&gpu, summary.operations)?;
+        return Ok(outcome(&summary, json!({"dry_run": true, "estimated_seconds": seconds}), Some(seconds)));
+    }
+    let mut progress = common.progress("", request.plan(&gpu)?.n_images);
+    let summary = extract(&gpu, &request, &mut |step, share| progress.share(step, share))?;
+    Ok(outcome(&summary, json!({"dry_run": false, "adapter": gpu.describe()}), None))
 }
 
-fn plan(extraction: &Extraction, opened: &Opened, files: &[PathBuf]) -> Outcome {
-    let forecast = &opened.forecast;
-    let mut rows = vec![
-        ("images".to_string(), format!("{} of {} pixels", forecast.images, forecast.input)),
-        ("network".to_string(), extraction.network.name.to_string()),
-    ];
-    for (at, (layer, file)) in extraction.layers.iter().zip(files).enumerate() {
-        let [channels, height, width] = forecast.maps[at];
-        let features = forecast.features[at];
-        let bytes = 4.0 * forecast.images as f64 * features as f64 / 1_048_576.0;
+/// Seconds that operations should take, by the speed of a matrix product measured now.
+///
+/// # Errors
+/// As [`matrix_speed`].
+pub fn estimate(gpu: &Gpu, operations: f64) -> Result<f64> {
+    Ok(operations / (1e9 * matrix_speed(gpu)?))
+}
+
+fn outcome(summary: &ExtractSummary, more: Value, seconds: Option<f64>) -> Outcome {
+    let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / 1_048_576.0);
+    let mut rows = vec![("images".to_string(), summary.n_images.to_string())];
+    for layer in &summary.layers {
+        let [channels, height, width] = layer.shape;
         let text = format!(
-            "{channels} x {height} x {width}, {features} features, {bytes:.1} MiB to {}",
-            file.display()
+            "{} features of {channels} x {height} x {width}, {}",
+            layer.n_features,
+            mebibytes(layer.file_bytes)
         );
-        rows.push((layer.name.clone(), text));
+        rows.push((layer.layer.clone(), text));
     }
-    let document = json!({
-        "dry_run": true, "extraction": extraction, "forecast": forecast, "files": files,
-    });
-    Outcome::new(document, lines(&rows))
+    if let Some(seconds) = seconds {
+        let [used, budget] = [summary.gpu_bytes, summary.gpu_budget_bytes].map(mebibytes);
+        rows.push(("GPU memory".into(), format!("{used} of a budget of {budget}")));
+        rows.push(("operations".into(), format!("{:.1} GFLOP", summary.operations / 1e9)));
+        rows.push(("time".into(), format!("about {seconds:.1} s")));
+        rows.push(("would write".into(), summary.out.display().to_string()));
+    } else {
+        rows.push(("written".into(), summary.out.display().to_string()));
+    }
+    Outcome::new(merged(more, summary), lines(&rows))
 }

@@ -3,16 +3,22 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use serde::Serialize;
 use serde_json::json;
+use striate::gpu::Gpu;
 use striate::io::responses::{Layout, Responses};
 use striate::io::split::Split;
+use striate::ridge::Penalties;
+use striate::scores::LEAST_FEV;
+use striate::tasks::{
+    FeaturesInput, FitPlan, FitRequest, FitSummary, Input, SplitRequest, fit, plan_fit, read_recording,
+};
 use striate::{Error, Kind, Result};
 
 use super::common::Common;
-use super::output::{Outcome, lines};
-use super::source::{Extraction, NetworkArgs, Opened, feature_array, missing};
-use super::values::{self, Penalties};
+use super::features::estimate;
+use super::output::{Outcome, lines, merged};
+use super::source::{NetworkArgs, missing};
+use super::values;
 
 /// The fraction of images that test where nothing else is said.
 const TEST_FRACTION: f64 = 0.2;
@@ -74,16 +80,14 @@ pub struct FitArgs {
 }
 
 /// The kind of readout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Readout {
     /// Linear, with a penalty on the squared weights.
     Ridge,
 }
 
 /// Which training images share a fold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FoldOrder {
     /// Drawn by the seed.
     Shuffled,
@@ -91,68 +95,13 @@ pub enum FoldOrder {
     Contiguous,
 }
 
-/// Where the features come from.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Source {
-    /// An array of images x anything.
-    Features(PathBuf),
-    /// A network over images; one layer.
-    Network(Box<Extraction>),
-}
-
-/// The options, checked against each other.
-#[derive(Debug, Clone, Serialize)]
-pub struct FitPlan {
-    /// Features.
-    pub source: Source,
-    /// How many of given features are kept, and the seed that draws them; of a network the extraction says it.
-    pub subsample: Option<(usize, u64)>,
-    /// The file of responses.
-    pub responses: PathBuf,
-    /// The order of its axes, as written and as understood.
-    pub responses_layout: Option<String>,
-    #[serde(skip)]
-    pub layout: Option<Layout>,
-    /// The file of the split; `None` draws one.
-    pub split: Option<PathBuf>,
-    /// The fraction of images that test where one is drawn.
-    pub test_fraction: f64,
-    /// The kind of readout.
-    pub readout: Readout,
-    /// Penalties to choose from.
-    pub lambdas: Penalties,
-    /// How many folds.
-    pub folds: usize,
-    /// Which images share a fold.
-    pub fold_order: FoldOrder,
-    /// Whether a constant is fitted.
-    pub intercept: bool,
-    /// `--seed`: draws splits and folds.
-    pub seed: u64,
-    /// The folder to write.
-    pub out: PathBuf,
-}
-
-/// The files of a plan, read and found to fit each other; images are opened, not decoded.
-pub struct Inputs {
-    /// Images, where the features come from a network.
-    pub opened: Option<Opened>,
-    /// Number of features of an image.
-    pub features: usize,
-    /// Responses to these images.
-    pub responses: Responses,
-    /// The split.
-    pub split: Split,
-}
-
 impl FitArgs {
     /// Checks the options against each other.
     ///
     /// # Errors
     /// [`Kind::Usage`], naming the option that is missing or superfluous.
-    pub fn plan(&self, seed: u64) -> Result<FitPlan> {
-        let source = self.source(seed)?;
+    pub fn request(&self, seed: u64) -> Result<FitRequest> {
+        let input = self.input(seed)?;
         let responses =
             self.responses.clone().ok_or_else(|| missing("--responses", "a file of recorded responses"))?;
         let out = self.out.clone().ok_or_else(|| missing("--out", "the folder to write"))?;
@@ -164,41 +113,40 @@ impl FitArgs {
             let found = format!("{} folds", self.folds);
             return Err(Error::new(Kind::Usage, "--folds", found, "at least 2", "Try 5"));
         }
-        let subsample = match source {
-            Source::Features(_) => self.network.subsample(seed)?,
-            Source::Network(_) => None,
-        };
-        Ok(FitPlan {
-            source,
-            subsample,
+        if let Some(layout) = &self.responses_layout {
+            layout.parse::<Layout>()?;
+        }
+        let test_fraction = self.test_fraction.unwrap_or(TEST_FRACTION);
+        Ok(FitRequest {
+            input,
             responses,
-            responses_layout: self.responses_layout.clone(),
-            layout: self.responses_layout.as_deref().map(str::parse).transpose()?,
-            split: self.split.clone(),
-            test_fraction: self.test_fraction.unwrap_or(TEST_FRACTION),
-            readout: self.readout,
-            lambdas: self.lambdas.clone(),
+            layout: self.responses_layout.clone(),
+            split: self.split.clone().map_or(SplitRequest::Random { test_fraction }, SplitRequest::File),
             folds: self.folds,
-            fold_order: self.fold_order,
+            shuffled_folds: self.fold_order == FoldOrder::Shuffled,
+            penalties: self.lambdas.clone(),
             intercept: !self.no_intercept,
             seed,
             out,
         })
     }
 
-    fn source(&self, seed: u64) -> Result<Source> {
+    fn input(&self, seed: u64) -> Result<Input> {
         match (&self.features, self.network.any()) {
-            (Some(file), None) => Ok(Source::Features(file.clone())),
+            (Some(file), None) => {
+                let subsample = self.network.subsample(seed)?;
+                Ok(Input::Features(FeaturesInput { file: file.clone(), subsample }))
+            }
             (Some(_), Some(option)) => Err(exclusive(option)),
             (None, None) => Err(missing("--images", "images and a network, or --features FILE.npy")),
             (None, Some(_)) => {
-                let extraction = self.network.extraction(seed)?;
-                if extraction.layers.len() > 1 {
-                    let found = format!("{} layers", extraction.layers.len());
+                let input = self.network.input(seed)?;
+                if input.layers.len() > 1 {
+                    let found = format!("{} layers", input.layers.len());
                     let advice = "Fit one layer after the other";
                     return Err(Error::new(Kind::Usage, "--layer", found, "one layer", advice));
                 }
-                Ok(Source::Network(Box::new(extraction)))
+                Ok(Input::Network(input))
             }
         }
     }
@@ -210,64 +158,109 @@ pub fn exclusive(option: &str) -> Error {
     Error::new(Kind::Usage, option, "--features is given too, and takes its place", "", advice)
 }
 
-impl FitPlan {
-    /// Opens the images, reads responses and split.
-    ///
-    /// # Errors
-    /// [`Kind::Input`] when a file cannot be read or does not fit the others.
-    pub fn read(&self) -> Result<Inputs> {
-        let (opened, images, features) = match &self.source {
-            Source::Features(file) => {
-                let (images, all) = feature_array(file)?;
-                (None, images, self.subsample.map_or(all, |(kept, _)| kept.min(all)))
-            }
-            Source::Network(extraction) => {
-                let opened = extraction.open()?;
-                let Opened { forecast, .. } = &opened;
-                let (images, features) = (forecast.images, forecast.features.iter().sum());
-                (Some(opened), images, features)
-            }
-        };
-        let responses = Responses::read(&self.responses, self.layout.clone(), Some(images))?;
-        let split = match &self.split {
-            Some(file) => Split::read(file, images)?,
-            None => Split::random(images, self.test_fraction, self.seed)?,
-        };
-        Ok(Inputs { opened, features, responses, split })
-    }
-}
-
 /// Runs `striate fit`.
 pub fn run(args: &FitArgs, common: &Common) -> Result<Outcome> {
-    let plan = args.plan(common.seed)?;
-    let inputs = plan.read()?;
-    if args.dry_run {
-        return Ok(dry_run(&plan, &inputs));
-    }
+    let request = args.request(common.seed)?;
+    // What cannot be read is said before an adapter is looked for.
+    request.input.open()?;
     let gpu = common.open_gpu()?;
-    let progress = common.progress("images", inputs.responses.n_images());
-    // CONNECT: features by `plan.source`, the readout by `plan` and `inputs`, then the folder `plan.out`.
-    progress.at(0);
-    Err(Error::internal("striate fit", format!("not connected yet to {}", gpu.report().name)))
+    let plan = plan_fit(&gpu, &request)?;
+    if args.dry_run {
+        let recording = read_recording(&request, plan.n_images)?;
+        return dry_run(&gpu, &request, &plan, &recording);
+    }
+    let mut progress = common.progress("", plan.n_images);
+    let summary = fit(&gpu, &request, &mut |step, share| progress.share(step, share))?;
+    drop(progress);
+    for warning in warnings(&summary) {
+        common.say(format_args!("warning: {warning}"));
+    }
+    let text = table(&summary);
+    Ok(Outcome::new(merged(json!({}), &summary), text))
 }
 
-fn dry_run(plan: &FitPlan, inputs: &Inputs) -> Outcome {
-    let Inputs { opened, features, responses, split } = inputs;
+/// What a reader of the scores should know.
+fn warnings(summary: &FitSummary) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let constant = summary.test.constant_neurons;
+    if constant > 0 {
+        warnings.push(format!(
+            "{constant} of {} neurons have constant responses or predictions and no correlation",
+            summary.n_neurons
+        ));
+    }
+    for (count, (edge, end)) in
+        summary.at_grid_edges.iter().zip([("smallest", "lower"), ("largest", "higher")])
+    {
+        if 4 * count > summary.n_neurons {
+            warnings.push(format!(
+                "{count} of {} neurons took the {edge} penalty: --lambdas should reach {end}",
+                summary.n_neurons
+            ));
+        }
+    }
+    warnings
+}
+
+/// The scores as a table: how much can be explained at all stands next to what was.
+fn table(summary: &FitSummary) -> String {
+    let test = &summary.test;
+    let number = |v: f64| if v.is_nan() { "none".to_string() } else { format!("{v:.3}") };
+    let mut rows = vec![
+        (
+            "images".to_string(),
+            format!(
+                "{} train, {} validation, {} test",
+                summary.n_train, summary.n_validation, summary.n_test
+            ),
+        ),
+        ("features".into(), summary.n_features.to_string()),
+        ("neurons".into(), format!("{} ({} constant)", summary.n_neurons, test.constant_neurons)),
+        ("median r".into(), number(test.median_r)),
+        ("mean r".into(), number(test.mean_r)),
+        ("median R2".into(), number(test.median_r2)),
+        ("median explained variance".into(), number(test.median_explained_variance)),
+    ];
+    if summary.n_repeats > 1 {
+        rows.extend([
+            ("explainable fraction (FEV), median".to_string(), number(test.median_fev)),
+            (
+                "explained of that (FEVE), median".into(),
+                format!(
+                    "{} over {} neurons with FEV of at least {LEAST_FEV}",
+                    number(test.median_feve),
+                    test.feve_neurons
+                ),
+            ),
+            ("single-trial r, median".into(), number(test.median_single_trial_correlation)),
+            ("jackknife oracle r, median".into(), number(test.median_oracle_jackknife)),
+            ("split-half reliability, median".into(), number(test.median_split_half)),
+        ]);
+    }
+    let seconds = summary.seconds.get("total").copied().unwrap_or(f64::NAN);
+    rows.push(("seconds".into(), format!("{seconds:.1}")));
+    rows.push(("results".into(), summary.out.display().to_string()));
+    lines(&rows)
+}
+
+fn dry_run(
+    gpu: &Gpu,
+    request: &FitRequest,
+    plan: &FitPlan,
+    recording: &(Responses, Split),
+) -> Result<Outcome> {
+    let (responses, split) = recording;
     let (neurons, images, repeats) = responses.repeats.dim();
     let tiers = [&split.train, &split.validation, &split.test].map(Vec::len);
-    let from = match &plan.source {
-        Source::Features(file) => file.display().to_string(),
-        Source::Network(extraction) => {
-            format!("{} {}", extraction.network.name, extraction.layers[0].name)
-        }
-    };
+    let seconds = estimate(gpu, plan.network_operations + plan.gram_operations)?;
+    let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / 1_048_576.0);
     let chosen = match split.validation.is_empty() {
-        true => format!("{} folds of the training images", plan.folds),
+        true => format!("{} folds of the training images", request.folds),
         false => "the validation images".to_string(),
     };
     let text = lines(&[
         ("responses", format!("{neurons} neurons, {images} images, {repeats} repeats")),
-        ("features", format!("{features} of each image, from {from}")),
+        ("features", format!("{} of each image, in {} slabs", plan.n_features, plan.slabs.slabs)),
         (
             "split",
             format!(
@@ -275,13 +268,28 @@ fn dry_run(plan: &FitPlan, inputs: &Inputs) -> Outcome {
                 tiers[0], tiers[1], tiers[2], split.unused
             ),
         ),
-        ("penalties", format!("{}, chosen on {chosen}", plan.lambdas.values.len())),
-        ("would write", plan.out.display().to_string()),
+        ("penalties", format!("{}, chosen on {chosen}", request.penalties.count())),
+        ("form", format!("{}, {} passes of the images", plan.form, plan.passes)),
+        (
+            "GPU memory",
+            format!("{} of a budget of {}", mebibytes(plan.gpu_bytes), mebibytes(plan.gpu_budget_bytes)),
+        ),
+        (
+            "operations",
+            format!(
+                "{:.1} GFLOP network, {:.1} GFLOP kernel matrix",
+                plan.network_operations / 1e9,
+                plan.gram_operations / 1e9
+            ),
+        ),
+        ("time", format!("about {seconds:.1} s, and the readout")),
+        ("would write", request.out.display().to_string()),
     ]);
     let document = json!({
-        "dry_run": true, "plan": plan, "forecast": opened.as_ref().map(|o| &o.forecast),
-        "neurons": neurons, "images": images, "repeats": repeats, "features": features,
+        "dry_run": true, "plan": plan, "input": request.input, "penalties": request.penalties,
+        "intercept": request.intercept, "n_neurons": neurons, "n_repeats": repeats,
         "split": {"train": tiers[0], "validation": tiers[1], "test": tiers[2], "unused": split.unused},
+        "estimated_seconds": seconds, "adapter": gpu.describe(), "out": request.out,
     });
-    Outcome::new(document, text)
+    Ok(Outcome::new(document, text))
 }

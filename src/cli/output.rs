@@ -97,6 +97,14 @@ pub fn lines<K: AsRef<str>, V: AsRef<str>>(pairs: &[(K, V)]) -> String {
     pairs.iter().map(|(key, value)| format!("{:width$}  {}\n", key.as_ref(), value.as_ref())).collect()
 }
 
+/// One object with the fields of both; `more` first.
+pub fn merged(mut more: Value, document: &impl serde::Serialize) -> Value {
+    if let (Value::Object(all), Ok(Value::Object(fields))) = (&mut more, serde_json::to_value(document)) {
+        all.extend(fields);
+    }
+    more
+}
+
 fn described(why: &Error) -> Value {
     let mut fields = serde_json::Map::new();
     fields.insert("kind".into(), format!("{:?}", why.kind()).to_lowercase().into());

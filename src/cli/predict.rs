@@ -1,16 +1,16 @@
 //! `striate predict`: a fitted readout over new images.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use striate::io::commit::RECORD;
-use striate::io::images::Images;
-use striate::{Error, Kind, Result};
+use striate::Result;
+use striate::tasks::{PredictRequest, predict};
 
 use super::common::Common;
 use super::fit::exclusive;
-use super::output::Outcome;
-use super::source::{feature_array, missing};
+use super::output::{Outcome, lines, merged};
+use super::source::missing;
+use super::values;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,54 +32,40 @@ pub struct PredictArgs {
     /// Features of the new images, where the fit was to features too.
     #[arg(long, value_name = "FILE.npy")]
     pub features: Option<PathBuf>,
+    /// The network's weights, where they have moved since the fit.
+    #[arg(long, value_parser = values::weights, value_name = "FILE|random:SEED")]
+    pub weights: Option<String>,
     /// The .npy file to write.
     #[arg(long, value_name = "FILE.npy")]
     pub out: Option<PathBuf>,
 }
 
-/// What the new stimuli are.
-#[derive(Debug, Clone, Copy)]
-pub enum Stimuli<'a> {
-    /// Images, as the fit had.
-    Images(&'a Path),
-    /// Features, as the fit had.
-    Features(&'a Path),
-}
-
-impl PredictArgs {
-    /// Checks the options against each other.
-    ///
-    /// # Errors
-    /// [`Kind::Usage`], naming the option that is missing or superfluous; [`Kind::Input`] without a run.
-    pub fn plan(&self) -> Result<(Stimuli<'_>, &Path)> {
-        let stimuli = match (&self.images, &self.features) {
-            (Some(_), Some(_)) => return Err(exclusive("--images")),
-            (Some(images), None) => Stimuli::Images(images),
-            (None, Some(features)) => Stimuli::Features(features),
-            (None, None) => return Err(missing("--images", "new images, or --features FILE.npy")),
-        };
-        let out = self.out.as_deref().ok_or_else(|| missing("--out", "the .npy file to write"))?;
-        let about = std::fs::metadata(&self.run).map_err(|why| Error::unreadable(&self.run, &why))?;
-        if !about.is_dir() || !self.run.join(RECORD).is_file() {
-            let found = format!("is no run of striate fit (no {RECORD} in it)");
-            let wanted = "the folder that striate fit wrote";
-            return Err(Error::new(Kind::Input, self.run.display(), found, wanted, "Check the path"));
-        }
-        Ok((stimuli, out))
-    }
-}
-
 /// Runs `striate predict`.
 pub fn run(args: &PredictArgs, common: &Common) -> Result<Outcome> {
-    let (stimuli, out) = args.plan()?;
-    let count = match stimuli {
-        Stimuli::Images(images) => Images::open(images)?.len(),
-        Stimuli::Features(file) => feature_array(file)?.0,
+    if args.images.is_some() && args.features.is_some() {
+        return Err(exclusive("--images"));
+    }
+    if args.images.is_none() && args.features.is_none() {
+        return Err(missing("--images", "new images, or --features FILE.npy"));
+    }
+    let out = args.out.clone().ok_or_else(|| missing("--out", "the .npy file to write"))?;
+    let request = PredictRequest {
+        run: args.run.clone(),
+        images: args.images.clone(),
+        features: args.features.clone(),
+        weights: args.weights.clone(),
+        out,
     };
+    // What cannot be read is said before an adapter is looked for.
+    let images = request.open()?.images();
     let gpu = common.open_gpu()?;
-    let progress = common.progress("images", count);
-    // CONNECT: the readout in `args.run` over `stimuli`, predictions (neurons, images) to `out`.
-    progress.at(0);
-    let found = format!("not connected yet: {} on {}", out.display(), gpu.report().name);
-    Err(Error::internal("striate predict", found))
+    let mut progress = common.progress("", images);
+    let summary = predict(&gpu, &request, &mut |step, share| progress.share(step, share))?;
+    let text = lines(&[
+        ("images", summary.n_images.to_string()),
+        ("neurons", summary.n_neurons.to_string()),
+        ("features", summary.n_features.to_string()),
+        ("written", summary.out.display().to_string()),
+    ]);
+    Ok(Outcome::new(merged(serde_json::json!({}), &summary), text))
 }

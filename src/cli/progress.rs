@@ -4,29 +4,50 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A progress bar on stderr; hidden where stderr is no terminal. It vanishes when it is dropped.
 #[derive(Debug)]
-pub struct Progress(ProgressBar);
+pub struct Progress {
+    bar: ProgressBar,
+    step: &'static str,
+}
+
+/// Parts that a step is cut into.
+const PARTS: f64 = 1000.0;
 
 impl Progress {
     /// Counts `total` things called `unit`.
     pub fn new(unit: &'static str, total: usize, quiet: bool) -> Self {
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(Some(total as u64), target);
-        let template = "{bar:30} {pos}/{len} {msg}, {per_sec}, {eta} left";
+        let template = "{msg:9} {bar:30} {pos}/{len}, {per_sec}, {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         bar.set_message(unit);
-        Progress(bar)
+        Progress { bar, step: unit }
     }
 
     /// So many are done by now.
     pub fn at(&self, done: usize) {
-        self.0.set_position(done as u64);
+        self.bar.set_position(done as u64);
+    }
+
+    /// A share of a step is done; the first step counts `total` things, those after it shares of their own work.
+    pub fn share(&mut self, step: &'static str, share: f64) {
+        if step != self.step {
+            let first = self.step.is_empty();
+            self.step = step;
+            self.bar.set_message(step);
+            if !first {
+                self.bar.set_length(PARTS as u64);
+            }
+            self.bar.reset();
+        }
+        let length = self.bar.length().unwrap_or(PARTS as u64);
+        self.bar.set_position((share * length as f64) as u64);
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }

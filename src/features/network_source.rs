@@ -130,16 +130,7 @@ impl NetworkSource {
     /// Usage, if there are not so many.
     pub fn subsample(&mut self, count: usize, seed: u64) -> Result<()> {
         for layer in &mut self.layers {
-            let all = layer.shape.values();
-            if count == 0 || count > all {
-                let wanted = format!("1 to {all}, the layer's features");
-                return Err(Error::new(Kind::Usage, "--subsample", count, wanted, "Ask for fewer"));
-            }
-            let mut numbers: Vec<u32> = (0..all as u32).collect();
-            Random::stream(seed, "subsample").shuffle(&mut numbers);
-            numbers.truncate(count);
-            numbers.sort_unstable();
-            layer.sample = Some(numbers);
+            layer.sample = Some(draw(layer.shape.values(), count, seed)?);
         }
         Ok(())
     }
@@ -221,6 +212,19 @@ impl NetworkSource {
         }
         Ok(())
     }
+}
+
+/// `count` of the numbers below `all`, ascending, drawn without repetition.
+pub(super) fn draw(all: usize, count: usize, seed: u64) -> Result<Vec<u32>> {
+    if count == 0 || count > all {
+        let wanted = format!("1 to {all}, the number of features");
+        return Err(Error::new(Kind::Usage, "--subsample", count, wanted, "Ask for fewer"));
+    }
+    let mut numbers: Vec<u32> = (0..all as u32).collect();
+    Random::stream(seed, "subsample").shuffle(&mut numbers);
+    numbers.truncate(count);
+    numbers.sort_unstable();
+    Ok(numbers)
 }
 
 /// Where the maps of one layer go.

@@ -1,6 +1,6 @@
 //! Where features come from: a network over images, or a file of features.
 
-use super::network_source::NetworkSource;
+use super::network_source::{NetworkSource, draw};
 use super::slabs::Slab;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Maps};
@@ -22,7 +22,8 @@ pub struct FileSource {
     path: PathBuf,
     rows: Rows,
     images: usize,
-    features: usize,
+    stored: usize,
+    sample: Option<Vec<u32>>,
 }
 
 /// Words read from a file at once.
@@ -42,7 +43,20 @@ impl FileSource {
             let found = format!("an array of shape {shape:?}");
             return Err(Error::input(path, found, "images x features", "Save one row an image"));
         }
-        Ok(FileSource { path: path.into(), rows, images: shape[0], features })
+        Ok(FileSource { path: path.into(), rows, images: shape[0], stored: features, sample: None })
+    }
+
+    /// Keeps only `count` features, drawn at random without repetition (`--subsample`).
+    ///
+    /// # Errors
+    /// Usage, if there are not so many.
+    pub fn subsample(&mut self, count: usize, seed: u64) -> Result<()> {
+        self.sample = Some(draw(self.stored, count, seed)?);
+        Ok(())
+    }
+
+    fn features(&self) -> usize {
+        self.sample.as_ref().map_or(self.stored, Vec::len)
     }
 
     fn fill(
@@ -52,7 +66,7 @@ impl FileSource {
         slabs: &[Slab],
         progress: &mut dyn FnMut(f64),
     ) -> Result<()> {
-        let at_once = (READ_WORDS / self.features).max(1);
+        let at_once = (READ_WORDS / self.stored).max(1);
         for first in images.clone().step_by(at_once) {
             let range = first..(first + at_once).min(images.end);
             let read = self.rows.read(range.clone())?;
@@ -63,6 +77,10 @@ impl FileSource {
                     let advice = "Leave out the images or features that hold it";
                     return Err(Error::input(&self.path, found, "finite numbers", advice));
                 }
+                let values = match &self.sample {
+                    Some(sample) => sample.iter().map(|number| values[*number as usize]).collect(),
+                    None => values,
+                };
                 for slab in slabs {
                     let words = &values[slab.columns.clone()];
                     gpu.write(&slab.matrix.buffer, (image - images.start) * slab.matrix.pitch(), words)?;
@@ -88,7 +106,7 @@ impl Source {
     pub fn features(&self) -> usize {
         match self {
             Source::Network(n) => n.features(0),
-            Source::File(f) => f.features,
+            Source::File(f) => f.features(),
         }
     }
 

@@ -177,7 +177,10 @@ impl Clock {
 }
 
 /// Responses and split of a request, checked against the number of images.
-fn read_recording(request: &FitRequest, images: usize) -> Result<(Responses, Split)> {
+///
+/// # Errors
+/// Input, if a file is damaged or does not fit the images.
+pub fn read_recording(request: &FitRequest, images: usize) -> Result<(Responses, Split)> {
     let layout = request.layout.as_ref().map(|text| text.parse::<Layout>()).transpose()?;
     let responses = Responses::read(&request.responses, layout, Some(images))?;
     let split = match &request.split {

@@ -13,10 +13,19 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Input {
-    /// A file of images x anything.
-    Features(PathBuf),
+    /// A file of features.
+    Features(FeaturesInput),
     /// Images through a network.
     Network(NetworkInput),
+}
+
+/// A file of features, images x anything.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FeaturesInput {
+    /// `.npy` or `.npz`.
+    pub file: PathBuf,
+    /// Number of features kept, and the seed that draws them.
+    pub subsample: Option<(usize, u64)>,
 }
 
 /// Images, and what happens to them until they are features.
@@ -112,7 +121,13 @@ impl Input {
     /// As [`NetworkInput::open`].
     pub fn open(&self) -> Result<Source> {
         Ok(match self {
-            Input::Features(path) => Source::File(FileSource::open(path)?),
+            Input::Features(features) => {
+                let mut source = FileSource::open(&features.file)?;
+                if let Some((count, seed)) = features.subsample {
+                    source.subsample(count, seed)?;
+                }
+                Source::File(source)
+            }
             Input::Network(network) => Source::Network(Box::new(network.open()?)),
         })
     }
@@ -123,7 +138,7 @@ impl Input {
     /// As [`NetworkInput::measured`].
     pub fn measured(&self, train: &[usize]) -> Result<Self> {
         Ok(match self {
-            Input::Features(path) => Input::Features(path.clone()),
+            Input::Features(features) => Input::Features(features.clone()),
             Input::Network(network) => Input::Network(network.measured(train)?),
         })
     }
@@ -138,7 +153,7 @@ impl Input {
             Ok(InputRecord { role: role.into(), path: path.clone(), sha256: sha256_path(&plain)? })
         };
         match self {
-            Input::Features(path) => Ok(vec![file("features", path)?]),
+            Input::Features(features) => Ok(vec![file("features", &features.file)?]),
             Input::Network(network) => {
                 let mut all = vec![file("images", &network.images)?];
                 if let Some(weights) = network.weights.as_ref().filter(|w| !w.starts_with("random:")) {

@@ -8,8 +8,8 @@ mod predict;
 mod record;
 
 pub use extract::{ExtractRequest, ExtractSummary, LayerSummary, extract};
-pub use fit::{FitPlan, FitRequest, FitSummary, SplitRequest, fit, plan_fit};
-pub use input::{Input, NetworkInput, NormaliseRequest};
+pub use fit::{FitPlan, FitRequest, FitSummary, SplitRequest, fit, plan_fit, read_recording};
+pub use input::{FeaturesInput, Input, NetworkInput, NormaliseRequest};
 pub use model::Model;
 pub use predict::{PredictRequest, PredictSummary, predict};
 pub use record::{AdapterRecord, InputRecord, RunRecord};

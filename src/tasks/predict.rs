@@ -1,11 +1,11 @@
 //! Predicted responses to new images, from a run folder.
 
 use super::Progress;
-use super::input::Input;
+use super::input::{FeaturesInput, Input};
 use super::model::{FILE, Model};
 use super::record::RunRecord;
 use crate::error::{Error, Kind, Result};
-use crate::features::{FeatureSpace, SlabPlan};
+use crate::features::{FeatureSpace, SlabPlan, Source};
 use crate::gpu::Gpu;
 use crate::io::{commit, npy};
 use serde::Serialize;
@@ -62,7 +62,12 @@ fn new_input(request: &PredictRequest, record: RunRecord) -> Result<Input> {
     match (record.input, &request.images, &request.features) {
         (_, Some(_), Some(_)) => usage("--images and --features together", "one of them", "Leave one out"),
         (_, None, None) => usage("neither --images nor --features", "one of them", "Add --images FOLDER"),
-        (_, None, Some(features)) => Ok(Input::Features(features.clone())),
+        (Input::Features(fitted), None, Some(file)) => {
+            Ok(Input::Features(FeaturesInput { file: file.clone(), ..fitted }))
+        }
+        (Input::Network(_), None, Some(file)) => {
+            Ok(Input::Features(FeaturesInput { file: file.clone(), subsample: None }))
+        }
         (Input::Features(_), Some(_), None) => usage(
             "--images for a run that was fitted from features",
             "--features FILE.npy",
@@ -78,23 +83,38 @@ fn new_input(request: &PredictRequest, record: RunRecord) -> Result<Input> {
     }
 }
 
+impl PredictRequest {
+    /// Opens run and input, and checks that they fit each other; reads headers and vectors only.
+    ///
+    /// # Errors
+    /// Input or Usage, if they do not.
+    pub fn open(&self) -> Result<Source> {
+        Ok(self.parts()?.0)
+    }
+
+    fn parts(&self) -> Result<(Source, Model)> {
+        let input = new_input(self, read_record(&self.run)?)?;
+        let model = Model::open(&self.run.join(FILE))?;
+        let source = input.open()?;
+        if source.features() != model.features {
+            return Err(Error::new(
+                Kind::Input,
+                self.run.display(),
+                format!("{} features an image for a readout of {}", source.features(), model.features),
+                "the features that the readout was fitted to",
+                "Give images of the same kind, or features computed the same way",
+            ));
+        }
+        Ok((source, model))
+    }
+}
+
 /// Predicts and writes.
 ///
 /// # Errors
 /// Input, if the run, the images or the features cannot be used together; as [`super::fit`].
 pub fn predict(gpu: &Gpu, request: &PredictRequest, progress: &mut Progress<'_>) -> Result<PredictSummary> {
-    let input = new_input(request, read_record(&request.run)?)?;
-    let model = Model::open(&request.run.join(FILE))?;
-    let source = input.open()?;
-    if source.features() != model.features {
-        return Err(Error::new(
-            Kind::Input,
-            request.run.display(),
-            format!("{} features an image for a readout of {}", source.features(), model.features),
-            "the features that the readout was fitted to",
-            "Give images of the same kind, or features computed the same way",
-        ));
-    }
+    let (source, model) = request.parts()?;
     let spare = gpu.ledger().budget().saturating_sub(source.overhead(gpu)? + (128 << 20));
     let plan = SlabPlan::new(gpu, source.images(), source.features(), spare)?;
     let mut space = FeatureSpace::new(source, plan, Vec::new());

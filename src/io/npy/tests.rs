@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use super::*;
+use crate::error::Kind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A path in the temporary folder, removed at the end.
