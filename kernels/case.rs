@@ -6,6 +6,9 @@ use crate::numbers::Bounded;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
+/// Uploads a case's inputs to a device and makes its recording.
+pub type Build = dyn Fn(&Gpu) -> Result<Trial>;
+
 /// One case of a kernel: a label, and a function that sets it up on a device.
 pub struct Case {
     /// Shapes and peculiarities, for the test's output.
@@ -13,7 +16,7 @@ pub struct Case {
     /// Whether it is worth timing: large enough to say something about speed.
     pub timed: bool,
     /// Uploads the inputs and makes the recording.
-    pub build: Box<dyn Fn(&Gpu) -> Result<Trial>>,
+    pub build: Box<Build>,
 }
 
 impl Case {

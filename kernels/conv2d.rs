@@ -49,7 +49,8 @@ struct Chunk {
 /// Merges groups until each holds whole quads of channels, on both sides. Depthwise filters of 64 channels become 16
 /// groups of four, with zeros between the four. One group is padded with zero channels instead.
 fn merged_groups(groups: usize, inputs: usize, outputs: usize) -> usize {
-    let whole = |g: usize| groups % g == 0 && (inputs / g) % 4 == 0 && (outputs / g) % 4 == 0;
+    let quads = |channels: usize| channels.is_multiple_of(4);
+    let whole = |g: usize| groups.is_multiple_of(g) && quads(inputs / g) && quads(outputs / g);
     (1..=groups).rev().find(|g| whole(*g)).unwrap_or(1)
 }
 

@@ -45,7 +45,7 @@ impl PanelSum<'_> {
             .set("words", self.words)
             .set("panels", self.count)
             .set("stride", self.words)
-            .set("zero", 0)
+            .set("nothing", 0)
             .cost((self.count * self.words) as f64))
     }
 }

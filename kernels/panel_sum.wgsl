@@ -8,9 +8,9 @@
 // exact as the panels themselves.
 //!use grid
 
-// `zero` is 0. Shader compilers may rewrite (a + b) - a as b, which is what two-sum lives on; they cannot where the bits
+// `nothing` is 0. Shader compilers may rewrite (a + b) - a as b, which is what two-sum lives on; they cannot where the bits
 // pass through a value that they do not know.
-struct Params { words: u32, panels: u32, stride: u32, zero: u32 }
+struct Params { words: u32, panels: u32, stride: u32, nothing: u32 }
 var<immediate> p: Params;
 
 @group(0) @binding(0) var<storage, read> panels: array<f32>;
@@ -18,7 +18,7 @@ var<immediate> p: Params;
 @group(0) @binding(2) var<storage, read_write> low: array<f32>;
 
 fn opaque(value: f32) -> f32 {
-    return bitcast<f32>(bitcast<u32>(value) ^ p.zero);
+    return bitcast<f32>(bitcast<u32>(value) ^ p.nothing);
 }
 
 @compute @workgroup_size(64)

@@ -1,5 +1,7 @@
 //! GPU engine for models of visual cortex.
 
+#![warn(clippy::print_stdout)]
+
 pub mod doctor;
 pub mod error;
 pub mod features;

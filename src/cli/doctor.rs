@@ -141,10 +141,6 @@ fn missing(found: &[AdapterReport], examined: &Examined) -> Vec<String> {
     } else if examined.gpu.is_cpu() {
         advice.push("A GPU is there but not chosen: leave --adapter and STRIATE_ADAPTER out".to_string());
     }
-    if cfg!(target_os = "linux") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
-        advice
-            .push("XDG_RUNTIME_DIR is not set, of which Mesa warns: export XDG_RUNTIME_DIR=/tmp".to_string());
-    }
     advice
 }
 

@@ -13,6 +13,9 @@ use crate::kernels::relu::Relu;
 use crate::networks::{Entry, INPUT_CHANNELS, Network, Operation, Shape};
 use ndarray::Array4;
 
+/// Takes each entry's index and maps as they are made; `None` is the image itself.
+pub type Sink<'a> = dyn FnMut(Option<usize>, &Maps, &mut Recording) -> Result<()> + 'a;
+
 /// What a step of the plan does.
 enum Act {
     /// Convolution or dense layer, with the ReLU after it where nobody asked for what is before it.
@@ -143,7 +146,7 @@ impl Extractor {
         gpu: &Gpu,
         batch: &Batch,
         recording: &mut Recording,
-        sink: &mut dyn FnMut(Option<usize>, &Maps, &mut Recording) -> Result<()>,
+        sink: &mut Sink<'_>,
     ) -> Result<()> {
         if (batch.height, batch.width) != (self.input.height, self.input.width) || batch.count > self.batch {
             return Err(Error::internal("feature extraction", "the batch does not fit the plan"));

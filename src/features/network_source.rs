@@ -61,6 +61,20 @@ impl LayerRequest {
                     "Leave it out to pool nothing",
                 ));
             }
+            Some(side) if side > shape.height.min(shape.width) => {
+                let found = format!(
+                    "maps of {} x {} cannot be averaged to {side} x {side}",
+                    shape.height, shape.width
+                );
+                let wanted = format!("at most {}", shape.height.min(shape.width));
+                return Err(Error::new(
+                    Kind::Usage,
+                    "--pool",
+                    found,
+                    wanted,
+                    "Lower --pool, or raise --size",
+                ));
+            }
             Some(side) => Shape { height: side, width: side, ..shape },
         })
     }

@@ -14,7 +14,7 @@ pub enum Source {
     /// A layer of a network: the first that was asked for.
     Network(Box<NetworkSource>),
     /// `--features FILE`.
-    File(FileSource),
+    File(Box<FileSource>),
 }
 
 /// A file of features, images x anything.

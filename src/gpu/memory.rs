@@ -108,7 +108,10 @@ impl Buffer {
 
     /// `words` from word `start` on. `start` must be a multiple of 64 words (256 bytes, WebGPU's alignment).
     pub fn slice(&self, start: usize, words: usize) -> Buffer {
-        assert!(start % 64 == 0 && start + words <= self.words, "buffer slices are aligned and inside");
+        assert!(
+            start.is_multiple_of(64) && start + words <= self.words,
+            "buffer slices are aligned and inside"
+        );
         Buffer { allocation: self.allocation.clone(), offset: self.offset + 4 * start as u64, words }
     }
 

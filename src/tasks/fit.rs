@@ -1,9 +1,11 @@
 //! Fits readouts from features to recorded neurons, scores them on held-out images, and writes a run folder.
 
 use super::Progress;
+use super::clock::Clock;
 use super::input::Input;
 use super::model::{self, Vectors};
 use super::record::{AdapterRecord, InputRecord, RunRecord};
+use super::scores_table::scores_table;
 use crate::error::{Error, Kind, Result};
 use crate::features::{FeatureSpace, SlabPlan, Source};
 use crate::gpu::Gpu;
@@ -14,12 +16,11 @@ use crate::io::responses::{Layout, Responses};
 use crate::io::split::{Split, folds};
 use crate::ridge::{self, Penalties, Space};
 use crate::routines::Gram;
-use crate::scores::{NeuronScores, Summary, score};
+use crate::scores::{Summary, score};
 use ndarray::{Array2, Axis, s};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Instant;
 
 /// Which images train and which test.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -153,29 +154,6 @@ fn plan_source(gpu: &Gpu, source: &Source) -> Result<FitPlan> {
     })
 }
 
-/// Measures the seconds of named steps.
-struct Clock {
-    start: Instant,
-    last: Instant,
-    seconds: BTreeMap<String, f64>,
-}
-
-impl Clock {
-    fn new() -> Self {
-        Clock { start: Instant::now(), last: Instant::now(), seconds: BTreeMap::new() }
-    }
-
-    fn done(&mut self, step: &str) {
-        self.seconds.insert(step.into(), self.last.elapsed().as_secs_f64());
-        self.last = Instant::now();
-    }
-
-    fn finish(mut self) -> BTreeMap<String, f64> {
-        self.seconds.insert("total".into(), self.start.elapsed().as_secs_f64());
-        self.seconds
-    }
-}
-
 /// Responses and split of a request, checked against the number of images.
 ///
 /// # Errors
@@ -295,46 +273,6 @@ fn feature_matrix(
         Ok(())
     })?;
     Ok(Space::Features(features))
-}
-
-/// `scores.csv`: one row a neuron; empty where a score does not apply.
-fn scores_table(names: Option<&[String]>, scores: &[NeuronScores], penalties: &[f32]) -> Result<Vec<u8>> {
-    let mut table = csv::Writer::from_writer(Vec::new());
-    let failed = |e: &dyn std::fmt::Display| Error::internal("scores.csv", e);
-    let header = [
-        "neuron",
-        "penalty",
-        "constant",
-        "pearson_r",
-        "r2",
-        "explained_variance",
-        "correlation_to_average",
-        "single_trial_correlation",
-        "fev",
-        "feve",
-        "split_half",
-        "oracle_jackknife",
-    ];
-    table.write_record(header).map_err(|e| failed(&e))?;
-    for (n, one) in scores.iter().enumerate() {
-        let number = |v: Option<f64>| v.filter(|v| !v.is_nan()).map_or(String::new(), |v| format!("{v:.6}"));
-        let row = [
-            names.and_then(|all| all.get(n)).cloned().unwrap_or_else(|| n.to_string()),
-            format!("{:e}", penalties[n]),
-            one.constant.to_string(),
-            number(Some(one.pearson_r)),
-            number(Some(one.r2)),
-            number(Some(one.explained_variance)),
-            number(one.correlation_to_average),
-            number(one.single_trial_correlation),
-            number(one.fev),
-            number(one.feve),
-            number(one.split_half),
-            number(one.oracle_jackknife),
-        ];
-        table.write_record(row).map_err(|e| failed(&e))?;
-    }
-    table.into_inner().map_err(|e| failed(&e))
 }
 
 /// Hashes of all files that went in.

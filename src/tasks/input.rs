@@ -126,7 +126,7 @@ impl Input {
                 if let Some((count, seed)) = features.subsample {
                     source.subsample(count, seed)?;
                 }
-                Source::File(source)
+                Source::File(Box::new(source))
             }
             Input::Network(network) => Source::Network(Box::new(network.open()?)),
         })

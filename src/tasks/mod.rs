@@ -1,11 +1,13 @@
 //! Whole jobs, from files to files: what the command line runs, and what a program that embeds Striate calls.
 
+mod clock;
 mod extract;
 mod fit;
 mod input;
 mod model;
 mod predict;
 mod record;
+mod scores_table;
 
 pub use extract::{ExtractRequest, ExtractSummary, LayerSummary, extract};
 pub use fit::{FitPlan, FitRequest, FitSummary, SplitRequest, fit, plan_fit, read_recording};

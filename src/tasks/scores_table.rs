@@ -1,0 +1,48 @@
+//! The table of scores that a fit writes.
+
+use crate::error::{Error, Result};
+use crate::scores::NeuronScores;
+
+/// `scores.csv`: one row a neuron; empty where a score does not apply.
+pub(super) fn scores_table(
+    names: Option<&[String]>,
+    scores: &[NeuronScores],
+    penalties: &[f32],
+) -> Result<Vec<u8>> {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    let failed = |e: &dyn std::fmt::Display| Error::internal("scores.csv", e);
+    let header = [
+        "neuron",
+        "penalty",
+        "constant",
+        "pearson_r",
+        "r2",
+        "explained_variance",
+        "correlation_to_average",
+        "single_trial_correlation",
+        "fev",
+        "feve",
+        "split_half",
+        "oracle_jackknife",
+    ];
+    table.write_record(header).map_err(|e| failed(&e))?;
+    for (n, one) in scores.iter().enumerate() {
+        let number = |v: Option<f64>| v.filter(|v| !v.is_nan()).map_or(String::new(), |v| format!("{v:.6}"));
+        let row = [
+            names.and_then(|all| all.get(n)).cloned().unwrap_or_else(|| n.to_string()),
+            format!("{:e}", penalties[n]),
+            one.constant.to_string(),
+            number(Some(one.pearson_r)),
+            number(Some(one.r2)),
+            number(Some(one.explained_variance)),
+            number(one.correlation_to_average),
+            number(one.single_trial_correlation),
+            number(one.fev),
+            number(one.feve),
+            number(one.split_half),
+            number(one.oracle_jackknife),
+        ];
+        table.write_record(row).map_err(|e| failed(&e))?;
+    }
+    table.into_inner().map_err(|e| failed(&e))
+}
