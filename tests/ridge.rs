@@ -162,3 +162,98 @@ fn a_singular_kernel_with_tiny_penalties_does_not_spoil_predictions() {
     let off = (&fitted.predictions - &y).mapv(f32::abs).iter().fold(0f32, |m, v| m.max(*v));
     assert!(off < 1e-4 * y.std(0.0), "{off}");
 }
+
+/// One eigendecomposition a fold and every penalty from it, in f64 throughout: R2 on the rows after `train`.
+fn f64_ridge(x: &Array2<f32>, y: &Array2<f32>, train: usize, penalties: &[f64]) -> (f64, Vec<usize>) {
+    let x = faer::Mat::from_fn(x.nrows(), x.ncols(), |r, c| f64::from(x[[r, c]]));
+    let y = faer::Mat::from_fn(y.ncols(), y.nrows(), |r, c| f64::from(y[[c, r]]));
+    let k = &x * x.transpose();
+    let rows: Vec<usize> = (0..train).collect();
+    let pick = |m: &faer::Mat<f64>, r: &[usize], c: &[usize]| {
+        faer::Mat::from_fn(r.len(), c.len(), |i, j| m[(r[i], c[j])])
+    };
+    let columns: Vec<usize> = (0..y.ncols()).collect();
+    let spectrum = |own: &[usize], other: &[usize]| {
+        let eigen = pick(&k, own, own).self_adjoint_eigen(faer::Side::Lower).expect("eigenvalues");
+        let values: Vec<f64> = eigen.S().column_vector().iter().map(|v| v.max(0.0)).collect();
+        let right = eigen.U().transpose() * pick(&y, own, &columns);
+        (values, pick(&k, other, own) * eigen.U(), right)
+    };
+    let mut losses = vec![vec![0.0; y.ncols()]; penalties.len()];
+    for (own, other) in folds(&rows, 5, None).expect("folds") {
+        let (values, left, right) = spectrum(&own, &other);
+        for (loss, penalty) in losses.iter_mut().zip(penalties) {
+            let scaled = faer::Mat::from_fn(right.nrows(), right.ncols(), |i, j| {
+                right[(i, j)] / (values[i] + penalty)
+            });
+            let error = &left * scaled - pick(&y, &other, &columns);
+            for (n, l) in loss.iter_mut().enumerate() {
+                *l += error.col(n).squared_norm_l2() / other.len() as f64;
+            }
+        }
+    }
+    let best = |n: usize| {
+        (0..penalties.len()).min_by(|a, b| losses[*a][n].total_cmp(&losses[*b][n])).expect("penalties")
+    };
+    let chosen: Vec<usize> = columns.iter().map(|n| best(*n)).collect();
+    let test: Vec<usize> = (train..x.nrows()).collect();
+    let (values, left, right) = spectrum(&rows, &test);
+    let scaled = faer::Mat::from_fn(right.nrows(), right.ncols(), |i, j| {
+        right[(i, j)] / (values[i] + penalties[chosen[j]])
+    });
+    let predictions = &left * scaled;
+    let r2 = |n: usize| {
+        let mean = test.iter().map(|i| y[(*i, n)]).sum::<f64>() / test.len() as f64;
+        let total: f64 = test.iter().map(|i| (y[(*i, n)] - mean).powi(2)).sum();
+        let rest: f64 =
+            test.iter().enumerate().map(|(r, i)| (y[(*i, n)] - predictions[(r, n)]).powi(2)).sum();
+        1.0 - rest / total
+    };
+    (columns.iter().map(|n| r2(*n)).sum::<f64>() / columns.len() as f64, chosen)
+}
+
+/// The peers' hardest case in shape: 118 images, 36,864 features, centred by its own rows, so that the kernel matrix
+/// is singular, with penalties down to a 3-millionth of its mean eigenvalue.
+#[test]
+fn r2_on_held_out_rows_is_that_of_f64() {
+    let gpu = gpu();
+    let (train, test, features, neurons) = (118, 50, 36_864, 60);
+    for centred in [false, true] {
+        let mut random = Random::stream(11, "peers");
+        let images = train + test;
+        let latent = Array2::from_shape_fn((images, 64), |(_, k)| random.normal() / ((k + 1) as f64).sqrt());
+        let mix = Array2::from_shape_simple_fn((64, features), || random.normal());
+        let noise = Array2::from_shape_simple_fn((images, features), || random.normal());
+        let mut x = (latent.dot(&mix) + noise).mapv(|v| (v / 2.4) as f32);
+        let to_neurons = Array2::from_shape_simple_fn((neurons, 64), || random.normal());
+        let own = Array2::from_shape_fn((neurons, images), |(n, _)| random.normal() * (0.3 + n as f64 / 8.0));
+        let mut y = (to_neurons.dot(&latent.t()) + own).mapv(|v| v as f32);
+        if centred {
+            x -= &x.slice(s![..train, ..]).mean_axis(Axis(0)).expect("rows");
+            y -= &y.slice(s![.., ..train]).mean_axis(Axis(1)).expect("columns").insert_axis(Axis(1));
+        }
+        let grid: Penalties = "absolute:-2:7:20".parse().expect("a grid");
+        let penalties = grid.absolute(1.0);
+        let (want, want_chosen) = f64_ridge(&x, &y, train, &penalties);
+        let rows: Vec<usize> = (0..train).collect();
+        let plan = Plan {
+            fit: rows.clone(),
+            folds: folds(&rows, 5, None).expect("folds"),
+            penalties: grid,
+            intercept: false,
+        };
+        let fitted = fit(&gpu, &Space::Kernel(gram(&gpu, &x)), y.view(), &plan, &mut |_| ()).expect("a fit");
+        let (truth, predicted) = (y.slice(s![.., train..]), fitted.predictions.slice(s![.., train..]));
+        let r2 = |n: usize| {
+            let to = |v: ndarray::ArrayView1<f32>| v.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
+            striate::scores::agreement::r2(&to(truth.row(n)), &to(predicted.row(n)))
+        };
+        let got = (0..neurons).map(r2).sum::<f64>() / neurons as f64;
+        let same = fitted.chosen.iter().zip(&want_chosen).filter(|(a, b)| a == b).count();
+        println!(
+            "centred {centred}: R2 mean {got:.7}, in f64 {want:.7}; {same} of {neurons} penalties the same"
+        );
+        assert!((got - want).abs() < 1e-5, "{got} {want}");
+        assert!(same * 10 >= neurons * 9, "{same}");
+    }
+}
