@@ -211,9 +211,14 @@ impl NetworkSource {
         for (number, layer) in self.layers.iter().enumerate() {
             outputs.push(Output::new(gpu, layer, number, slabs, extractor.batch())?);
         }
-        for first in images.clone().step_by(extractor.batch()) {
-            let rows = first..(first + extractor.batch()).min(images.end);
-            let batch = self.images.batch(rows.clone(), &self.preparation)?;
+        let starts = images.clone().step_by(extractor.batch());
+        let ranges: Vec<_> = starts.map(|at| at..(at + extractor.batch()).min(images.end)).collect();
+        let mut decoded = None;
+        for (number, rows) in ranges.iter().enumerate() {
+            let batch = match decoded.take() {
+                Some(batch) => batch,
+                None => self.images.batch(rows.clone(), &self.preparation)?,
+            };
             let mut recording = Recording::new();
             extractor.record(gpu, &batch, &mut recording, &mut |entry, maps, recording| {
                 for output in outputs.iter().filter(|o| o.entry == entry) {
@@ -221,7 +226,12 @@ impl NetworkSource {
                 }
                 Ok(())
             })?;
-            gpu.run(&recording)?;
+            // The next images are decoded while the device works on these.
+            let decode =
+                || ranges.get(number + 1).map(|next| self.images.batch(next.clone(), &self.preparation));
+            let (ran, next) = rayon::join(|| gpu.run(&recording), decode);
+            ran?;
+            decoded = next.transpose()?;
             progress((rows.end - images.start) as f64 / images.len() as f64);
         }
         Ok(())

@@ -48,6 +48,18 @@ pub struct AdapterReport {
     pub max_binding_bytes: u64,
 }
 
+impl AdapterChoice {
+    /// As the user wrote it.
+    fn written(&self) -> String {
+        match self {
+            Self::Best => "there".into(),
+            Self::Index(n) => format!("number {n}"),
+            Self::Cpu => "a CPU".into(),
+            Self::Name(name) => format!("called {name:?}"),
+        }
+    }
+}
+
 pub(super) fn report(index: usize, adapter: &wgpu::Adapter) -> AdapterReport {
     let info = adapter.get_info();
     let limits = adapter.limits();
@@ -120,7 +132,7 @@ pub(super) fn choose(choice: &AdapterChoice) -> Result<(usize, wgpu::Adapter)> {
             Err(Error::new(
                 Kind::Adapter,
                 "--adapter",
-                format!("no adapter is {choice:?}"),
+                format!("no adapter is {}", choice.written()),
                 format!("one of {}", names.join(", ")),
                 "Run `striate doctor` to see them",
             ))

@@ -164,10 +164,10 @@ impl Gpu {
         format!("{} ({}, {})", self.report.name, self.report.backend, self.report.driver)
     }
 
-    /// An error if the device has failed since the last look.
+    /// An error if the device has ever failed: what it computes after that cannot be trusted.
     pub(super) fn check(&self, step: &str) -> Result<()> {
-        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        match failure.take() {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        match failure.as_deref() {
             None => Ok(()),
             Some(text) => Err(Error::new(
                 Kind::Device,
@@ -216,9 +216,7 @@ fn keep_failures(device: &wgpu::Device) -> Arc<Mutex<Option<String>>> {
     device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| keep(&slot, e.to_string())));
     let slot = failure.clone();
     device.set_device_lost_callback(move |reason, text| {
-        if reason != wgpu::DeviceLostReason::Destroyed {
-            keep(&slot, format!("the device was lost: {text}"));
-        }
+        keep(&slot, format!("the device was lost ({reason:?}): {text}"));
     });
     failure
 }
@@ -230,5 +228,44 @@ fn default_budget(is_cpu: bool, info: &wgpu::AdapterInfo) -> u64 {
     match host_memory_available() {
         Some(free) if is_cpu || info.device_type == wgpu::DeviceType::IntegratedGpu => free / 2,
         _ => DISCRETE,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_device_is_an_error_of_every_later_step() {
+        let gpu = Gpu::open(&Options::default()).unwrap();
+        let buffer = gpu.upload("words", &[1u32, 2, 3, 4]).unwrap();
+        assert_eq!(gpu.download::<u32>(&buffer).unwrap(), [1, 2, 3, 4]);
+        gpu.device.destroy();
+        drop(gpu.wait("the end"));
+        for _ in 0..2 {
+            let error = gpu.allocate("more", 4).unwrap_err();
+            assert_eq!(error.kind(), Kind::Device);
+            assert!(error.to_string().contains("lost"), "{error}");
+            assert_eq!(gpu.download::<u32>(&buffer).unwrap_err().kind(), Kind::Device);
+        }
+    }
+
+    #[test]
+    fn an_error_that_nobody_catches_is_kept_instead_of_a_panic() {
+        let gpu = Gpu::open(&Options::default()).unwrap();
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::STORAGE;
+        let wrong = wgpu::BufferDescriptor { label: None, size: 4, usage, mapped_at_creation: false };
+        drop(gpu.device.create_buffer(&wrong));
+        let error = gpu.check("a step").unwrap_err().to_string();
+        assert!(error.starts_with("a step: "), "{error}");
+    }
+
+    #[test]
+    fn the_choice_of_an_adapter_that_is_not_there_lists_those_that_are() {
+        let options = Options { adapter: AdapterChoice::parse("no such adapter"), ..Options::default() };
+        let error = Gpu::open(&options).err().unwrap();
+        assert_eq!(error.kind(), Kind::Adapter);
+        assert!(error.to_string().contains("0: "), "{error}");
     }
 }

@@ -191,6 +191,7 @@ impl Gpu {
     /// Device, if the device is lost or the read fails.
     pub fn download<T: bytemuck::AnyBitPattern>(&self, buffer: &Buffer) -> Result<Vec<T>> {
         const PIECE: u64 = 64 << 20;
+        self.check("download")?;
         let total = 4 * buffer.words as u64;
         let mut out: Vec<T> = Vec::with_capacity(buffer.words);
         let mut at = 0;
