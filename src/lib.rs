@@ -1,4 +1,4 @@
-//! GPU engine for models of visual cortex.
+#![doc = include_str!("../README.md")]
 
 #![warn(clippy::print_stdout)]
 

@@ -156,7 +156,7 @@ impl Gpu {
         Ok(Buffer { allocation, offset: 0, words })
     }
 
-    /// Copies words to the start of a buffer.
+    /// Copies words into a buffer, from its word `start` on.
     ///
     /// # Errors
     /// Device, if the device is lost.

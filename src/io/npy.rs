@@ -272,7 +272,7 @@ pub(crate) fn header_bytes(element: &str, shape: &[usize]) -> Vec<u8> {
 /// Writes a `.npy` file: all of it or nothing.
 ///
 /// # Errors
-/// [`Kind::Output`] where the file cannot be written.
+/// [`crate::Kind::Output`] where the file cannot be written.
 pub fn write(path: &Path, array: ArrayViewD<f32>) -> Result<()> {
     commit::write(path, &encode(array))
 }

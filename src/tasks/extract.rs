@@ -99,7 +99,7 @@ impl ExtractRequest {
 /// Extracts and writes; the file or folder appears when it is whole.
 ///
 /// # Errors
-/// As [`ExtractRequest::plan`] and [`crate::tasks::fit`].
+/// As [`ExtractRequest::plan`] and [`crate::tasks::fit()`].
 pub fn extract(gpu: &Gpu, request: &ExtractRequest, progress: &mut Progress<'_>) -> Result<ExtractSummary> {
     let summary = request.plan(gpu)?;
     if let [only] = summary.layers.as_slice() {

@@ -1,5 +1,5 @@
-//! A fitted linear readout on disk: safetensors with `weights` [neurons, features], `feature_means` [features],
-//! `intercepts` [neurons] and `penalties` [neurons], all f32. `y = (x - feature_means) weightsᵀ + intercepts`.
+//! A fitted linear readout on disk: safetensors with `weights [neurons, features]`, `feature_means [features]`,
+//! `intercepts [neurons]` and `penalties [neurons]`, all f32. `y = (x - feature_means) weightsᵀ + intercepts`.
 
 use crate::error::{Error, Kind, Result};
 use crate::features::{FeatureSpace, Slab};

@@ -112,7 +112,7 @@ impl PredictRequest {
 /// Predicts and writes.
 ///
 /// # Errors
-/// Input, if the run, the images or the features cannot be used together; as [`super::fit`].
+/// Input, if the run, the images or the features cannot be used together; as [`super::fit()`].
 pub fn predict(gpu: &Gpu, request: &PredictRequest, progress: &mut Progress<'_>) -> Result<PredictSummary> {
     let (source, model) = request.parts()?;
     let spare = gpu.ledger().budget().saturating_sub(source.overhead(gpu)? + (128 << 20));
