@@ -117,10 +117,15 @@ pub(super) fn choose(choice: &AdapterChoice) -> Result<(usize, wgpu::Adapter)> {
         Some(i) => Ok(all.swap_remove(i)),
         None => {
             let names: Vec<String> = all.iter().map(|(i, a)| format!("{i}: {}", a.get_info().name)).collect();
+            let found = match choice {
+                AdapterChoice::Name(name) => format!("no adapter's name contains '{}'", name.escape_debug()),
+                AdapterChoice::Index(number) => format!("no adapter has the number {number}"),
+                AdapterChoice::Cpu | AdapterChoice::Best => "no adapter is the processor".into(),
+            };
             Err(Error::new(
                 Kind::Adapter,
                 "--adapter",
-                format!("no adapter is {choice:?}"),
+                found,
                 format!("one of {}", names.join(", ")),
                 "Run `striate doctor` to see them",
             ))

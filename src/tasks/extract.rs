@@ -115,10 +115,12 @@ pub fn extract(gpu: &Gpu, request: &ExtractRequest, progress: &mut Progress<'_>)
         // What stopped the writing says more than the writing's own error.
         return failure.map_or(written, Err).map(|()| summary);
     }
-    let folder = Folder::create(&request.out)?;
+    let names: Vec<String> = summary.layers.iter().map(|l| format!("{}.npy", l.layer)).collect();
+    let own: Vec<&str> = names.iter().map(String::as_str).chain([RECORD]).collect();
+    let folder = Folder::create(&request.out, &own)?;
     let mut files = Vec::new();
-    for layer in &summary.layers {
-        let path = folder.file(&format!("{}.npy", layer.layer));
+    for (layer, name) in summary.layers.iter().zip(&names) {
+        let path = folder.file(name);
         let mut file = BufWriter::new(File::create(&path).map_err(|e| unwritable(&path, &e))?);
         file.write_all(&npy_header(&summary, layer)).map_err(|e| unwritable(&path, &e))?;
         files.push(file);

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 /// Name of the file in a run folder.
 pub const FILE: &str = "model.safetensors";
 
-/// Bytes of weights computed at once.
+/// Bytes of weights computed at once, where memory is not scarce.
 const CHUNK_BYTES: usize = 64 << 20;
 
 /// A readout whose weights stay on disk until they are needed.
@@ -75,9 +75,11 @@ pub(super) fn write(
     })
 }
 
-/// Ranges of neurons whose rows of `columns` weights stay within [`CHUNK_BYTES`].
-fn chunks(neurons: usize, columns: usize) -> impl Iterator<Item = Range<usize>> {
-    let at_once = (CHUNK_BYTES / 4 / columns).clamp(1, neurons.max(1));
+/// Ranges of neurons whose rows, of `words` in all their operands, stay within [`CHUNK_BYTES`] and a quarter of what is
+/// free.
+fn chunks(gpu: &Gpu, neurons: usize, words: usize) -> impl Iterator<Item = Range<usize>> {
+    let bytes = CHUNK_BYTES.min((gpu.ledger().free() / 4) as usize);
+    let at_once = (bytes / 4 / words).clamp(1, neurons.max(1));
     (0..neurons).step_by(at_once).map(move |first| first..(first + at_once).min(neurons))
 }
 
@@ -112,7 +114,7 @@ fn slab_weights(
     let mut recording = Recording::new();
     recording.add(Transpose { x: &slab.matrix, y: &turned }.launch()?);
     gpu.run(&recording)?;
-    for range in chunks(coefficients.nrows(), slab.columns.len()) {
+    for range in chunks(gpu, coefficients.nrows(), slab.matrix.pitch() + turned.pitch()) {
         let left = Matrix::upload(gpu, "image weights", coefficients.slice(s![range.clone(), ..]))?;
         let product = Matrix::zeros(gpu, "readout weights", range.len(), slab.columns.len())?;
         let mut recording = Recording::new();
@@ -195,7 +197,7 @@ impl Model {
             let mut recording = Recording::new();
             recording.add(Centre { m: &slab.matrix, means: &means }.launch()?);
             gpu.run(&recording)?;
-            for neurons in chunks(self.neurons, slab.columns.len()) {
+            for neurons in chunks(gpu, self.neurons, slab.matrix.pitch() + slab.matrix.rows) {
                 let weights = self.weights(neurons.clone(), slab.columns.clone())?;
                 let weights = Matrix::upload(gpu, "readout weights", weights.view())?;
                 let product = Matrix::zeros(gpu, "predictions", neurons.len(), slab.matrix.rows)?;

@@ -3,6 +3,7 @@
 use super::Progress;
 use super::input::{FeaturesInput, Input};
 use super::model::{FILE, Model};
+use super::plan::working_bytes;
 use super::record::RunRecord;
 use crate::error::{Error, Kind, Result};
 use crate::features::{FeatureSpace, SlabPlan, Source};
@@ -115,8 +116,12 @@ impl PredictRequest {
 /// Input, if the run, the images or the features cannot be used together; as [`super::fit`].
 pub fn predict(gpu: &Gpu, request: &PredictRequest, progress: &mut Progress<'_>) -> Result<PredictSummary> {
     let (source, model) = request.parts()?;
-    let spare = gpu.ledger().budget().saturating_sub(source.overhead(gpu)? + (128 << 20));
-    let plan = SlabPlan::new(gpu, source.images(), source.features(), spare)?;
+    let (images, features) = (source.images(), source.features());
+    let (budget, taken) = (gpu.ledger().budget(), source.overhead(gpu)? + working_bytes(gpu));
+    let plan = SlabPlan::new(gpu, images, features, budget.saturating_sub(taken)).map_err(|_| {
+        let needed = taken + SlabPlan::least_bytes(images, features);
+        crate::gpu::too_large("predict", needed, budget, budget)
+    })?;
     let mut space = FeatureSpace::new(source, plan, Vec::new());
     let predictions = model.predict(gpu, &mut space, &mut |share| progress("features", share))?;
     npy::write(&request.out, predictions.view().into_dyn())?;
