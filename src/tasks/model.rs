@@ -154,11 +154,9 @@ impl Model {
         };
         let means = vector("feature_means", features)?;
         let intercepts = vector("intercepts", neurons)?;
-        let mut start = [0u8; 8];
-        let unreadable = |why| Error::unreadable(path, &why);
-        let mut raw = File::open(path).map_err(unreadable)?;
-        raw.read_exact(&mut start).map_err(unreadable)?;
-        let weights_at = 8 + u64::from_le_bytes(start);
+        let Some(weights_at) = file.plain_f32_at("weights") else {
+            return Err(wrong("has weights that are not f32, row by row".into()));
+        };
         Ok(Model { path: path.into(), weights_at, neurons, features, means, intercepts })
     }
 
@@ -174,6 +172,10 @@ impl Model {
             file.read_exact(&mut row_bytes).map_err(unreadable)?;
             for (value, word) in row.iter_mut().zip(row_bytes.chunks_exact(4)) {
                 *value = f32::from_le_bytes([word[0], word[1], word[2], word[3]]);
+            }
+            if row.iter().any(|v| !v.is_finite()) {
+                let found = format!("the weights of neuron {neuron} hold NaN or infinity");
+                return Err(Error::input(&self.path, found, "finite numbers", "Run `striate fit` again"));
             }
         }
         Ok(weights)
