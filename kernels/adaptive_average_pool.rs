@@ -4,6 +4,7 @@
 use super::average_pool::mean;
 use super::case::Case;
 use super::fit::{check_maps, wrong};
+use super::parts::PARTS;
 use super::trials::{maps_trial, random_maps};
 use crate::error::Result;
 use crate::gpu::{Grid, Kernel, Launch, Maps};
@@ -11,7 +12,8 @@ use crate::numbers::Bounded;
 use ndarray::{Array4, ArrayView4, s};
 
 /// The kernel.
-pub static KERNEL: Kernel = Kernel::new("adaptive_average_pool", include_str!("adaptive_average_pool.wgsl"));
+pub static KERNEL: Kernel =
+    Kernel::new("adaptive_average_pool", include_str!("adaptive_average_pool.wgsl"), PARTS);
 
 /// `y = x` averaged to the size of `y`, which may be smaller or larger.
 pub struct AdaptiveAveragePool<'a> {

@@ -1,6 +1,7 @@
 //! Mean of a sliding window without padding, sizes rounded down as PyTorch's `avg_pool2d` does.
 
 use super::case::Case;
+use super::parts::PARTS;
 use super::pooling::{self, Window};
 use super::trials::{maps_trial, random_maps};
 use crate::error::Result;
@@ -9,7 +10,7 @@ use crate::numbers::Bounded;
 use ndarray::{Array4, ArrayView2, ArrayView4};
 
 /// The kernel.
-pub static KERNEL: Kernel = Kernel::new("average_pool", include_str!("average_pool.wgsl"));
+pub static KERNEL: Kernel = Kernel::new("average_pool", include_str!("average_pool.wgsl"), PARTS);
 
 /// `y = mean over windows of x`.
 pub struct AveragePool<'a> {

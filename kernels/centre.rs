@@ -2,6 +2,7 @@
 
 use super::case::{Case, Guarded, Trial};
 use super::fit::{check_matrices, wrong};
+use super::parts::PARTS;
 use super::trials::random_matrix;
 use crate::error::Result;
 use crate::gpu::{Grid, Kernel, Launch, Matrix, Recording};
@@ -9,7 +10,7 @@ use crate::numbers::{Bounded, TINY, UNIT};
 use ndarray::{ArrayView1, ArrayView2};
 
 /// The kernel.
-pub static KERNEL: Kernel = Kernel::new("centre", include_str!("centre.wgsl"));
+pub static KERNEL: Kernel = Kernel::new("centre", include_str!("centre.wgsl"), PARTS);
 
 /// `m[r, c] -= means[c]`.
 pub struct Centre<'a> {

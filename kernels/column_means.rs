@@ -2,6 +2,7 @@
 
 use super::case::{Case, Values};
 use super::fit::{check_matrices, wrong};
+use super::parts::PARTS;
 use super::trials::matrix_trial;
 use crate::error::Result;
 use crate::gpu::{Buffer, Grid, Kernel, Launch, Matrix};
@@ -9,7 +10,7 @@ use crate::numbers::{Bounded, TINY, UNIT};
 use ndarray::{Array2, ArrayView2};
 
 /// The kernel.
-pub static KERNEL: Kernel = Kernel::new("column_means", include_str!("column_means.wgsl"));
+pub static KERNEL: Kernel = Kernel::new("column_means", include_str!("column_means.wgsl"), PARTS);
 
 /// `means[c]` = mean of `m[r, c]` over the rows with `include[r]` not zero. Rows left out may hold anything, NaN too.
 pub struct ColumnMeans<'a> {

@@ -2,14 +2,19 @@
 //! is the whole map.
 
 use super::case::{Case, Guarded, Trial, Values};
+use super::parts::PARTS;
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Grid, Kernel, Launch, Maps, Recording};
 use crate::numbers::Bounded;
 use ndarray::{Array4, ArrayView4};
 
 /// The kernel.
-pub static KERNEL: Kernel =
-    Kernel::with_broadcast("conv2d", include_str!("conv2d.wgsl"), include_str!("conv2d_broadcast.wgsl"));
+pub static KERNEL: Kernel = Kernel::with_broadcast(
+    "conv2d",
+    include_str!("conv2d.wgsl"),
+    include_str!("conv2d_broadcast.wgsl"),
+    PARTS,
+);
 
 /// What a convolution does to shapes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

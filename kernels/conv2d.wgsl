@@ -1,4 +1,5 @@
-// y[i, o, r, c] = relu?(bias[o] + sum over q, tr, tc of w[o, q, tr, tc] x[i, q, stride r + tr - padding, stride c + tc - padding])
+// y[i, o, r, c] = relu?(bias[o] + sum over q, s, t of
+//                         w[o, q, s, t] x[i, q, stride r + s - padding, stride c + t - padding])
 //
 //   x        [images][in_quads][in_height][in_width]      vec4 of channels
 //   weights  [groups][rows][kernel_height kernel_width][group_quads]   vec4 of input channels

@@ -1,4 +1,5 @@
-// y[i, o, r, c] = relu?(bias[o] + sum over q, tr, tc of w[o, q, tr, tc] x[i, q, stride r + tr - padding, stride c + tc - padding])
+// y[i, o, r, c] = relu?(bias[o] + sum over q, s, t of
+//                         w[o, q, s, t] x[i, q, stride r + s - padding, stride c + t - padding])
 //
 //   x        [images][in_quads][in_height][in_width]      vec4 of channels
 //   weights  [groups][rows][kernel_height kernel_width][group_quads]   vec4 of input channels
@@ -44,8 +45,13 @@ fn put_quads(places: Places, row: u32, group: u32, s0: vec4f, s1: vec4f, s2: vec
     y[plane + places.hi.w] = finish(inside, group, vec4f(t0.w, t1.w, t2.w, t3.w));
 }
 
-fn clamped(index: u32, group: u32) -> u32 {
-    return place(min(index, pixels() - 1u), group);
+// Places of four pixels, eight apart; pixels beyond the last stand in its place.
+fn clamped(index: u32, group: u32) -> vec4u {
+    let last = pixels() - 1u;
+    return vec4u(
+        place(min(index, last), group), place(min(index + 8u, last), group),
+        place(min(index + 16u, last), group), place(min(index + 24u, last), group),
+    );
 }
 
 @compute @workgroup_size(8)
@@ -95,8 +101,8 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lan
         }
     }
     let places = Places(
-        vec4u(clamped(index, group), clamped(index + 8u, group), clamped(index + 16u, group), clamped(index + 24u, group)),
-        vec4u(clamped(index + 32u, group), clamped(index + 40u, group), clamped(index + 48u, group), clamped(index + 56u, group)),
+        clamped(index, group),
+        clamped(index + 32u, group),
     );
     put_quads(places, row + 0u, group, sums[0], sums[2], sums[4], sums[6], sums[1], sums[3], sums[5], sums[7]);
     put_quads(places, row + 4u, group, sums[8], sums[10], sums[12], sums[14], sums[9], sums[11], sums[13], sums[15]);

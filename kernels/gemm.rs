@@ -4,6 +4,7 @@
 //! other way is turned first by [`super::transpose`], which costs n² against n³.
 
 use super::case::{Case, Guarded, Trial, Values};
+use super::parts::PARTS;
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Grid, Kernel, Launch, Matrix, Recording};
 use crate::numbers::Bounded;
@@ -11,7 +12,7 @@ use ndarray::{Array2, ArrayView2};
 
 /// The kernel.
 pub static KERNEL: Kernel =
-    Kernel::with_broadcast("gemm", include_str!("gemm.wgsl"), include_str!("gemm_broadcast.wgsl"));
+    Kernel::with_broadcast("gemm", include_str!("gemm.wgsl"), include_str!("gemm_broadcast.wgsl"), PARTS);
 
 /// `c[b] = alpha a[b] b[b]ᵀ` for a batch of matrices that lie at fixed distances in three buffers.
 #[derive(Clone, Debug)]

@@ -3,6 +3,7 @@
 
 use super::case::Case;
 use super::fit::{check_maps, wrong};
+use super::parts::PARTS;
 use super::trials::{maps_trial, random_maps};
 use crate::error::Result;
 use crate::gpu::{Grid, Kernel, Launch, Maps};
@@ -10,7 +11,7 @@ use crate::numbers::{Bounded, TINY, UNIT};
 use ndarray::{Array4, ArrayView4};
 
 /// The kernel.
-pub static KERNEL: Kernel = Kernel::new("local_response", include_str!("local_response.wgsl"));
+pub static KERNEL: Kernel = Kernel::new("local_response", include_str!("local_response.wgsl"), PARTS);
 
 /// The constants of a normalisation.
 #[derive(Debug, Clone, Copy, PartialEq)]

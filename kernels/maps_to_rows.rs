@@ -2,13 +2,14 @@
 
 use super::case::{Case, Guarded, Trial};
 use super::fit::{check_maps, check_matrices, wrong};
+use super::parts::PARTS;
 use super::trials::{random_maps, upload_maps};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Grid, Kernel, Launch, Maps, Matrix, Recording};
 use crate::numbers::Bounded;
 
 /// The kernel.
-pub static KERNEL: Kernel = Kernel::new("maps_to_rows", include_str!("maps_to_rows.wgsl"));
+pub static KERNEL: Kernel = Kernel::new("maps_to_rows", include_str!("maps_to_rows.wgsl"), PARTS);
 
 /// Features by number, counted channel by channel as PyTorch flattens a map: a slab of them, or a random sample.
 pub struct FeatureList {

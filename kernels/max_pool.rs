@@ -1,6 +1,7 @@
 //! Largest value of a sliding window, sizes rounded down and NaN kept as PyTorch's `max_pool2d` does.
 
 use super::case::Case;
+use super::parts::PARTS;
 use super::pooling::{self, Window};
 use super::trials::{maps_trial, random_maps};
 use crate::error::Result;
@@ -9,7 +10,7 @@ use crate::numbers::Bounded;
 use ndarray::{Array4, ArrayView4};
 
 /// The kernel.
-pub static KERNEL: Kernel = Kernel::new("max_pool", include_str!("max_pool.wgsl"));
+pub static KERNEL: Kernel = Kernel::new("max_pool", include_str!("max_pool.wgsl"), PARTS);
 
 /// `y = max over windows of x`.
 pub struct MaxPool<'a> {

@@ -14,6 +14,7 @@ pub mod local_response;
 pub mod maps_to_rows;
 pub mod max_pool;
 pub mod panel_sum;
+mod parts;
 pub mod pooling;
 pub mod relu;
 pub mod ridge_losses;

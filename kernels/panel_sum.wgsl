@@ -8,8 +8,8 @@
 // exact as the panels themselves.
 //!use grid
 
-// `nothing` is 0. Shader compilers may rewrite (a + b) - a as b, which is what two-sum lives on; they cannot where the bits
-// pass through a value that they do not know.
+// `nothing` is 0. Shader compilers may rewrite (a + b) - a as b, which is what two-sum lives on; they cannot where the
+// bits pass through a value that they do not know.
 struct Params { words: u32, panels: u32, stride: u32, nothing: u32 }
 var<immediate> p: Params;
 

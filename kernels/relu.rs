@@ -3,12 +3,13 @@
 
 use super::case::{Case, Guarded, Trial, Values};
 use super::fit::wrong;
+use super::parts::PARTS;
 use crate::error::Result;
 use crate::gpu::{Buffer, Grid, Kernel, Launch, Recording};
 use crate::numbers::Bounded;
 
 /// The kernel.
-pub static KERNEL: Kernel = Kernel::new("relu", include_str!("relu.wgsl"));
+pub static KERNEL: Kernel = Kernel::new("relu", include_str!("relu.wgsl"), PARTS);
 
 /// `y = max(x, 0)`, word by word.
 pub struct Relu<'a> {

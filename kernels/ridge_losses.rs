@@ -1,6 +1,7 @@
 //! Held-out squared errors of ridge predictions for many penalties at once, without writing a prediction.
 
 use super::case::{Case, Guarded, Trial, Values};
+use super::parts::PARTS;
 use crate::error::{Error, Result};
 use crate::gpu::{Grid, Kernel, LONGEST_LOOP, Launch, Matrix, Recording};
 use crate::numbers::{Bounded, UNIT};
@@ -11,6 +12,7 @@ pub static KERNEL: Kernel = Kernel::with_broadcast(
     "ridge_losses",
     include_str!("ridge_losses.wgsl"),
     include_str!("ridge_losses_broadcast.wgsl"),
+    PARTS,
 );
 
 /// `losses[l, n] = sum_i (targets[n, i] - sum_k left[i, k] shrinkage[l, k] right[n, k])²`.

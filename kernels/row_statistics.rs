@@ -2,6 +2,7 @@
 
 use super::case::{Case, Values};
 use super::fit::{check_matrices, wrong};
+use super::parts::PARTS;
 use super::trials::{matrix_trial, random_matrix};
 use crate::error::Result;
 use crate::gpu::{Grid, Kernel, Launch, Matrix};
@@ -9,7 +10,7 @@ use crate::numbers::{Bounded, TINY, UNIT};
 use ndarray::{Array2, ArrayView1};
 
 /// The kernel.
-pub static KERNEL: Kernel = Kernel::new("row_statistics", include_str!("row_statistics.wgsl"));
+pub static KERNEL: Kernel = Kernel::new("row_statistics", include_str!("row_statistics.wgsl"), PARTS);
 
 /// `statistics[r]` = sum, sum of squares, smallest and largest of `m[r]`. A NaN makes all four NaN; infinities make
 /// the two sums NaN.

@@ -1,12 +1,13 @@
 //! Each neuron's spectral coefficients times the shrinkage of the penalty that it took.
 
 use super::case::{Case, Guarded, Trial, Values};
+use super::parts::PARTS;
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Grid, Kernel, Launch, Matrix, Recording};
 use crate::numbers::Bounded;
 
 /// The kernel.
-pub static KERNEL: Kernel = Kernel::new("shrink", include_str!("shrink.wgsl"));
+pub static KERNEL: Kernel = Kernel::new("shrink", include_str!("shrink.wgsl"), PARTS);
 
 /// `y[n] = x[n] shrinkage[choice[n]]`.
 pub struct Shrink<'a> {

@@ -2,13 +2,14 @@
 
 use super::case::Case;
 use super::fit::{check_matrices, wrong};
+use super::parts::PARTS;
 use super::trials::{matrix_trial, random_matrix};
 use crate::error::Result;
 use crate::gpu::{Grid, Kernel, Launch, Matrix};
 use crate::numbers::Bounded;
 
 /// The kernel.
-pub static KERNEL: Kernel = Kernel::new("transpose", include_str!("transpose.wgsl"));
+pub static KERNEL: Kernel = Kernel::new("transpose", include_str!("transpose.wgsl"), PARTS);
 
 /// `y = xᵀ`.
 pub struct Transpose<'a> {

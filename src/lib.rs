@@ -1,5 +1,4 @@
 #![doc = include_str!("../README.md")]
-
 #![warn(clippy::print_stdout)]
 
 pub mod doctor;

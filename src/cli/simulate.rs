@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
+use striate::Result;
 use striate::simulate::{Settings, simulate, write};
-use striate::{Error, Kind, Result};
 
 use super::common::Common;
 use super::output::{Outcome, lines};
@@ -63,7 +63,6 @@ pub fn run(args: &SimulateArgs, common: &Common) -> Result<Outcome> {
         seed: common.seed,
         ..usual
     };
-    keep_what_others_wrote(out)?;
     let experiment = simulate(&settings)?;
     write(&experiment, out)?;
     let next = next_command(out);
@@ -79,24 +78,6 @@ pub fn run(args: &SimulateArgs, common: &Common) -> Result<Outcome> {
     text.push_str(&format!("\nNext:\n{next}\n"));
     let files: Vec<PathBuf> = FILES.iter().map(|(name, _)| out.join(name)).collect();
     Ok(Outcome::new(json!({"settings": settings, "folder": out, "files": files, "next": next}), text))
-}
-
-/// A simulation may be replaced, but not with the runs that were fitted to it inside its folder.
-fn keep_what_others_wrote(folder: &Path) -> Result<()> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        if !FILES.iter().any(|(file, _)| name == *file) {
-            return Err(Error::new(
-                Kind::Output,
-                folder.display(),
-                format!("holds {}, which is no part of a simulation and would be lost", name.display()),
-                "a new or empty folder, or an earlier simulation",
-                "Choose another folder, or move that away",
-            ));
-        }
-    }
-    Ok(())
 }
 
 fn next_command(folder: &Path) -> String {

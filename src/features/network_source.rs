@@ -52,12 +52,12 @@ impl LayerRequest {
         };
         Ok(match self.pool {
             None => shape,
-            Some(0) => {
+            Some(side) if side == 0 || side > shape.height.max(shape.width) => {
                 return Err(Error::new(
                     Kind::Usage,
                     "--pool",
-                    "0",
-                    "a side of at least 1",
+                    format!("{side}, where maps are {} x {}", shape.height, shape.width),
+                    "a side from 1 to that",
                     "Leave it out to pool nothing",
                 ));
             }
@@ -238,10 +238,13 @@ impl NetworkSource {
     }
 }
 
+/// Features among which some are drawn at most: all their numbers are in memory meanwhile.
+const MOST_DRAWN_FROM: usize = 1 << 28;
+
 /// `count` of the numbers below `all`, ascending, drawn without repetition.
 pub(super) fn draw(all: usize, count: usize, seed: u64) -> Result<Vec<u32>> {
-    if count == 0 || count > all {
-        let wanted = format!("1 to {all}, the number of features");
+    if count == 0 || count > all || all > MOST_DRAWN_FROM {
+        let wanted = format!("1 to {all}, the number of features, which may be {MOST_DRAWN_FROM}");
         return Err(Error::new(Kind::Usage, "--subsample", count, wanted, "Ask for fewer"));
     }
     let mut numbers: Vec<u32> = (0..all as u32).collect();

@@ -38,23 +38,47 @@ pub struct SlabPlan {
 }
 
 impl SlabPlan {
-    /// Cuts `features` columns of `images` rows so that `bytes` hold as many slabs as they can.
+    /// Cuts `features` columns of `images` rows so that `bytes` hold as many slabs as they can, and one more of the
+    /// same size to work with.
     ///
     /// # Errors
-    /// Memory, if not even one slab of the smallest size fits.
+    /// Memory, if not even one slab of the smallest size fits, and the other.
     pub fn new(gpu: &Gpu, images: usize, features: usize, bytes: u64) -> Result<Self> {
+        let smallest = Self::least_bytes(images, features);
         let column_bytes = 4 * images as u64;
-        let smallest = features.min(UNIT) as u64 * column_bytes;
-        let limit = gpu.max_binding_bytes().min(bytes);
-        if smallest > limit {
+        let fit = (bytes / column_bytes) as usize;
+        let bound = (gpu.max_binding_bytes() / column_bytes) as usize;
+        if smallest > bytes || features.min(UNIT) > bound {
+            let limit = bytes.min(gpu.max_binding_bytes());
             return Err(crate::gpu::too_large("features", smallest, limit, gpu.ledger().budget()));
         }
-        let fit = (limit / column_bytes) as usize;
-        let columns = if features <= fit.min(LARGEST) { features } else { (fit / UNIT * UNIT).min(LARGEST) };
+        let all = features.next_multiple_of(4);
+        // Whatever is left beside all features is the largest slab that lets them stay; if they cannot stay, small
+        // slabs waste least.
+        let wanted = if 2 * all <= fit {
+            all
+        } else if all + UNIT <= fit {
+            (fit - all) / UNIT * UNIT
+        } else {
+            (fit / 8 / UNIT * UNIT).max(UNIT)
+        };
+        let columns = match wanted.min(LARGEST).min(bound) {
+            most if most >= features => features,
+            most => most / UNIT * UNIT,
+        };
         let slabs = features.div_ceil(columns);
-        let slab_bytes = columns.next_multiple_of(4) as u64 * column_bytes;
-        let held = ((bytes / slab_bytes) as usize).clamp(1, slabs);
+        let held = if all + columns <= fit { slabs } else { (fit / columns - 1).clamp(1, slabs) };
         Ok(SlabPlan { columns, slabs, held })
+    }
+
+    /// The bytes that [`SlabPlan::new`] needs at least.
+    pub fn least_bytes(images: usize, features: usize) -> u64 {
+        8 * (images * features.min(UNIT).next_multiple_of(4)) as u64
+    }
+
+    /// Bytes of the slabs held at once, and of one more.
+    pub fn bytes(&self, images: usize) -> u64 {
+        4 * (images * (self.held + 1) * self.columns.next_multiple_of(4)) as u64
     }
 
     /// Times that all images pass through the network.

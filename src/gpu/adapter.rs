@@ -48,18 +48,6 @@ pub struct AdapterReport {
     pub max_binding_bytes: u64,
 }
 
-impl AdapterChoice {
-    /// As the user wrote it.
-    fn written(&self) -> String {
-        match self {
-            Self::Best => "there".into(),
-            Self::Index(n) => format!("number {n}"),
-            Self::Cpu => "a CPU".into(),
-            Self::Name(name) => format!("called {name:?}"),
-        }
-    }
-}
-
 pub(super) fn report(index: usize, adapter: &wgpu::Adapter) -> AdapterReport {
     let info = adapter.get_info();
     let limits = adapter.limits();
@@ -129,10 +117,15 @@ pub(super) fn choose(choice: &AdapterChoice) -> Result<(usize, wgpu::Adapter)> {
         Some(i) => Ok(all.swap_remove(i)),
         None => {
             let names: Vec<String> = all.iter().map(|(i, a)| format!("{i}: {}", a.get_info().name)).collect();
+            let found = match choice {
+                AdapterChoice::Name(name) => format!("no adapter's name contains '{}'", name.escape_debug()),
+                AdapterChoice::Index(number) => format!("no adapter has the number {number}"),
+                AdapterChoice::Cpu | AdapterChoice::Best => "no adapter is the processor".into(),
+            };
             Err(Error::new(
                 Kind::Adapter,
                 "--adapter",
-                format!("no adapter is {}", choice.written()),
+                found,
                 format!("one of {}", names.join(", ")),
                 "Run `striate doctor` to see them",
             ))

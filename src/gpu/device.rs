@@ -47,7 +47,7 @@ pub struct Gpu {
     max_loop: u32,
 }
 
-static LOOP_TEST: Kernel = Kernel::new("loop_test", include_str!("wgsl/loop_test.wgsl"));
+static LOOP_TEST: Kernel = Kernel::new("loop_test", include_str!("wgsl/loop_test.wgsl"), &[]);
 
 /// No kernel of ours loops more often, so that adapters with the 65,535 limit are right too.
 pub(crate) const LONGEST_LOOP: u32 = 32_768;
@@ -83,19 +83,7 @@ impl Gpu {
             None if is_cpu && wide => Family::Broadcast,
             None => Family::Tiled,
         };
-        // A kernel sees WebGPU's defaults, so that it fails here if it would fail on a laptop; memory is the adapter's.
-        let limits = wgpu::Limits {
-            max_buffer_size: adapter.limits().max_buffer_size,
-            max_storage_buffer_binding_size: adapter.limits().max_storage_buffer_binding_size,
-            max_immediate_size: 128,
-            ..wgpu::Limits::default()
-        };
-        let request = adapter.request_device(&wgpu::DeviceDescriptor {
-            label: Some("striate"),
-            required_features: wgpu::Features::IMMEDIATES | (has & wgpu::Features::SUBGROUP),
-            required_limits: limits,
-            ..Default::default()
-        });
+        let request = request(&adapter);
         let (device, queue) = pollster::block_on(request).map_err(|e| refuse(e.to_string()))?;
         let failure = keep_failures(&device);
         let budget = options.max_memory.unwrap_or_else(|| default_budget(is_cpu, &adapter.get_info()));
@@ -204,6 +192,24 @@ impl Gpu {
         self.queue.submit([]);
         self.wait(step)
     }
+}
+
+/// A kernel sees WebGPU's defaults, so that it fails here if it would fail on a laptop; memory is the adapter's.
+fn request(
+    adapter: &wgpu::Adapter,
+) -> impl Future<Output = std::result::Result<(wgpu::Device, wgpu::Queue), wgpu::RequestDeviceError>> {
+    let limits = wgpu::Limits {
+        max_buffer_size: adapter.limits().max_buffer_size,
+        max_storage_buffer_binding_size: adapter.limits().max_storage_buffer_binding_size,
+        max_immediate_size: 128,
+        ..wgpu::Limits::default()
+    };
+    adapter.request_device(&wgpu::DeviceDescriptor {
+        label: Some("striate"),
+        required_features: wgpu::Features::IMMEDIATES | (adapter.features() & wgpu::Features::SUBGROUP),
+        required_limits: limits,
+        ..Default::default()
+    })
 }
 
 /// wgpu panics on errors that nobody catches, and reports a lost device only through a callback: keep both.

@@ -2,7 +2,7 @@
 
 use super::device::Family;
 use super::memory::Buffer;
-use super::shader::{Access, Interface, expand, reflect};
+use super::shader::{Access, Interface, Parts, expand, reflect};
 use crate::error::{Error, Result};
 use std::sync::OnceLock;
 
@@ -11,19 +11,25 @@ pub struct Kernel {
     name: &'static str,
     tiled: &'static str,
     broadcast: Option<&'static str>,
+    parts: &'static Parts,
     interfaces: [OnceLock<(String, Interface)>; 2],
 }
 
 impl Kernel {
-    /// A kernel with one source for every adapter.
-    pub const fn new(name: &'static str, source: &'static str) -> Self {
-        Self { name, tiled: source, broadcast: None, interfaces: [OnceLock::new(), OnceLock::new()] }
+    /// A kernel with one source for every adapter, which may use some of `parts`.
+    pub const fn new(name: &'static str, source: &'static str, parts: &'static Parts) -> Self {
+        Self { name, tiled: source, broadcast: None, parts, interfaces: [OnceLock::new(), OnceLock::new()] }
     }
 
     /// A heavy kernel with a second source for CPU adapters ([`Family::Broadcast`]).
-    pub const fn with_broadcast(name: &'static str, tiled: &'static str, broadcast: &'static str) -> Self {
+    pub const fn with_broadcast(
+        name: &'static str,
+        tiled: &'static str,
+        broadcast: &'static str,
+        parts: &'static Parts,
+    ) -> Self {
         let interfaces = [OnceLock::new(), OnceLock::new()];
-        Self { name, tiled, broadcast: Some(broadcast), interfaces }
+        Self { name, tiled, broadcast: Some(broadcast), parts, interfaces }
     }
 
     /// The kernel's name: the stem of its files.
@@ -55,7 +61,7 @@ impl Kernel {
             (Family::Broadcast, Some(text)) => text,
             _ => self.tiled,
         };
-        let text = expand(source);
+        let text = expand(self.name, source, self.parts)?;
         let interface = reflect(self.name, &text)?;
         Ok(slot.get_or_init(|| (text, interface)))
     }

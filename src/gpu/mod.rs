@@ -20,6 +20,6 @@ pub use kernel::{Grid, Kernel, Launch};
 pub(crate) use memory::too_large;
 pub use memory::{Buffer, Ledger, host_memory_available};
 pub use recording::Recording;
-pub use shader::{Access, Interface, reflect};
+pub use shader::{Access, Interface, Parts};
 pub(crate) use tensor::padded_rows;
 pub use tensor::{Maps, Matrix};

@@ -13,7 +13,7 @@ use std::time::Instant;
 /// Watchdogs of desktop drivers stop work that takes seconds, some of them silently.
 const SUBMISSION_SECONDS: f64 = 0.1;
 
-static SENTINEL: Kernel = Kernel::new("sentinel", include_str!("wgsl/sentinel.wgsl"));
+static SENTINEL: Kernel = Kernel::new("sentinel", include_str!("wgsl/sentinel.wgsl"), &[]);
 
 /// Measured operations per second of each kernel, by which submissions are cut.
 pub(super) struct Speeds {
@@ -94,12 +94,6 @@ impl Gpu {
             from = to;
         }
         Ok(())
-    }
-
-    /// Operations of `kernel` that fit into one submission at the speed measured so far.
-    pub fn operations_per_submission(&self, kernel: &'static str) -> f64 {
-        let measured = self.speeds.measured.lock().unwrap_or_else(PoisonError::into_inner);
-        SUBMISSION_SECONDS * measured.get(kernel).copied().unwrap_or(self.speeds.first_guess)
     }
 
     fn step(&self, launch: &Launch) -> Result<Step> {

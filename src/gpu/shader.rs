@@ -54,37 +54,30 @@ pub struct Interface {
     pub workgroup_bytes: u32,
 }
 
-/// Parts that kernels may pull in with a line `//!use name`.
-const PARTS: &[(&str, &str)] = &[
-    ("grid", include_str!("../../kernels/parts/grid.wgsl")),
-    ("columns", include_str!("../../kernels/parts/columns.wgsl")),
-    ("eight_rows", include_str!("../../kernels/parts/eight_rows.wgsl")),
-    ("gemm_interface", include_str!("../../kernels/parts/gemm_interface.wgsl")),
-    ("ridge_losses_interface", include_str!("../../kernels/parts/ridge_losses_interface.wgsl")),
-    ("conv2d_interface", include_str!("../../kernels/parts/conv2d_interface.wgsl")),
-    ("nan", include_str!("../../kernels/parts/nan.wgsl")),
-    ("compensated", include_str!("../../kernels/parts/compensated.wgsl")),
-    ("average", include_str!("../../kernels/parts/average.wgsl")),
-    ("pool_interface", include_str!("../../kernels/parts/pool_interface.wgsl")),
-];
+/// WGSL without entry points, by name, that kernels pull in with a line `//!use name`.
+pub type Parts = [(&'static str, &'static str)];
 
 /// The WGSL with its `//!use` parts appended.
-pub fn expand(source: &str) -> String {
+///
+/// # Errors
+/// Internal, if a part is not there.
+pub(super) fn expand(name: &str, source: &str, parts: &Parts) -> Result<String> {
     let mut text = source.to_string();
-    for (name, part) in PARTS {
-        if source.lines().any(|l| l.trim() == format!("//!use {name}")) {
-            text.push('\n');
-            text.push_str(part);
-        }
+    for wanted in source.lines().filter_map(|line| line.strip_prefix("//!use ")) {
+        let found = parts.iter().find(|(part, _)| *part == wanted.trim());
+        let (_, part) =
+            found.ok_or_else(|| Error::internal(format!("kernel {name}"), format!("no part {wanted}")))?;
+        text.push('\n');
+        text.push_str(part);
     }
-    text
+    Ok(text)
 }
 
 /// Reads the interface of an expanded WGSL text.
 ///
 /// # Errors
 /// Internal, if the text does not parse or uses what no kernel of ours may use.
-pub fn reflect(name: &str, text: &str) -> Result<Interface> {
+pub(super) fn reflect(name: &str, text: &str) -> Result<Interface> {
     let bug = |what: String| Error::internal(format!("kernel {name}"), what);
     let module =
         naga::front::wgsl::parse_str(text).map_err(|e| bug(e.emit_to_string_with_path(text, name)))?;
@@ -96,7 +89,7 @@ pub fn reflect(name: &str, text: &str) -> Result<Interface> {
         bindings: Vec::new(),
         parameters: Vec::new(),
         parameter_bytes: 0,
-        constants: BTreeMap::new(),
+        constants: constants(&module),
         overrides: module.overrides.iter().filter_map(|(_, o)| o.name.clone()).collect(),
         workgroup: entry.workgroup_size,
         workgroup_bytes: 0,
@@ -136,12 +129,14 @@ pub fn reflect(name: &str, text: &str) -> Result<Interface> {
         }
     }
     interface.bindings.sort_by_key(|b| b.index);
-    for (_, constant) in module.constants.iter() {
-        if let (Some(n), naga::Expression::Literal(Literal::U32(v))) =
-            (&constant.name, &module.global_expressions[constant.init])
-        {
-            interface.constants.insert(n.clone(), *v);
-        }
-    }
     Ok(interface)
+}
+
+/// Module constants that are u32 literals.
+fn constants(module: &naga::Module) -> BTreeMap<String, u32> {
+    let literal = |constant: &naga::Constant| match module.global_expressions[constant.init] {
+        naga::Expression::Literal(Literal::U32(value)) => Some((constant.name.clone()?, value)),
+        _ => None,
+    };
+    module.constants.iter().filter_map(|(_, constant)| literal(constant)).collect()
 }

@@ -63,28 +63,33 @@ fn fill_file(temporary: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<(
 /// `.<name>.partial-<pid>` beside the final place, which is removed when the run ends early.
 #[derive(Debug)]
 pub struct Folder {
+    /// As it was named.
+    path: PathBuf,
+    /// The files that it will hold.
+    files: Vec<OsString>,
     target: PathBuf,
     temporary: PathBuf,
     committed: bool,
 }
 
 impl Folder {
-    /// Starts the folder that will stand at `path`. Folders above it are made. What runs that were killed left
+    /// Starts the folder that will stand at `path` and hold `files`. Folders above it are made. What runs that were killed left
     /// beside it is cleared away first: temporary folders of processes that no longer run (on Linux), or that
     /// are older than a day (elsewhere).
     ///
     /// # Errors
-    /// [`Kind::Output`] when `path` is a file, a folder with content that Striate did not write (no
-    /// `record.json` in it), or cannot be written.
-    pub fn create(path: &Path) -> Result<Folder> {
+    /// [`Kind::Output`] when `path` is a file, a folder with anything else in it than an earlier run's `files`
+    /// (`record.json` among them), or cannot be written.
+    pub fn create(path: &Path, files: &[&str]) -> Result<Folder> {
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         let (parent, name) = parent_and_name(&target)?;
         fs::create_dir_all(&parent).map_err(|why| unwritable(&parent, &why))?;
         sweep(&parent, &name, &target).map_err(|why| unwritable(&parent, &why))?;
-        refuse_foreign(&target)?;
+        let files: Vec<OsString> = files.iter().map(OsString::from).collect();
+        refuse_foreign(path, &target, &files)?;
         let temporary = parent.join(hidden(&name, &format!("partial-{}", std::process::id())));
-        fs::create_dir(&temporary).map_err(|why| unwritable(&temporary, &why))?;
-        Ok(Folder { target, temporary, committed: false })
+        fs::create_dir(&temporary).map_err(|why| unwritable(path, &why))?;
+        Ok(Folder { path: path.to_path_buf(), files, target, temporary, committed: false })
     }
 
     /// Where to write the file `name` until the folder is committed.
@@ -98,8 +103,8 @@ impl Folder {
     /// # Errors
     /// [`Kind::Output`] as for [`Folder::create`]; the earlier folder is then still in place.
     pub fn commit(mut self) -> Result<()> {
-        refuse_foreign(&self.target)?;
-        let failed = |why: io::Error| unwritable(&self.target, &why);
+        refuse_foreign(&self.path, &self.target, &self.files)?;
+        let failed = |why: io::Error| unwritable(&self.path, &why);
         sync_all_inside(&self.temporary).map_err(failed)?;
         let (parent, name) = parent_and_name(&self.target)?;
         let aside = parent.join(hidden(&name, &format!("replaced-{}", std::process::id())));
@@ -119,7 +124,7 @@ impl Folder {
             // The result stands; an old folder that cannot be deleted now is swept by the next run.
             let _ = fs::remove_dir_all(&aside);
         }
-        synced.map_err(|why| unwritable(&self.target, &why))
+        synced.map_err(|why| unwritable(&self.path, &why))
     }
 }
 
@@ -131,20 +136,25 @@ impl Drop for Folder {
     }
 }
 
-/// An error unless `target` is free, an empty folder, or an earlier run folder.
-fn refuse_foreign(target: &Path) -> Result<()> {
-    let place = target.display();
+/// An error unless `target` is free, an empty folder, or an earlier run folder that holds nothing but `files`.
+fn refuse_foreign(path: &Path, target: &Path, files: &[OsString]) -> Result<()> {
+    let place = path.display();
     let Ok(there) = fs::symlink_metadata(target) else { return Ok(()) };
     if !there.is_dir() {
         let advice = "Choose another name for the run folder";
         return Err(Error::new(Kind::Output, place, "is a file", "a folder", advice));
     }
-    let mut entries = fs::read_dir(target).map_err(|why| unwritable(target, &why))?;
-    if entries.next().is_none() || target.join(RECORD).is_file() {
-        return Ok(());
-    }
-    let found = format!("holds files that are not a Striate run (no {RECORD})");
-    let wanted = "a new or empty folder, or an earlier run";
+    let entries: io::Result<Vec<_>> = fs::read_dir(target).and_then(Iterator::collect);
+    let entries = entries.map_err(|why| unwritable(path, &why))?;
+    let found = match entries.iter().map(fs::DirEntry::file_name).find(|name| !files.contains(name)) {
+        _ if entries.is_empty() => return Ok(()),
+        _ if !target.join(RECORD).is_file() => {
+            format!("holds files that are not a Striate run (no {RECORD})")
+        }
+        Some(name) => format!("holds {}, which would be lost", name.display()),
+        None => return Ok(()),
+    };
+    let wanted = "a new or empty folder, or an earlier run of the same kind";
     Err(Error::new(Kind::Output, place, found, wanted, "Choose another folder, or empty this one yourself"))
 }
 
@@ -300,12 +310,12 @@ mod tests {
     fn a_folder_appears_only_when_committed() {
         let folder = scratch("commit-folder");
         let target = folder.join("deep/run");
-        let run = Folder::create(&target).unwrap();
+        let run = Folder::create(&target, &["a", "new", RECORD]).unwrap();
         fs::write(run.file("a"), "1").unwrap();
         assert!(!target.exists());
         drop(run);
         assert_eq!(names(&folder.join("deep")), Vec::<String>::new());
-        let run = Folder::create(&target).unwrap();
+        let run = Folder::create(&target, &["a", "new", RECORD]).unwrap();
         fs::write(run.file(RECORD), "{}").unwrap();
         run.commit().unwrap();
         assert_eq!((names(&folder.join("deep")), names(&target)), (vec!["run".into()], vec![RECORD.into()]));
@@ -316,17 +326,25 @@ mod tests {
         let folder = scratch("commit-replace");
         let target = folder.join("run");
         fs::create_dir(&target).unwrap();
-        let run = Folder::create(&target).unwrap();
+        let run = Folder::create(&target, &["a", "new", RECORD]).unwrap();
         fs::write(target.join("thesis.txt"), "dear").unwrap();
         assert!(run.commit().unwrap_err().to_string().contains("not a Striate run"));
-        assert!(Folder::create(&target).unwrap_err().to_string().contains("not a Striate run"));
+        assert!(
+            Folder::create(&target, &["a", "new", RECORD])
+                .unwrap_err()
+                .to_string()
+                .contains("not a Striate run")
+        );
         assert_eq!((names(&folder), names(&target)), (vec!["run".into()], vec!["thesis.txt".into()]));
         fs::write(target.join(RECORD), "{}").unwrap();
-        let run = Folder::create(&target).unwrap();
+        let error = Folder::create(&target, &["a", "new", RECORD]).unwrap_err().to_string();
+        assert!(error.contains("holds thesis.txt, which would be lost"), "{error}");
+        fs::remove_file(target.join("thesis.txt")).unwrap();
+        let run = Folder::create(&target, &["a", "new", RECORD]).unwrap();
         fs::write(run.file("new"), "").unwrap();
         run.commit().unwrap();
         assert_eq!((names(&folder), names(&target)), (vec!["run".into()], vec!["new".into()]));
-        assert!(Folder::create(&target.join("new")).unwrap_err().to_string().contains("is a file"));
+        assert!(Folder::create(&target.join("new"), &[]).unwrap_err().to_string().contains("is a file"));
     }
 
     #[test]
@@ -338,7 +356,7 @@ mod tests {
             fs::create_dir(folder.join(name)).unwrap();
         }
         fs::write(folder.join(".run.replaced-4294967295").join(RECORD), "{}").unwrap();
-        let run = Folder::create(&folder.join("run")).unwrap();
+        let run = Folder::create(&folder.join("run"), &[RECORD]).unwrap();
         if cfg!(target_os = "linux") {
             assert!(!folder.join(dead).exists());
             assert!(folder.join("run").join(RECORD).exists(), "the folder moved aside is put back");

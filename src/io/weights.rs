@@ -156,6 +156,18 @@ impl WeightFile {
         self.tensors.iter().any(|t| t.name == name)
     }
 
+    /// The byte from which on a tensor's elements lie in C order as little-endian f32, if they do.
+    pub fn plain_f32_at(&self, name: &str) -> Option<u64> {
+        let entry = self.entries.iter().find(|e| e.info.name == name)?;
+        let mut next = 1;
+        let mut plain = matches!(entry.float, Some(Float::F32)) && !entry.big_endian && self.fold.is_none();
+        for (length, stride) in entry.info.shape.iter().zip(&entry.strides).rev() {
+            plain &= *length == 1 || *stride == next;
+            next *= length;
+        }
+        plain.then_some(entry.first)
+    }
+
     /// Reads a tensor as f32 in C order; f16, bf16 and f64 are converted.
     ///
     /// # Errors

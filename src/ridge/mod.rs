@@ -16,12 +16,21 @@ use crate::error::{Error, Kind, Result};
 use crate::gpu::{Gpu, Matrix, Recording};
 use crate::kernels::ridge_losses::RidgeLosses;
 use crate::kernels::shrink::Shrink;
-use crate::routines::{multiply_rows, upload_rows};
+use crate::routines::{PIECE_ROWS, multiply_rows, upload_rows};
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use spectrum::Spectrum;
 
-/// Bytes of one neurons x images operand: neurons are worked on in chunks of this size.
-const CHUNK_BYTES: usize = 64 << 20;
+/// Bytes of one neurons x images operand at most: neurons are worked on in chunks of this size, or of an eighth of what
+/// is free.
+const CHUNK_BYTES: u64 = 64 << 20;
+
+/// GPU memory in bytes that a fit needs besides its chunks of neurons, where `rank` is the smaller of the numbers of
+/// images and features: held-out rows in eigenvectors, shrinkage, and a right operand in pieces.
+pub fn least_bytes(images: usize, rank: usize, penalties: usize) -> u64 {
+    let (images, rank) = (images.next_multiple_of(4) as u64, rank.next_multiple_of(4) as u64);
+    let piece = (images.min(PIECE_ROWS as u64) * rank).max(rank.min(PIECE_ROWS as u64) * images);
+    4 * (images * rank + penalties as u64 * rank + piece)
+}
 
 /// What to fit on which images.
 #[derive(Debug, Clone)]
@@ -58,9 +67,12 @@ pub struct Fit {
 
 impl Fit {
     /// How many neurons took the smallest, and the largest penalty of the grid: many mean that the grid is too short.
+    /// Neurons that all penalties serve alike, as constant ones, had no choice.
     pub fn at_the_edges(&self) -> [usize; 2] {
         let last = self.penalties.len() - 1;
-        [0, last].map(|edge| self.chosen.iter().filter(|c| **c == edge).count())
+        let chose = |neuron: usize| self.losses.column(neuron).iter().any(|l| *l != self.losses[[0, neuron]]);
+        let count = |edge| (0..self.chosen.len()).filter(|n| self.chosen[*n] == edge && chose(*n)).count();
+        [count(0), count(last)]
     }
 }
 
@@ -69,7 +81,7 @@ impl Fit {
 /// `progress` is called with a number between 0 and 1.
 ///
 /// # Errors
-/// Input, if all features are the same for all images; Memory and Device as [`Gpu::run`]; Internal, if the shapes do
+/// Input, if all features are the same for all images, or numbers are too large for f32; Memory and Device as [`Gpu::run`]; Internal, if the shapes do
 /// not fit each other.
 pub fn fit(
     gpu: &Gpu,
@@ -83,7 +95,10 @@ pub fn fit(
         return Err(Error::internal("ridge", format!("{images} responses for {} rows", space.images())));
     }
     let unit = space.mean_eigenvalue(&plan.fit, plan.intercept);
-    if !(unit > 0.0 && unit.is_finite()) {
+    if !unit.is_finite() {
+        return Err(overflow("products of features"));
+    }
+    if unit <= 0.0 {
         return Err(Error::new(
             Kind::Input,
             "features",
@@ -93,22 +108,39 @@ pub fn fit(
         ));
     }
     let penalties = plan.penalties.absolute(unit);
+    let least = least_bytes(images, space.rank(), penalties.len());
+    let chunk_bytes = CHUNK_BYTES.min(gpu.ledger().free().saturating_sub(least) / 8) as usize;
+    let targets = |train| Targets { responses, train, centred: plan.intercept, chunk_bytes };
     let steps = (plan.folds.len() + 1) as f64;
     let mut losses = Array2::<f64>::zeros((penalties.len(), neurons));
     for (done, (train, held_out)) in plan.folds.iter().enumerate() {
         let spectrum = Spectrum::new(space, train, held_out, plan.intercept)?;
-        let targets = Targets { responses, train, centred: plan.intercept };
-        losses += &(fold_losses(gpu, &spectrum, &targets, held_out, &penalties)? / plan.folds.len() as f64);
+        let folded = fold_losses(gpu, &spectrum, &targets(train.as_slice()), held_out, &penalties)?;
+        losses += &(folded / plan.folds.len() as f64);
         progress((done + 1) as f64 / steps);
     }
     let chosen = choose(&losses);
     let all: Vec<usize> = (0..images).collect();
     let spectrum = Spectrum::new(space, &plan.fit, &all, plan.intercept)?;
-    let targets = Targets { responses, train: &plan.fit, centred: plan.intercept };
+    let targets = targets(plan.fit.as_slice());
     let (predictions, coefficients) = refit(gpu, &spectrum, &targets, &chosen, &penalties)?;
+    if !predictions.iter().chain(&coefficients).all(|v| v.is_finite()) {
+        return Err(overflow("predictions"));
+    }
     progress(1.0);
     let intercepts = (0..neurons).map(|n| targets.mean(n)).collect();
     Ok(Fit { penalties, unit, chosen, losses, predictions, coefficients, intercepts })
+}
+
+/// The error of numbers that f32 cannot hold.
+fn overflow(what: &str) -> Error {
+    Error::new(
+        Kind::Input,
+        "ridge",
+        format!("{what} are beyond what single precision holds"),
+        "features, responses and penalties of ordinary size",
+        "Scale features or responses, for example to a standard deviation of 1, or take larger --lambdas",
+    )
 }
 
 /// The smallest loss of each neuron; the smaller penalty where two are equal.
@@ -128,6 +160,7 @@ struct Targets<'a> {
     responses: ArrayView2<'a, f32>,
     train: &'a [usize],
     centred: bool,
+    chunk_bytes: usize,
 }
 
 impl Targets<'_> {
@@ -151,10 +184,10 @@ impl Targets<'_> {
         out
     }
 
-    /// Ranges of neurons whose operands of `images` columns stay within [`CHUNK_BYTES`].
+    /// Ranges of neurons whose operands of `images` columns stay within `chunk_bytes`.
     fn chunks(&self, images: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
         let neurons = self.responses.nrows();
-        let size = (CHUNK_BYTES / 4 / images.next_multiple_of(4)).max(1);
+        let size = (self.chunk_bytes / 4 / images.next_multiple_of(4)).max(1);
         (0..neurons).step_by(size).map(move |first| first..(first + size).min(neurons))
     }
 }

@@ -20,6 +20,13 @@ impl Space {
         }
     }
 
+    /// Eigenvalues that a decomposition has at most.
+    pub fn rank(&self) -> usize {
+        match self {
+            Space::Kernel(m) | Space::Features(m) => m.nrows().min(m.ncols()),
+        }
+    }
+
     /// Mean eigenvalue of the kernel matrix of some rows, centred by their mean if asked: its trace over their number.
     pub fn mean_eigenvalue(&self, rows: &[usize], centred: bool) -> f64 {
         let n = rows.len() as f64;

@@ -57,7 +57,8 @@ impl Gram {
             });
         }
         let largest = blocks.iter().map(Block::words).max().unwrap_or(1);
-        let spare = (gpu.ledger().free() / 16) as usize;
+        // A sixteenth of what is free, in words of four bytes.
+        let spare = (gpu.ledger().free() / 64) as usize;
         let words = largest.max(PARTIAL_WORDS.min(spare)).min(gpu.max_binding_bytes() as usize / 4);
         Ok(Gram { rows, partial: gpu.allocate("Gram matrix, partial products", words)?, blocks })
     }

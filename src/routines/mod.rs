@@ -4,4 +4,4 @@ mod gram;
 mod product;
 
 pub use gram::Gram;
-pub use product::{multiply_rows, upload_rows};
+pub use product::{PIECE_ROWS, multiply_rows, upload_rows};

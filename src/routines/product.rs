@@ -5,9 +5,9 @@ use crate::gpu::{Gpu, Matrix, Recording};
 use crate::kernels::gemm::{Gemm, Operand};
 use faer::MatRef;
 
-/// Rows of the right operand uploaded at once. A multiple of 64, so that the product's columns start where a binding
+/// Rows of the right operand that [`multiply_rows`] uploads at once. A multiple of 64, so that the product's columns start where a binding
 /// may start.
-const ROWS: usize = 2048;
+pub const PIECE_ROWS: usize = 2048;
 
 /// Uploads rows of an f64 matrix as f32.
 ///
@@ -33,8 +33,8 @@ pub fn upload_rows(gpu: &Gpu, what: &str, rows: MatRef<'_, f64>) -> Result<Matri
 /// Memory, if the operands do not fit; as [`Gpu::run`].
 pub fn multiply_rows(gpu: &Gpu, what: &str, a: &Matrix, b: MatRef<'_, f64>) -> Result<Matrix> {
     let product = Matrix::zeros(gpu, what, a.rows, b.nrows())?;
-    for first in (0..b.nrows()).step_by(ROWS) {
-        let count = ROWS.min(b.nrows() - first);
+    for first in (0..b.nrows()).step_by(PIECE_ROWS) {
+        let count = PIECE_ROWS.min(b.nrows() - first);
         let right = upload_rows(gpu, what, b.subrows(first, count))?;
         let words = product.buffer.words();
         let target = product.buffer.slice(first, words - first);

@@ -27,6 +27,10 @@ Fit it, inside this folder:
 Untuned neurons have a true FEV of 0; nothing predicts them.
 ";
 
+/// The files of an experiment.
+const FILES: [&str; 7] =
+    ["images.npy", "responses.npy", "truth.npy", "split.csv", "neurons.csv", "README.txt", RECORD];
+
 #[derive(Serialize)]
 struct Record<'a> {
     command: &'static str,
@@ -40,7 +44,7 @@ struct Record<'a> {
 /// # Errors
 /// When the folder holds anything but an earlier run, or cannot be written.
 pub fn write(experiment: &Experiment, folder: &Path) -> Result<()> {
-    let to = Folder::create(folder)?;
+    let to = Folder::create(folder, &FILES)?;
     commit::write(&to.file("images.npy"), &npy::encode_u8(experiment.images.view().into_dyn()))?;
     npy::write(&to.file("responses.npy"), experiment.responses.view().into_dyn())?;
     npy::write(&to.file("truth.npy"), experiment.expected.view().into_dyn())?;

@@ -1,7 +1,7 @@
 //! Features of layers, each written to a file: images x features, one row an image.
 
 use super::Progress;
-use super::input::NetworkInput;
+use super::input::{Input, NetworkInput};
 use super::record::AdapterRecord;
 use crate::error::{Error, Kind, Result};
 use crate::features::{Slab, Source};
@@ -67,6 +67,7 @@ impl ExtractRequest {
     /// Usage or Input, if images, network and weights do not fit each other; Memory, if the job does not fit.
     pub fn plan(&self, gpu: &Gpu) -> Result<ExtractSummary> {
         let source = self.input.open()?;
+        Input::Network(self.input.clone()).keep(&self.out)?;
         let images = source.images();
         let layer = |number: usize| {
             let shape = source.shape(number);
@@ -115,10 +116,12 @@ pub fn extract(gpu: &Gpu, request: &ExtractRequest, progress: &mut Progress<'_>)
         // What stopped the writing says more than the writing's own error.
         return failure.map_or(written, Err).map(|()| summary);
     }
-    let folder = Folder::create(&request.out)?;
+    let names: Vec<String> = summary.layers.iter().map(|l| format!("{}.npy", l.layer)).collect();
+    let own: Vec<&str> = names.iter().map(String::as_str).chain([RECORD]).collect();
+    let folder = Folder::create(&request.out, &own)?;
     let mut files = Vec::new();
-    for layer in &summary.layers {
-        let path = folder.file(&format!("{}.npy", layer.layer));
+    for (layer, name) in summary.layers.iter().zip(&names) {
+        let path = folder.file(name);
         let mut file = BufWriter::new(File::create(&path).map_err(|e| unwritable(&path, &e))?);
         file.write_all(&npy_header(&summary, layer)).map_err(|e| unwritable(&path, &e))?;
         files.push(file);
@@ -130,7 +133,7 @@ pub fn extract(gpu: &Gpu, request: &ExtractRequest, progress: &mut Progress<'_>)
     }
     let record = serde_json::json!({
         "striate": env!("CARGO_PKG_VERSION"), "command": "features", "input": request.input,
-        "inputs": super::input::Input::Network(request.input.clone()).hashes()?,
+        "inputs": Input::Network(request.input.clone()).hashes()?,
         "summary": summary, "adapter": AdapterRecord::of(gpu),
     });
     let record = serde_json::to_vec_pretty(&record).map_err(|e| Error::internal(RECORD, e))?;

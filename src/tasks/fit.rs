@@ -4,10 +4,11 @@ use super::Progress;
 use super::clock::Clock;
 use super::input::Input;
 use super::model::{self, Vectors};
+use super::plan::{FitPlan, plan_source};
 use super::record::{AdapterRecord, InputRecord, RunRecord};
 use super::scores_table::scores_table;
 use crate::error::{Error, Kind, Result};
-use crate::features::{FeatureSpace, SlabPlan, Source};
+use crate::features::FeatureSpace;
 use crate::gpu::Gpu;
 use crate::io::commit::{self, Folder, RECORD};
 use crate::io::hash::sha256_file;
@@ -60,29 +61,6 @@ pub struct FitRequest {
     pub out: PathBuf,
 }
 
-/// What a fit will take: known from headers alone.
-#[derive(Debug, Clone, Serialize)]
-pub struct FitPlan {
-    /// Number of images.
-    pub n_images: usize,
-    /// Number of features.
-    pub n_features: usize,
-    /// Whether the kernel matrix (dual) or the feature matrix (primal) is decomposed.
-    pub form: &'static str,
-    /// How features are cut.
-    pub slabs: SlabPlan,
-    /// Passes of all images through the network.
-    pub passes: usize,
-    /// GPU memory in bytes.
-    pub gpu_bytes: u64,
-    /// Budget for it.
-    pub gpu_budget_bytes: u64,
-    /// Operations of the network.
-    pub network_operations: f64,
-    /// Operations of the kernel matrix.
-    pub gram_operations: f64,
-}
-
 /// What a fit found.
 #[derive(Debug, Clone, Serialize)]
 pub struct FitSummary {
@@ -114,45 +92,8 @@ pub struct FitSummary {
     pub out: PathBuf,
 }
 
-/// Bytes of vectors, products and chunks that ridge works with besides features and Gram matrix.
-const RIDGE_BYTES: u64 = 64 << 20;
-
-/// Plans a fit from headers: nothing is decoded, nothing allocated.
-///
-/// # Errors
-/// Usage or Input, if files do not fit each other; Memory, if the job does not fit the budget.
-pub fn plan_fit(gpu: &Gpu, request: &FitRequest) -> Result<FitPlan> {
-    plan_source(gpu, &request.input.open()?)
-}
-
-fn plan_source(gpu: &Gpu, source: &Source) -> Result<FitPlan> {
-    let (images, features) = (source.images(), source.features());
-    let dual = features >= images;
-    let gram = if dual { Gram::bytes(images) } else { 0 };
-    let budget = gpu.ledger().budget();
-    let fixed = source.overhead(gpu)? + gram;
-    let spare = budget.saturating_sub(fixed + RIDGE_BYTES.min(budget / 8));
-    let slabs = SlabPlan::new(gpu, images, features, spare).map_err(|_| {
-        crate::gpu::too_large(
-            "fit",
-            fixed + RIDGE_BYTES.min(budget / 8) + 4 * (images * features.min(512)) as u64,
-            budget,
-            budget,
-        )
-    })?;
-    let held = (slabs.held * slabs.columns * images) as u64 * 4;
-    Ok(FitPlan {
-        n_images: images,
-        n_features: features,
-        form: if dual { "dual" } else { "primal" },
-        passes: slabs.passes(),
-        slabs,
-        gpu_bytes: fixed + held,
-        gpu_budget_bytes: budget,
-        network_operations: source.operations(gpu)?,
-        gram_operations: if dual { images as f64 * images as f64 * features as f64 } else { 0.0 },
-    })
-}
+/// The files of a run folder.
+const FILES: [&str; 5] = [model::FILE, "predictions.npy", "scores.csv", "split.csv", RECORD];
 
 /// Responses and split of a request, checked against the number of images.
 ///
@@ -194,8 +135,8 @@ fn ridge_plan(request: &FitRequest, split: &Split) -> Result<ridge::Plan> {
 pub fn fit(gpu: &Gpu, request: &FitRequest, progress: &mut Progress<'_>) -> Result<FitSummary> {
     let mut clock = Clock::new();
     let source = request.input.open()?;
-    let plan = plan_source(gpu, &source)?;
-    let folder = Folder::create(&request.out)?;
+    let plan = plan_source(gpu, &source, request)?;
+    let folder = Folder::create(&request.out, &FILES)?;
     let (responses, split) = read_recording(request, source.images())?;
     let ridge_plan = ridge_plan(request, &split)?;
     let input = request.input.measured(&ridge_plan.fit)?;
@@ -217,10 +158,10 @@ pub fn fit(gpu: &Gpu, request: &FitRequest, progress: &mut Progress<'_>) -> Resu
     let summary = Summary::new(&scores);
     clock.done("scores");
 
-    let chosen: Vec<f32> = fitted.chosen.iter().map(|c| fitted.penalties[*c] as f32).collect();
+    let chosen: Vec<f64> = fitted.chosen.iter().map(|c| fitted.penalties[*c]).collect();
     let vectors = Vectors {
         intercepts: fitted.intercepts.iter().map(|v| *v as f32).collect(),
-        penalties: chosen.clone(),
+        penalties: chosen.iter().map(|v| *v as f32).collect(),
     };
     let model = folder.file(model::FILE);
     let coefficients = fitted.coefficients.view();

@@ -1,13 +1,13 @@
 //! What a readout reads: a layer of a network over images, or a file of features.
 
 use super::record::InputRecord;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::features::{FileSource, LayerRequest, NetworkSource, Source, WeightSource};
 use crate::io::hash::sha256_path;
 use crate::io::images::{Filter, Images, Normalise, Preparation, Size};
 use crate::networks::Network;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What features are computed from. Kept in the record of a run, so that `predict` does the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -141,6 +141,24 @@ impl Input {
             Input::Features(features) => Input::Features(features.clone()),
             Input::Network(network) => Input::Network(network.measured(train)?),
         })
+    }
+
+    /// Refuses to write a result over the file behind it.
+    ///
+    /// # Errors
+    /// Usage, if `out` is that file.
+    pub fn keep(&self, out: &Path) -> Result<()> {
+        let file = match self {
+            Input::Features(features) => &features.file,
+            Input::Network(network) => &network.images,
+        };
+        match (file.canonicalize(), out.canonicalize()) {
+            (Ok(file), Ok(there)) if file == there => {
+                let found = format!("{} is what features are computed from", out.display());
+                Err(Error::new(Kind::Usage, "--out", found, "another file", "Choose another name"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The files behind it, with their hashes.

@@ -5,14 +5,16 @@ mod extract;
 mod fit;
 mod input;
 mod model;
+mod plan;
 mod predict;
 mod record;
 mod scores_table;
 
 pub use extract::{ExtractRequest, ExtractSummary, LayerSummary, extract};
-pub use fit::{FitPlan, FitRequest, FitSummary, SplitRequest, fit, plan_fit, read_recording};
+pub use fit::{FitRequest, FitSummary, SplitRequest, fit, read_recording};
 pub use input::{FeaturesInput, Input, NetworkInput, NormaliseRequest};
 pub use model::Model;
+pub use plan::{FitPlan, plan_fit};
 pub use predict::{PredictRequest, PredictSummary, predict};
 pub use record::{AdapterRecord, InputRecord, RunRecord};
 

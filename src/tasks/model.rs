@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 /// Name of the file in a run folder.
 pub const FILE: &str = "model.safetensors";
 
-/// Bytes of weights computed at once.
+/// Bytes of weights computed at once, where memory is not scarce.
 const CHUNK_BYTES: usize = 64 << 20;
 
 /// A readout whose weights stay on disk until they are needed.
@@ -75,9 +75,11 @@ pub(super) fn write(
     })
 }
 
-/// Ranges of neurons whose rows of `columns` weights stay within [`CHUNK_BYTES`].
-fn chunks(neurons: usize, columns: usize) -> impl Iterator<Item = Range<usize>> {
-    let at_once = (CHUNK_BYTES / 4 / columns).clamp(1, neurons.max(1));
+/// Ranges of neurons whose rows, of `words` in all their operands, stay within [`CHUNK_BYTES`] and a quarter of what is
+/// free.
+fn chunks(gpu: &Gpu, neurons: usize, words: usize) -> impl Iterator<Item = Range<usize>> {
+    let bytes = CHUNK_BYTES.min((gpu.ledger().free() / 4) as usize);
+    let at_once = (bytes / 4 / words).clamp(1, neurons.max(1));
     (0..neurons).step_by(at_once).map(move |first| first..(first + at_once).min(neurons))
 }
 
@@ -112,7 +114,7 @@ fn slab_weights(
     let mut recording = Recording::new();
     recording.add(Transpose { x: &slab.matrix, y: &turned }.launch()?);
     gpu.run(&recording)?;
-    for range in chunks(coefficients.nrows(), slab.columns.len()) {
+    for range in chunks(gpu, coefficients.nrows(), slab.matrix.pitch() + turned.pitch()) {
         let left = Matrix::upload(gpu, "image weights", coefficients.slice(s![range.clone(), ..]))?;
         let product = Matrix::zeros(gpu, "readout weights", range.len(), slab.columns.len())?;
         let mut recording = Recording::new();
@@ -152,11 +154,9 @@ impl Model {
         };
         let means = vector("feature_means", features)?;
         let intercepts = vector("intercepts", neurons)?;
-        let mut start = [0u8; 8];
-        let unreadable = |why| Error::unreadable(path, &why);
-        let mut raw = File::open(path).map_err(unreadable)?;
-        raw.read_exact(&mut start).map_err(unreadable)?;
-        let weights_at = 8 + u64::from_le_bytes(start);
+        let Some(weights_at) = file.plain_f32_at("weights") else {
+            return Err(wrong("has weights that are not f32, row by row".into()));
+        };
         Ok(Model { path: path.into(), weights_at, neurons, features, means, intercepts })
     }
 
@@ -172,6 +172,10 @@ impl Model {
             file.read_exact(&mut row_bytes).map_err(unreadable)?;
             for (value, word) in row.iter_mut().zip(row_bytes.chunks_exact(4)) {
                 *value = f32::from_le_bytes([word[0], word[1], word[2], word[3]]);
+            }
+            if row.iter().any(|v| !v.is_finite()) {
+                let found = format!("the weights of neuron {neuron} hold NaN or infinity");
+                return Err(Error::input(&self.path, found, "finite numbers", "Run `striate fit` again"));
             }
         }
         Ok(weights)
@@ -195,7 +199,7 @@ impl Model {
             let mut recording = Recording::new();
             recording.add(Centre { m: &slab.matrix, means: &means }.launch()?);
             gpu.run(&recording)?;
-            for neurons in chunks(self.neurons, slab.columns.len()) {
+            for neurons in chunks(gpu, self.neurons, slab.matrix.pitch() + slab.matrix.rows) {
                 let weights = self.weights(neurons.clone(), slab.columns.clone())?;
                 let weights = Matrix::upload(gpu, "readout weights", weights.view())?;
                 let product = Matrix::zeros(gpu, "predictions", neurons.len(), slab.matrix.rows)?;

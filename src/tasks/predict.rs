@@ -3,13 +3,15 @@
 use super::Progress;
 use super::input::{FeaturesInput, Input};
 use super::model::{FILE, Model};
+use super::plan::working_bytes;
 use super::record::RunRecord;
 use crate::error::{Error, Kind, Result};
 use crate::features::{FeatureSpace, SlabPlan, Source};
 use crate::gpu::Gpu;
+use crate::io::hash::sha256_file;
 use crate::io::{commit, npy};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What to predict from, and with which readout.
 #[derive(Debug, Clone)]
@@ -41,11 +43,19 @@ pub struct PredictSummary {
     pub out: PathBuf,
 }
 
+/// A run, opened with its new input.
+struct Parts {
+    record: RunRecord,
+    input: Input,
+    source: Source,
+    model: Model,
+}
+
 /// The record of a run folder.
 ///
 /// # Errors
 /// Input, if the folder holds none, or one that cannot be understood.
-pub(super) fn read_record(run: &std::path::Path) -> Result<RunRecord> {
+pub(super) fn read_record(run: &Path) -> Result<RunRecord> {
     let path = run.join(commit::RECORD);
     let bytes = std::fs::read(&path).map_err(|e| Error::unreadable(&path, &e).at(path.display()))?;
     serde_json::from_slice(&bytes).map_err(|e| {
@@ -55,11 +65,11 @@ pub(super) fn read_record(run: &std::path::Path) -> Result<RunRecord> {
 }
 
 /// The run's input, with the new images or features in place of the fitted ones.
-fn new_input(request: &PredictRequest, record: RunRecord) -> Result<Input> {
+fn new_input(request: &PredictRequest, fitted: Input) -> Result<Input> {
     let usage = |found: &str, wanted: &str, advice: &str| {
         Err(Error::new(Kind::Usage, "predict", found, wanted, advice))
     };
-    match (record.input, &request.images, &request.features) {
+    match (fitted, &request.images, &request.features) {
         (_, Some(_), Some(_)) => usage("--images and --features together", "one of them", "Leave one out"),
         (_, None, None) => usage("neither --images nor --features", "one of them", "Add --images FOLDER"),
         (Input::Features(fitted), None, Some(file)) => {
@@ -83,17 +93,40 @@ fn new_input(request: &PredictRequest, record: RunRecord) -> Result<Input> {
     }
 }
 
+/// Refuses other weights than those that the readout was fitted with: their features mean something else.
+fn check_weights(record: &RunRecord, input: &Input) -> Result<()> {
+    let (Input::Network(fitted), Input::Network(new)) = (&record.input, input) else { return Ok(()) };
+    let Some(weights) = &new.weights else { return Ok(()) };
+    let hash = record.inputs.iter().find(|i| i.role == "weights").map(|i| i.sha256.as_str());
+    let same = match hash {
+        Some(hash) if !weights.starts_with("random:") => sha256_file(Path::new(weights))? == hash,
+        Some(_) => false,
+        None => new.weights == fitted.weights,
+    };
+    if same {
+        return Ok(());
+    }
+    let wanted = match (hash, &fitted.weights) {
+        (Some(hash), Some(file)) => format!("the file that was {file}, of SHA-256 {hash}"),
+        (_, known) => known.clone().unwrap_or_default(),
+    };
+    let found = "is not what the readout was fitted with";
+    Err(Error::new(Kind::Input, weights, found, wanted, "Find those weights, or run `striate fit` again"))
+}
+
 impl PredictRequest {
     /// Opens run and input, and checks that they fit each other; reads headers and vectors only.
     ///
     /// # Errors
     /// Input or Usage, if they do not.
     pub fn open(&self) -> Result<Source> {
-        Ok(self.parts()?.0)
+        Ok(self.parts()?.source)
     }
 
-    fn parts(&self) -> Result<(Source, Model)> {
-        let input = new_input(self, read_record(&self.run)?)?;
+    fn parts(&self) -> Result<Parts> {
+        let record = read_record(&self.run)?;
+        let input = new_input(self, record.input.clone())?;
+        input.keep(&self.out)?;
         let model = Model::open(&self.run.join(FILE))?;
         let source = input.open()?;
         if source.features() != model.features {
@@ -105,7 +138,7 @@ impl PredictRequest {
                 "Give images of the same kind, or features computed the same way",
             ));
         }
-        Ok((source, model))
+        Ok(Parts { record, input, source, model })
     }
 }
 
@@ -114,9 +147,14 @@ impl PredictRequest {
 /// # Errors
 /// Input, if the run, the images or the features cannot be used together; as [`super::fit()`].
 pub fn predict(gpu: &Gpu, request: &PredictRequest, progress: &mut Progress<'_>) -> Result<PredictSummary> {
-    let (source, model) = request.parts()?;
-    let spare = gpu.ledger().budget().saturating_sub(source.overhead(gpu)? + (128 << 20));
-    let plan = SlabPlan::new(gpu, source.images(), source.features(), spare)?;
+    let Parts { record, input, source, model } = request.parts()?;
+    check_weights(&record, &input)?;
+    let (images, features) = (source.images(), source.features());
+    let (budget, taken) = (gpu.ledger().budget(), source.overhead(gpu)? + working_bytes(gpu));
+    let plan = SlabPlan::new(gpu, images, features, budget.saturating_sub(taken)).map_err(|_| {
+        let needed = taken + SlabPlan::least_bytes(images, features);
+        crate::gpu::too_large("predict", needed, budget, budget)
+    })?;
     let mut space = FeatureSpace::new(source, plan, Vec::new());
     let predictions = model.predict(gpu, &mut space, &mut |share| progress("features", share))?;
     npy::write(&request.out, predictions.view().into_dyn())?;

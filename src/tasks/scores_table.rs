@@ -7,7 +7,7 @@ use crate::scores::NeuronScores;
 pub(super) fn scores_table(
     names: Option<&[String]>,
     scores: &[NeuronScores],
-    penalties: &[f32],
+    penalties: &[f64],
 ) -> Result<Vec<u8>> {
     let mut table = csv::Writer::from_writer(Vec::new());
     let failed = |e: &dyn std::fmt::Display| Error::internal("scores.csv", e);
