@@ -110,7 +110,13 @@ fn damaged_tables_and_configurations_are_named() {
     split(b"image,tier\n0,train\n1,train\n2,train\n", &["no test images"]);
     split(b"tier\ntrain\n", &["'image'"]);
     split(b"image,tier\n\xff\xfe,train\n", &[]);
-    split(b"image,tier\n0,train\n1,train\n2,test\n", &[]);
+    here.write("split.csv", "image,tier\n0,train\n1,train\n2,test\n");
+    refused(
+        &here,
+        &[&FEATURES[..], &["--split", "split.csv"]].concat(),
+        2,
+        &["--folds", "2 training images"],
+    );
     refused(&here, &[&FEATURES[..], &["--split", "none.csv"]].concat(), 3, &["none.csv"]);
     for (text, said) in
         [("net = ", "line 1"), ("net", "line 1"), ("images = \"\\ud800\"", "line 1"), ("a = 1", "'a'")]

@@ -42,7 +42,21 @@ pub fn parse(arguments: &[OsString]) -> Result<Cli, Refusal> {
 
 fn wrong_value(file: &Path, refused: &clap::Error) -> Error {
     let advice = "Correct the file, or override it by an option";
-    Error::new(Kind::Usage, file.display(), output::first_line(refused), "", advice)
+    let found = shown(&output::first_line(refused));
+    Error::new(Kind::Usage, file.display(), found, "", advice)
+}
+
+/// The start of a text that may be long or hold anything, on one line.
+fn shown(text: &str) -> String {
+    const MOST: usize = 200;
+    let start: String = text.chars().take(MOST).collect();
+    let end = if start.len() < text.len() { "..." } else { "" };
+    // Quotes are the message's own.
+    start
+        .chars()
+        .map(|c| if c.is_control() { c.escape_debug().to_string() } else { c.into() })
+        .collect::<String>()
+        + end
 }
 
 /// The entries of the file that nothing overrides, as arguments.
@@ -64,7 +78,7 @@ fn from_file(file: &Path, matches: &ArgMatches) -> Result<Vec<OsString>, Error> 
             return Err(Error::new(
                 Kind::Usage,
                 file.display(),
-                format!("'{}' is no option of striate {name}", key.escape_debug()),
+                format!("'{}' is no option of striate {name}", shown(key)),
                 format!("some of {}", names.join(", ")),
                 "Correct or delete that line",
             ));
@@ -92,7 +106,7 @@ fn read(file: &Path) -> Result<toml::Table, Error> {
     }
     text.parse().map_err(|why: toml::de::Error| {
         let line = why.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
-        let found = format!("line {line}: {}", why.message().trim());
+        let found = format!("line {line}: {}", shown(why.message().trim()));
         let advice = "Write lines such as: layer = \"relu3_1\"";
         Error::new(Kind::Usage, file.display(), found, "TOML", advice)
     })
@@ -101,7 +115,7 @@ fn read(file: &Path) -> Result<toml::Table, Error> {
 /// One entry as arguments: none for `false`, several for a list of an option that may be repeated.
 fn words(file: &Path, key: &str, value: &toml::Value, argument: &clap::Arg) -> Result<Vec<OsString>, Error> {
     let wrong = |wanted: &str| {
-        let found = format!("{key} = {}", value.to_string().escape_debug());
+        let found = format!("{key} = {}", shown(&value.to_string()));
         Err(Error::new(Kind::Usage, file.display(), found, wanted, "Correct that line"))
     };
     if matches!(argument.get_action(), ArgAction::SetTrue) {
