@@ -2,82 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod command;
+
 use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 
+use command::{Ran, Scratch};
 use serde_json::Value;
-
-/// A folder for one test, removed with it.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("striate-cli-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).unwrap();
-        Scratch(folder)
-    }
-
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::write(&path, content).unwrap();
-        path
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_striate"));
-        command.args(arguments).current_dir(&self.0).env_remove("STRIATE_ADAPTER").stdin(Stdio::null());
-        // Without it Mesa's drivers write to stderr.
-        command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
-        command
-    }
-
-    fn striate(&self, arguments: &[&str]) -> Ran {
-        Ran::of(self.command(arguments).output().unwrap())
-    }
-
-    /// A small simulated experiment in the folder `name`.
-    fn experiment(&self, name: &str) {
-        let size = ["--images", "20", "--size", "16", "--neurons", "6", "--repeats", "4"];
-        let ran = self.striate(&[&["simulate", "--out", name], &size[..]].concat());
-        assert_eq!(ran.code, 0, "{ran:?}");
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-#[derive(Debug)]
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Ran {
-    fn of(output: Output) -> Self {
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
-    }
-
-    /// Stdout as the one JSON document that it must be.
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|why| panic!("{why}: {self:?}"))
-    }
-
-    /// Fails with this code and one line on stderr that says all of these.
-    fn refused(&self, code: i32, said: &[&str]) {
-        assert_eq!(self.code, code, "{self:?}");
-        assert!(self.err.starts_with("error: ") && self.err.trim_end().lines().count() == 1, "{self:?}");
-        for words in said {
-            assert!(self.err.contains(words), "no {words:?} in {self:?}");
-        }
-    }
-}
 
 #[test]
 fn help_and_version_go_to_stdout() {
@@ -181,16 +113,19 @@ fn a_configuration_stands_in_for_options_and_the_command_line_wins() {
     );
     let ran = here.striate(&["fit", "--config", "fit.toml", "--json"]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    let (document, plan) = (ran.json(), &ran.json()["plan"]);
-    assert_eq!(plan["lambdas"]["values"], serde_json::json!([0.1, 1.0, 10.0]));
+    let document = ran.json();
+    assert_eq!(document["penalties"]["relative"], serde_json::json!([0.1, 1.0, 10.0]));
     assert_eq!(
-        (&plan["intercept"], &plan["source"]["network"]["weights"]["random"]),
-        (&false.into(), &3.into())
+        (&document["intercept"], &document["input"]["network"]["weights"]),
+        (&false.into(), &"random:3".into())
     );
-    assert_eq!((&document["split"]["test"], &document["features"]), (&5.into(), &(64 * 4 * 4).into()));
-    let won =
-        here.striate(&["--json", "fit", "--config", "fit.toml", "--pool", "2", "--layer", "relu2_1"]).json();
-    assert_eq!(won["features"], 128 * 2 * 2);
+    assert_eq!(document["split"], serde_json::json!({"train": 15, "validation": 0, "test": 5, "unused": 0}));
+    assert_eq!((&document["n_neurons"], &document["n_repeats"]), (&6.into(), &4.into()));
+    let plan = &document["plan"];
+    assert_eq!((&plan["n_features"], &plan["form"]), (&(64 * 4 * 4).into(), &"dual".into()));
+    assert!(plan["gpu_bytes"].as_u64().unwrap() <= plan["gpu_budget_bytes"].as_u64().unwrap());
+    let won = ["--json", "fit", "--config", "fit.toml", "--pool", "2", "--layer", "relu2_1"];
+    assert_eq!(here.striate(&won).json()["plan"]["n_features"], 128 * 2 * 2);
     assert!(!here.0.join("run").exists(), "a dry run writes nothing");
     let wrong = |text: &str, said: &[&str]| {
         here.write("wrong.toml", text);

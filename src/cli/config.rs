@@ -42,7 +42,21 @@ pub fn parse(arguments: &[OsString]) -> Result<Cli, Refusal> {
 
 fn wrong_value(file: &Path, refused: &clap::Error) -> Error {
     let advice = "Correct the file, or override it by an option";
-    Error::new(Kind::Usage, file.display(), output::first_line(refused), "", advice)
+    let found = shown(&output::first_line(refused));
+    Error::new(Kind::Usage, file.display(), found, "", advice)
+}
+
+/// The start of a text that may be long or hold anything, on one line.
+fn shown(text: &str) -> String {
+    const MOST: usize = 200;
+    let start: String = text.chars().take(MOST).collect();
+    let end = if start.len() < text.len() { "..." } else { "" };
+    // Quotes are the message's own.
+    start
+        .chars()
+        .map(|c| if c.is_control() { c.escape_debug().to_string() } else { c.into() })
+        .collect::<String>()
+        + end
 }
 
 /// The entries of the file that nothing overrides, as arguments.
@@ -64,7 +78,7 @@ fn from_file(file: &Path, matches: &ArgMatches) -> Result<Vec<OsString>, Error> 
             return Err(Error::new(
                 Kind::Usage,
                 file.display(),
-                format!("'{}' is no option of striate {name}", key.escape_debug()),
+                format!("'{}' is no option of striate {name}", shown(key)),
                 format!("some of {}", names.join(", ")),
                 "Correct or delete that line",
             ));
@@ -92,7 +106,7 @@ fn read(file: &Path) -> Result<toml::Table, Error> {
     }
     text.parse().map_err(|why: toml::de::Error| {
         let line = why.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
-        let found = format!("line {line}: {}", why.message().trim());
+        let found = format!("line {line}: {}", shown(why.message().trim()));
         let advice = "Write lines such as: layer = \"relu3_1\"";
         Error::new(Kind::Usage, file.display(), found, "TOML", advice)
     })
@@ -101,7 +115,7 @@ fn read(file: &Path) -> Result<toml::Table, Error> {
 /// One entry as arguments: none for `false`, several for a list of an option that may be repeated.
 fn words(file: &Path, key: &str, value: &toml::Value, argument: &clap::Arg) -> Result<Vec<OsString>, Error> {
     let wrong = |wanted: &str| {
-        let found = format!("{key} = {}", value.to_string().escape_debug());
+        let found = format!("{key} = {}", shown(&value.to_string()));
         Err(Error::new(Kind::Usage, file.display(), found, wanted, "Correct that line"))
     };
     if matches!(argument.get_action(), ArgAction::SetTrue) {
@@ -129,5 +143,105 @@ fn scalar(value: &toml::Value) -> Option<String> {
         toml::Value::Integer(number) => Some(number.to_string()),
         toml::Value::Float(number) => Some(number.to_string()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+    use striate::random::Random;
+
+    const GOOD: &str = "images = \"images\"\nresponses = \"responses.npy\"\nnet = \"vgg19\"\n\
+        weights = \"random:3\"\nlayer = [\"relu3_1\", \"relu4_1\"]\nlambdas = [0.1, 10, 1]\npool = 4\n\
+        test-fraction = 0.25\ndry-run = true\nno-intercept = false\nmax-memory = \"2G\"\nseed = 7 # ours\n";
+
+    /// Pieces that mean something somewhere.
+    const PIECES: [&str; 24] = [
+        "\"",
+        "'",
+        "\"\"\"",
+        "[",
+        "]",
+        "[[",
+        "{",
+        "}",
+        "=",
+        "==",
+        "\n",
+        "#",
+        ",",
+        ".",
+        "-",
+        "nan",
+        "inf",
+        "1e999",
+        "true",
+        "99999999999999999999",
+        "--config",
+        "\u{0}",
+        "1979-05-27T07:32:00Z",
+        "\\u{d800}",
+    ];
+
+    fn mutated(random: &mut Random) -> Vec<u8> {
+        let mut bytes = GOOD.as_bytes().to_vec();
+        for _ in 0..1 + random.below(4) {
+            let at = random.below(bytes.len());
+            let end = at + random.below((bytes.len() - at).min(40));
+            let piece = bytes[at..end].to_vec();
+            match random.below(7) {
+                0 => bytes[at] ^= 1 << random.below(8),
+                1 => bytes[at] = random.below(256) as u8,
+                2 => drop(bytes.drain(at..end)),
+                3 => drop(bytes.splice(at..at, piece)),
+                4 => drop(bytes.splice(at..end, PIECES[random.below(PIECES.len())].bytes())),
+                5 => drop(bytes.splice(at..at, PIECES[random.below(PIECES.len())].repeat(2000).into_bytes())),
+                _ => bytes.truncate(at.max(1)),
+            }
+            if bytes.is_empty() {
+                bytes.push(b'a');
+            }
+        }
+        bytes
+    }
+
+    /// Parses `text` as the configuration of a fit: whether it was taken; a refusal must say which file and why.
+    fn taken(file: &Path, text: &[u8]) -> bool {
+        std::fs::write(file, text).unwrap();
+        let arguments = ["striate", "fit", "--out", "run", "--config"].map(OsString::from);
+        let start = Instant::now();
+        let parsed = parse(&[&arguments[..], &[file.into()]].concat());
+        let shown = String::from_utf8_lossy(&text[..text.len().min(2000)]);
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?} for {shown}", start.elapsed());
+        match parsed {
+            Ok(_) => true,
+            Err(Refusal::Arguments(why)) => panic!("the command line was blamed: {why} for {shown}"),
+            Err(Refusal::Configuration(why)) => {
+                let said = why.to_string();
+                assert!(matches!(why.kind(), Kind::Usage | Kind::Input), "{why:?} for {shown}");
+                assert!(said.contains("fuzz.toml") && said.len() < 2000, "{said} for {shown}");
+                false
+            }
+        }
+    }
+
+    #[test]
+    fn no_configuration_makes_it_panic() {
+        let folder = std::env::temp_dir().join(format!("striate-config-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("fuzz.toml");
+        assert!(taken(&file, GOOD.as_bytes()));
+        for hostile in ["[".repeat(100_000), "a.".repeat(100_000), format!("layer = {}", "[".repeat(100_000))]
+        {
+            assert!(!taken(&file, hostile.as_bytes()));
+        }
+        assert!(!taken(&file, &vec![b'#'; LARGEST as usize + 1]));
+        let mut random = Random::stream(1, "configurations");
+        let good = (0..2000).filter(|_| taken(&file, &mutated(&mut random))).count();
+        // Mutations of a value, a comment or a space leave some of them valid.
+        assert!((20..1000).contains(&good), "{good} of 2000 were taken");
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

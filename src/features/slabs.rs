@@ -23,8 +23,9 @@ pub struct Slab {
 /// Columns of a slab are a multiple of this, so that sums over them have the same order however they are cut.
 const UNIT: usize = 512;
 
-/// Columns of a slab at most: sums in plain f32 run over one slab.
-const LARGEST: usize = 32_768;
+/// Columns of a slab at most. Predictions are summed in plain f32 over one slab and in f64 over slabs: four times as many
+/// columns would cost them the fifth digit.
+const LARGEST: usize = 4096;
 
 /// How a feature space is cut to fit into memory.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

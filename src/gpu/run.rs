@@ -75,6 +75,15 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::run`].
     pub fn run_with(&self, recording: &Recording, progress: &mut dyn FnMut(f64)) -> Result<()> {
+        self.run_proved_by(&SENTINEL, recording, progress)
+    }
+
+    fn run_proved_by(
+        &self,
+        sentinel: &'static Kernel,
+        recording: &Recording,
+        progress: &mut dyn FnMut(f64),
+    ) -> Result<()> {
         let launches = recording.launches();
         let mut from = 0;
         while from < launches.len() {
@@ -88,7 +97,7 @@ impl Gpu {
                 estimated += more;
                 to += 1;
             }
-            let took = self.submit(&launches[from..to])?;
+            let took = self.submit(sentinel, &launches[from..to])?;
             self.speeds.learn(&launches[from..to], estimated, took);
             progress(launches[from..to].iter().map(Launch::operations).sum());
             from = to;
@@ -98,9 +107,10 @@ impl Gpu {
 
     fn step(&self, launch: &Launch) -> Result<Step> {
         let family = launch.kernel.family(self.family());
-        let pipeline = self.pipeline(launch)?;
         let (_, interface) = launch.kernel.source(family)?;
+        // Says what is wrong with a launch in our words, before the driver does in its own.
         let parameters = launch.pack(family)?;
+        let pipeline = self.pipeline(launch)?;
         let mut entries = Vec::with_capacity(interface.bindings.len());
         for binding in &interface.bindings {
             let found = launch.buffers.iter().find(|(n, ..)| *n == binding.name);
@@ -117,12 +127,12 @@ impl Gpu {
     }
 
     /// One submission. Returns the seconds it took.
-    fn submit(&self, launches: &[Launch]) -> Result<f64> {
+    fn submit(&self, last: &'static Kernel, launches: &[Launch]) -> Result<f64> {
         let name = launches.first().map_or("nothing", Launch::name);
         let mut steps = launches.iter().map(|l| self.step(l)).collect::<Result<Vec<_>>>()?;
         let number = self.speeds.submissions.fetch_add(1, Ordering::Relaxed);
         let sentinel = self.sentinel_buffers();
-        steps.push(self.sentinel_step(&sentinel.0, number, launches.len())?);
+        steps.push(self.sentinel_step(last, &sentinel.0, number, launches.len())?);
 
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
@@ -170,8 +180,14 @@ impl Gpu {
         )
     }
 
-    fn sentinel_step(&self, buffer: &wgpu::Buffer, number: u32, count: usize) -> Result<Step> {
-        let launch = Launch::new(&SENTINEL, Grid::Items(1));
+    fn sentinel_step(
+        &self,
+        kernel: &'static Kernel,
+        buffer: &wgpu::Buffer,
+        number: u32,
+        count: usize,
+    ) -> Result<Step> {
+        let launch = Launch::new(kernel, Grid::Items(1));
         let pipeline = self.pipeline(&launch)?;
         let bindings = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("sentinel"),
@@ -180,5 +196,43 @@ impl Gpu {
         });
         let parameters = [number.to_le_bytes(), (count as u32).to_le_bytes()].concat();
         Ok(Step { pipeline, bindings, parameters, groups: [1, 1, 1] })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use crate::gpu::Options;
+
+    static SILENT: Kernel = Kernel::new(
+        "silent sentinel",
+        "struct Params { submission: u32, launches: u32 }
+         var<immediate> p: Params;
+         @group(0) @binding(0) var<storage, read_write> sentinel: array<u32>;
+         @compute @workgroup_size(1) fn main() { if p.launches == 0u { sentinel[0] = p.submission; } }",
+    );
+    static ADD: Kernel = Kernel::new(
+        "add one",
+        "@group(0) @binding(0) var<storage, read_write> y: array<u32>;
+         @compute @workgroup_size(1) fn main() { y[0] += 1u; }",
+    );
+
+    /// A driver that gives up without a word is found by what it did not write.
+    #[test]
+    fn a_submission_that_does_not_reach_its_end_is_an_error() {
+        let gpu = Gpu::open(&Options::default()).unwrap();
+        let y = gpu.upload("y", &[0u32; 4]).unwrap();
+        let mut recording = Recording::new();
+        recording.add(Launch::new(&ADD, Grid::Items(1)).write("y", &y));
+        let why = gpu.run_proved_by(&SILENT, &recording, &mut |_| ()).unwrap_err();
+        let text = why.to_string();
+        assert!(
+            why.kind() == Kind::Device && text.starts_with("add one: the device stopped before"),
+            "{text}"
+        );
+        gpu.run(&recording).unwrap();
+        assert_eq!(gpu.download::<u32>(&y).unwrap()[0], 2, "the work itself was done both times");
     }
 }

@@ -162,7 +162,7 @@ pub fn folds(rows: &[usize], k: usize, seed: Option<u64>) -> Result<Vec<(Vec<usi
         let found = format!("{k} folds of {} training images", rows.len());
         let advice = "Ask for another number of folds, or train on more images";
         let wanted = "at least 2 folds, and an image for each";
-        return Err(Error::new(Kind::Usage, "cross-validation", found, wanted, advice));
+        return Err(Error::new(Kind::Usage, "--folds", found, wanted, advice));
     }
     let mut order: Vec<usize> = (0..rows.len()).collect();
     if let Some(seed) = seed {

@@ -1,0 +1,217 @@
+//! The same fit under every budget: the same answer, or an error of memory; never more than the budget.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array2, ArrayD, concatenate};
+use serde_json::Value;
+use striate::gpu::{AdapterChoice, Gpu, Options};
+use striate::io::npy;
+use striate::io::resize::Filter;
+use striate::io::weights::WeightFile;
+use striate::random::Random;
+use striate::ridge::Penalties;
+use striate::tasks::{
+    FeaturesInput, FitRequest, Input, NetworkInput, NormaliseRequest, PredictRequest, SplitRequest, fit,
+    predict,
+};
+use striate::{Kind, Result};
+
+fn gpu(budget: Option<u64>) -> Result<Gpu> {
+    let adapter = AdapterChoice::parse(&std::env::var("STRIATE_ADAPTER").unwrap_or_default());
+    Gpu::open(&Options { adapter, max_memory: budget, ..Options::default() })
+}
+
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("striate-memory-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Scratch(folder)
+    }
+
+    fn write(&self, name: &str, array: &ArrayD<f32>) -> PathBuf {
+        let path = self.0.join(name);
+        npy::write(&path, array.view()).unwrap();
+        path
+    }
+
+    fn request(&self, input: Input, out: &str) -> FitRequest {
+        FitRequest {
+            input,
+            responses: self.0.join("responses.npy"),
+            layout: None,
+            split: SplitRequest::Random { test_fraction: 0.25 },
+            folds: 3,
+            shuffled_folds: true,
+            penalties: Penalties::default(),
+            intercept: true,
+            seed: 1,
+            out: self.0.join(out),
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Correlated features with a mean, and noisy responses that depend on them.
+fn experiment(here: &Scratch, images: usize, features: usize, neurons: usize) -> Input {
+    let mut random = Random::stream(5, "memory");
+    let latent = Array2::from_shape_simple_fn((images, 10), || random.normal());
+    let mix = Array2::from_shape_simple_fn((10, features), || random.normal());
+    let noise = Array2::from_shape_simple_fn((images, features), || random.normal());
+    let x = (latent.dot(&mix) + noise * 0.7 + 1.0).mapv(|v| v.max(0.0) as f32);
+    let read = Array2::from_shape_simple_fn((neurons, 10), || random.normal());
+    let spikes = Array2::from_shape_simple_fn((neurons, images), || 2.0 * random.normal() + 5.0);
+    here.write("responses.npy", &(read.dot(&latent.t()) + spikes).mapv(|v| v as f32).into_dyn());
+    let file = here.write("features.npy", &x.into_dyn());
+    Input::Features(FeaturesInput { file, subsample: None })
+}
+
+struct Found {
+    predictions: ArrayD<f32>,
+    chosen: Vec<f32>,
+    plan: Value,
+}
+
+impl Found {
+    fn read(run: &Path) -> Found {
+        let record: Value = serde_json::from_slice(&std::fs::read(run.join("record.json")).unwrap()).unwrap();
+        let model = WeightFile::open(&run.join("model.safetensors")).unwrap();
+        Found {
+            predictions: npy::read(&run.join("predictions.npy"), None).unwrap(),
+            chosen: model.read("penalties").unwrap().iter().copied().collect(),
+            plan: record["options"]["plan"].clone(),
+        }
+    }
+
+    fn passes(&self) -> u64 {
+        self.plan["passes"].as_u64().unwrap()
+    }
+
+    fn same_as(&self, other: &Found) {
+        for (a, b) in self.chosen.iter().zip(&other.chosen) {
+            assert!((a / b - 1.0).abs() < 1e-5, "penalties {a} and {b}");
+        }
+        let worst = distance(&self.predictions, &other.predictions);
+        assert!(worst < 1e-5, "{worst} standard deviations apart: {} and {}", self.plan, other.plan);
+    }
+}
+
+fn distance(a: &ArrayD<f32>, b: &ArrayD<f32>) -> f32 {
+    (a - b).iter().fold(0f32, |most, v| if v.is_nan() { f32::NAN } else { most.max(v.abs()) }) / b.std(0.0)
+}
+
+/// Fits within a budget and predicts the same images again; `None` where there is too little memory.
+fn within(here: &Scratch, input: &Input, budget: Option<u64>) -> Option<Found> {
+    let small = |why: &striate::Error| {
+        let text = why.to_string();
+        assert!(
+            why.kind() == Kind::Memory && text.contains("MiB") && text.contains("--max-memory"),
+            "{text}"
+        );
+    };
+    let gpu = match gpu(budget) {
+        Ok(gpu) => gpu,
+        Err(why) => {
+            small(&why);
+            return None;
+        }
+    };
+    let request = here.request(input.clone(), "run");
+    let fitted = fit(&gpu, &request, &mut |_, _| ());
+    if let Some(budget) = budget {
+        assert!(gpu.ledger().peak() <= budget, "{} of {budget}", gpu.ledger().peak());
+    }
+    assert_eq!(gpu.ledger().used(), 0, "all memory is given back");
+    if let Err(why) = fitted {
+        small(&why);
+        assert!(!request.out.exists());
+        return None;
+    }
+    let found = Found::read(&request.out);
+    let (images, features) = match input {
+        Input::Features(of) => (None, Some(of.file.clone())),
+        Input::Network(of) => (Some(of.images.clone()), None),
+    };
+    let out = here.0.join("again.npy");
+    let again = PredictRequest { run: request.out.clone(), images, features, weights: None, out };
+    predict(&gpu, &again, &mut |_, _| ()).expect("what could be fitted can be predicted");
+    let worst = distance(&npy::read(&again.out, None).unwrap(), &found.predictions);
+    assert!(worst < 1e-5, "{worst} standard deviations apart");
+    std::fs::remove_dir_all(&request.out).unwrap();
+    Some(found)
+}
+
+/// Budgets from too little to plenty: from some budget on every one suffices, with the same result.
+fn sweep(here: &Scratch, input: &Input, budgets: &[u64]) {
+    let whole = within(here, input, None).expect("memory enough");
+    assert_eq!(whole.passes(), 1);
+    let found: Vec<Option<Found>> = budgets.iter().map(|b| within(here, input, Some(*b << 10))).collect();
+    let passes: Vec<u64> = found.iter().map(|f| f.as_ref().map_or(0, Found::passes)).collect();
+    println!("passes under {budgets:?} KiB: {passes:?}");
+    let first = found.iter().position(Option::is_some).expect("a budget that suffices");
+    assert!(first > 0 && passes[first] > 2 && passes[budgets.len() - 1] == 1, "{passes:?}");
+    for one in &found[first..] {
+        one.as_ref().expect("more memory never hurts").same_as(&whole);
+    }
+    assert!(passes[first..].windows(2).all(|p| p[0] >= p[1]), "{passes:?}");
+}
+
+#[test]
+fn features_of_any_number_fit_into_little_memory() {
+    let here = Scratch::new("features");
+    let input = experiment(&here, 90, 5000, 20);
+    let budgets = [
+        1, 10, 100, 300, 500, 700, 800, 900, 1000, 1200, 1400, 1700, 2000, 2500, 3000, 3500, 4000, 5000,
+        6000, 9000,
+    ];
+    sweep(&here, &input, &budgets);
+}
+
+#[test]
+fn a_layer_without_pooling_fits_into_little_memory() {
+    let here = Scratch::new("network");
+    experiment(&here, 40, 10, 8);
+    let images = striate::simulate::simulate(&striate::simulate::Settings {
+        images: 40,
+        size: 16,
+        neurons: 1,
+        ..Default::default()
+    });
+    let images = here.write("images.npy", &images.unwrap().images.mapv(|v| f32::from(v) / 255.0).into_dyn());
+    let input = Input::Network(NetworkInput {
+        images,
+        network: "vgg11".into(),
+        weights: Some("random:0".into()),
+        layers: vec!["relu1_1".into()],
+        size: None,
+        filter: Filter::Bilinear,
+        normalise: NormaliseRequest::Data,
+        pool: None,
+        subsample: None,
+    });
+    sweep(&here, &input, &[100, 300, 600, 900, 1200, 1600, 2400, 3200, 4800, 6400, 16000]);
+}
+
+/// With more images than features the features are decomposed, with fewer the images' products. Features that are
+/// zero everywhere take a fit from one form to the other and change nothing else.
+#[test]
+fn both_forms_agree() {
+    let here = Scratch::new("forms");
+    let Input::Features(primal) = experiment(&here, 60, 40, 12) else { panic!("features") };
+    let x = npy::read(&primal.file, None).unwrap();
+    let zeros = ArrayD::zeros(vec![60, 30]);
+    let wide = concatenate(ndarray::Axis(1), &[x.view(), zeros.view()]).unwrap();
+    let dual = Input::Features(FeaturesInput { file: here.write("wide.npy", &wide), subsample: None });
+    let primal = within(&here, &Input::Features(primal), None).expect("memory");
+    let dual = within(&here, &dual, None).expect("memory");
+    assert_eq!((&primal.plan["form"], &dual.plan["form"]), (&"primal".into(), &"dual".into()));
+    primal.same_as(&dual);
+}
