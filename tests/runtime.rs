@@ -17,9 +17,10 @@ struct Parameters { items: u32, factor: f32 }
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x < p.items { y[id.x] = p.factor * x[id.x]; }
 }",
+    &[],
 );
 
-static BROKEN: Kernel = Kernel::new("broken", "fn main( {");
+static BROKEN: Kernel = Kernel::new("broken", "fn main( {", &[]);
 
 fn gpu(budget: Option<u64>) -> Gpu {
     let adapter = AdapterChoice::parse(&std::env::var("STRIATE_ADAPTER").unwrap_or_default());

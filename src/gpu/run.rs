@@ -212,11 +212,13 @@ mod tests {
          var<immediate> p: Params;
          @group(0) @binding(0) var<storage, read_write> sentinel: array<u32>;
          @compute @workgroup_size(1) fn main() { if p.launches == 0u { sentinel[0] = p.submission; } }",
+        &[],
     );
     static ADD: Kernel = Kernel::new(
         "add one",
         "@group(0) @binding(0) var<storage, read_write> y: array<u32>;
          @compute @workgroup_size(1) fn main() { y[0] += 1u; }",
+        &[],
     );
 
     /// A driver that gives up without a word is found by what it did not write.
