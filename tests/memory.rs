@@ -155,7 +155,7 @@ fn sweep(here: &Scratch, input: &Input, budgets: &[u64]) {
     assert_eq!(whole.passes(), 1);
     let found: Vec<Option<Found>> = budgets.iter().map(|b| within(here, input, Some(*b << 10))).collect();
     let passes: Vec<u64> = found.iter().map(|f| f.as_ref().map_or(0, Found::passes)).collect();
-    println!("passes under {budgets:?} KiB: {passes:?}");
+    eprintln!("passes under {budgets:?} KiB: {passes:?}");
     let first = found.iter().position(Option::is_some).expect("a budget that suffices");
     assert!(first > 0 && passes[first] > 2 && passes[budgets.len() - 1] == 1, "{passes:?}");
     for one in &found[first..] {

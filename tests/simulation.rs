@@ -64,10 +64,15 @@ fn a_fit_finds_what_the_simulation_hid() {
     assert_eq!((of("untuned").count(), of("simple").count(), of("complex").count()), (4, 22, 14));
     for n in of("untuned") {
         // 100 test images: the deviation of r is 0.1.
-        assert!(fev[n].abs() < 0.06 && !(r[n].abs() > 0.35), "neuron {n}: FEV {} r {}", fev[n], r[n]);
+        assert!(
+            fev[n].abs() < 0.06 && (r[n].is_nan() || r[n].abs() < 0.35),
+            "neuron {n}: FEV {} r {}",
+            fev[n],
+            r[n]
+        );
     }
     let (simple, complex) = (mean(of("simple").map(|n| r[n])), mean(of("complex").map(|n| r[n])));
-    println!("mean r from pixels: {simple:.3} simple, {complex:.3} complex");
+    eprintln!("mean r from pixels: {simple:.3} simple, {complex:.3} complex");
     assert!(simple > 0.75, "{simple}");
     assert!(complex < 0.3, "pixels are linear: complex cells are beyond them, {complex}");
     receptive_fields(&here, &neurons, &r);
@@ -92,7 +97,7 @@ fn receptive_fields(here: &Scratch, neurons: &Table, r: &[f64]) {
         let column = energy.indexed_iter().map(|((_, c), e)| c as f64 * e).sum::<f64>() / total;
         let row = energy.indexed_iter().map(|((l, _), e)| l as f64 * e).sum::<f64>() / total;
         let off = (column - x[n]).hypot(row - y[n]);
-        println!("neuron {n}: r {:.2}, {off:.2} pixels off, sigma {:.2}", r[n], sigma[n]);
+        eprintln!("neuron {n}: r {:.2}, {off:.2} pixels off, sigma {:.2}", r[n], sigma[n]);
         assert!(
             off < (0.6 * sigma[n]).max(1.0),
             "neuron {n}: {column:.1}, {row:.1} for {:.1}, {:.1}",

@@ -52,12 +52,12 @@ impl LayerRequest {
         };
         Ok(match self.pool {
             None => shape,
-            Some(side) if side == 0 || side > shape.height.max(shape.width) => {
+            Some(0) => {
                 return Err(Error::new(
                     Kind::Usage,
                     "--pool",
-                    format!("{side}, where maps are {} x {}", shape.height, shape.width),
-                    "a side from 1 to that",
+                    "0",
+                    "a side of at least 1",
                     "Leave it out to pool nothing",
                 ));
             }
