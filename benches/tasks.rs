@@ -131,7 +131,7 @@ fn ridge_work(gpu: &Gpu, x: &Array2<f32>, y: &Array2<f32>, train: usize) -> (f64
     let gram = Gram::new(gpu, x.nrows()).expect("memory");
     for slab in x.axis_chunks_iter(Axis(1), 16_384) {
         let matrix = Matrix::upload(gpu, "features", slab).expect("memory");
-        gram.add(gpu, &matrix, &mut |_| ()).expect("a device that works");
+        gram.add(gpu, &matrix).expect("a device that works");
     }
     let plan = Plan {
         fit: rows.clone(),

@@ -2,6 +2,7 @@
 //! is the whole map.
 
 use super::case::{Case, Guarded, Trial, Values};
+use super::fit::check_maps;
 use super::parts::PARTS;
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Grid, Kernel, Launch, Maps, Recording};
@@ -15,6 +16,9 @@ pub static KERNEL: Kernel = Kernel::with_broadcast(
     include_str!("conv2d_broadcast.wgsl"),
     PARTS,
 );
+
+/// Output pixels, of all images, that one launch reaches: 65,535 workgroups of 64.
+pub const MOST_PIXELS: usize = 65_535 * 64;
 
 /// What a convolution does to shapes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,6 +181,7 @@ impl Conv2d<'_> {
             output_side(x.height, height, f.stride, f.padding),
             output_side(x.width, width, f.stride, f.padding),
         ];
+        check_maps(KERNEL.name(), &[("x", x), ("y", y)])?;
         if x.channels != f.inputs || y.channels != f.outputs || x.images != y.images {
             return Err(Error::internal("conv2d", format!("{x:?} and {y:?} do not fit the filters")));
         }

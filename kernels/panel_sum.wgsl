@@ -5,7 +5,8 @@
 //   low     [words]   what that rounding left over
 //
 // One invocation a word. Two-sum keeps the rounding error of every addition, so that the sum of many panels is as
-// exact as the panels themselves.
+// exact as the panels themselves. The pair is normalised after every panel, so that the bits do not depend on how many
+// panels one launch adds.
 //!use grid
 
 // `nothing` is 0. Shader compilers may rewrite (a + b) - a as b, which is what two-sum lives on; they cannot where the
@@ -32,9 +33,9 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
         let next = opaque(sum + value);
         let part = opaque(next - sum);
         rest += (sum - (next - part)) + (value - part);
-        sum = next;
+        sum = opaque(next + rest);
+        rest -= opaque(sum - next);
     }
-    let total = opaque(sum + rest);
-    high[word] = total;
-    low[word] = rest - opaque(total - sum);
+    high[word] = sum;
+    low[word] = rest;
 }

@@ -1,6 +1,7 @@
 //! Held-out squared errors of ridge predictions for many penalties at once, without writing a prediction.
 
 use super::case::{Case, Guarded, Trial, Values};
+use super::fit::check_matrices;
 use super::parts::PARTS;
 use crate::error::{Error, Result};
 use crate::gpu::{Grid, Kernel, LONGEST_LOOP, Launch, Matrix, Recording};
@@ -35,6 +36,9 @@ impl RidgeLosses<'_> {
     /// # Errors
     /// Internal, if the shapes do not fit each other or are too long for one loop.
     pub fn launch(&self) -> Result<Launch> {
+        let named = [("left", self.left), ("shrinkage", self.shrinkage), ("right", self.right)];
+        check_matrices(KERNEL.name(), &named)?;
+        check_matrices(KERNEL.name(), &[("targets", self.targets), ("losses", self.losses)])?;
         let (images, depth) = (self.left.rows, self.left.columns);
         let (neurons, penalties) = (self.right.rows, self.shrinkage.rows);
         let same = self.shrinkage.columns == depth

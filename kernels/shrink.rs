@@ -1,13 +1,32 @@
 //! Each neuron's spectral coefficients times the shrinkage of the penalty that it took.
 
 use super::case::{Case, Guarded, Trial, Values};
+use super::fit::check_matrices;
 use super::parts::PARTS;
 use crate::error::{Error, Result};
-use crate::gpu::{Buffer, Grid, Kernel, Launch, Matrix, Recording};
+use crate::gpu::{Buffer, Gpu, Grid, Kernel, Launch, Matrix, Recording};
 use crate::numbers::Bounded;
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel::new("shrink", include_str!("shrink.wgsl"), PARTS);
+
+/// Which row of the factors each neuron takes.
+pub struct Choice {
+    buffer: Buffer,
+    count: usize,
+    end: usize,
+}
+
+impl Choice {
+    /// Uploads one row number for each neuron.
+    ///
+    /// # Errors
+    /// As [`Gpu::allocate`].
+    pub fn upload(gpu: &Gpu, rows: &[u32]) -> Result<Self> {
+        let end = rows.iter().max().map_or(0, |largest| *largest as usize + 1);
+        Ok(Choice { buffer: gpu.upload("choice of penalties", rows)?, count: rows.len(), end })
+    }
+}
 
 /// `y[n] = x[n] shrinkage[choice[n]]`.
 pub struct Shrink<'a> {
@@ -15,8 +34,8 @@ pub struct Shrink<'a> {
     pub x: &'a Matrix,
     /// Factors, penalties x depth.
     pub shrinkage: &'a Matrix,
-    /// A row of `shrinkage` for each neuron; the caller keeps it in range.
-    pub choice: &'a Buffer,
+    /// A row of `shrinkage` for each neuron.
+    pub choice: &'a Choice,
     /// Result, neurons x depth.
     pub y: &'a Matrix,
 }
@@ -29,14 +48,15 @@ impl Shrink<'_> {
     pub fn launch(&self) -> Result<Launch> {
         let (x, y) = (self.x, self.y);
         let same = x.rows == y.rows && x.columns == y.columns && self.shrinkage.columns == x.columns;
-        if !same || self.choice.words() < x.rows {
+        check_matrices(KERNEL.name(), &[("x", x), ("shrinkage", self.shrinkage), ("y", y)])?;
+        if !same || self.choice.count != x.rows || self.choice.end > self.shrinkage.rows {
             return Err(Error::internal("shrink", format!("{x:?}, {:?} and {y:?}", self.shrinkage)));
         }
         let quads = x.pitch() / 4;
         Ok(Launch::new(&KERNEL, Grid::Items(x.rows * quads))
             .read("x", &x.buffer)
             .read("shrinkage", &self.shrinkage.buffer)
-            .read("choice", self.choice)
+            .read("choice", &self.choice.buffer)
             .write("y", &y.buffer)
             .set("neurons", x.rows)
             .set("pitch_quads", quads)
@@ -67,7 +87,7 @@ fn case(neurons: usize, depth: usize, penalties: usize, exact: bool) -> Case {
         let shrink = Shrink {
             x: &Matrix::upload(gpu, "x", x.view())?,
             shrinkage: &Matrix::upload(gpu, "shrinkage", factors.view())?,
-            choice: &gpu.upload("choice", &choice)?,
+            choice: &Choice::upload(gpu, &choice)?,
             y: &y,
         };
         let mut recording = Recording::new();

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::gpu::{Gpu, Matrix, Recording};
 use crate::kernels::ALL;
 use crate::kernels::gemm::Gemm;
-use crate::kernels::shrink::Shrink;
+use crate::kernels::shrink::{Choice, Shrink};
 
 /// Sides of the matrices of the product: the largest that the time and the memory allow is what counts.
 const SIDES: [usize; 4] = [512, 1024, 2048, 4096];
@@ -134,7 +134,7 @@ fn memory(gpu: &Gpu, side: usize) -> Result<f64> {
     let x = Matrix::zeros(gpu, "memory measurement, read", side, side)?;
     let y = Matrix::zeros(gpu, "memory measurement, written", side, side)?;
     let shrinkage = Matrix::zeros(gpu, "memory measurement, factors", 1, side)?;
-    let choice = gpu.upload("memory measurement, choice", &vec![0u32; side])?;
+    let choice = Choice::upload(gpu, &vec![0u32; side])?;
     let shrink = Shrink { x: &x, shrinkage: &shrinkage, choice: &choice, y: &y };
     let mut recording = Recording::new();
     for _ in 0..PASSES {

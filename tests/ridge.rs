@@ -72,7 +72,7 @@ fn gram(gpu: &Gpu, x: &Array2<f32>) -> Array2<f64> {
     let gram = Gram::new(gpu, x.nrows()).expect("memory");
     for columns in [0..x.ncols() / 3, x.ncols() / 3..x.ncols()] {
         let slab = Matrix::upload(gpu, "slab", x.slice(s![.., columns])).expect("memory");
-        gram.add(gpu, &slab, &mut |_| ()).expect("a device that works");
+        gram.add(gpu, &slab).expect("a device that works");
     }
     gram.finish(gpu).expect("a device that works")
 }
@@ -255,5 +255,29 @@ fn r2_on_held_out_rows_is_that_of_f64() {
         );
         assert!((got - want).abs() < 1e-5, "{got} {want}");
         assert!(same * 10 >= neurons * 9, "{same}");
+    }
+}
+
+/// Responses in whatever unit: squares of large or small ones leave f32, so they are scaled on the way.
+#[test]
+fn the_unit_of_responses_changes_neither_penalties_nor_predictions() {
+    let gpu = gpu();
+    let (x, y) = data(60, 150, 7, 9);
+    let train: Vec<usize> = (0..50).collect();
+    let plan = Plan {
+        fit: train.clone(),
+        folds: folds(&train, 5, Some(1)).expect("folds"),
+        penalties: Penalties::default(),
+        intercept: true,
+    };
+    let space = Space::Kernel(gram(&gpu, &x));
+    let fitted =
+        |unit: f32| fit(&gpu, &space, y.mapv(|v| v * unit).view(), &plan, &mut |_| ()).expect("a fit");
+    let usual = fitted(1.0);
+    for unit in [1e30, 1e-30] {
+        let other = fitted(unit);
+        assert_eq!(other.chosen, usual.chosen, "{unit}");
+        let worst = other.predictions.iter().zip(&usual.predictions).map(|(a, b)| (a / unit - b).abs());
+        assert!(worst.fold(0f32, f32::max) < 1e-5 * y.std(0.0), "{unit}");
     }
 }

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Maps, Recording};
 use crate::io::images::Batch;
 use crate::kernels::adaptive_average_pool::AdaptiveAveragePool;
-use crate::kernels::conv2d::{Conv2d, Filters, Geometry};
+use crate::kernels::conv2d::{self, Conv2d, Filters, Geometry, MOST_PIXELS};
 use crate::kernels::local_response::{LocalResponse, Normalisation};
 use crate::kernels::max_pool::MaxPool;
 use crate::kernels::pooling::Window;
@@ -38,6 +38,7 @@ pub struct Extractor {
     steps: Vec<Step>,
     input: Shape,
     batch: usize,
+    slowest: f64,
     buffers: [Buffer; 2],
 }
 
@@ -56,18 +57,13 @@ fn plan(network: &Network, wanted: &[usize]) -> Vec<(usize, bool)> {
     steps
 }
 
-/// Speed that a batch is sized for before anything was measured, in operations per second.
-fn assumed_speed(gpu: &Gpu) -> f64 {
-    if gpu.is_cpu() { 3e10 } else { 3e12 }
-}
-
-/// Seconds that the largest layer of a batch should take at most.
-const LAYER_SECONDS: f64 = 0.1;
+/// Images of a batch at most: more would not be faster, and take memory.
+const LARGEST_BATCH: u64 = 64;
 
 /// What running a network on a batch takes: a pure plan, before anything is allocated.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Estimate {
-    /// Images of a batch.
+    /// Images of a batch at most; how many go together follows the speed that is measured.
     pub batch: usize,
     /// GPU memory for filters and maps, in bytes.
     pub bytes: u64,
@@ -86,10 +82,14 @@ impl Extractor {
         let macs = last.map_or(Ok(vec![]), |l| network.macs(input.height, input.width, l))?;
         let words = |s: &Shape| Maps::words(1, [s.channels, s.height, s.width]) as u64;
         let largest = shapes.iter().chain([&input]).map(words).max().unwrap_or(1);
-        let slowest = macs.iter().max().map_or(1.0, |m| 2.0 * *m as f64).max(1.0);
-        let by_time = LAYER_SECONDS * assumed_speed(gpu) / slowest;
-        let by_memory = gpu.max_binding_bytes().min(gpu.ledger().budget() / 8) / (4 * largest);
-        let batch = (by_time as u64).min(by_memory).clamp(1, 64);
+        let limit = gpu.max_binding_bytes();
+        if 4 * largest > limit {
+            return Err(crate::gpu::beyond_binding("feature maps of one image", 4 * largest, limit));
+        }
+        let pixels = |s: &Shape| (s.height * s.width) as u64;
+        let by_grid = MOST_PIXELS as u64 / shapes.iter().map(pixels).max().unwrap_or(1).max(1);
+        let by_memory = limit.min(gpu.ledger().budget() / 8) / (4 * largest);
+        let batch = by_grid.min(by_memory).clamp(1, LARGEST_BATCH);
         let filters: u64 = last.map_or(0, |l| {
             let words = |p: crate::networks::Parameter| p.weight_shape.iter().product::<usize>() as u64;
             network.parameters_up_to(l).into_iter().map(words).sum()
@@ -128,12 +128,20 @@ impl Extractor {
         let words = |s: Shape| Maps::words(estimate.batch, [s.channels, s.height, s.width]);
         let largest = steps.iter().map(|s| words(s.shape)).chain([words(input)]).max().unwrap_or(1);
         let buffers = [gpu.allocate("feature maps", largest)?, gpu.allocate("feature maps", largest)?];
-        Ok(Extractor { steps, input, batch: estimate.batch, buffers })
+        let macs = wanted.iter().max().map_or(Ok(vec![]), |l| network.macs(input.height, input.width, *l))?;
+        let slowest = 2.0 * macs.into_iter().max().unwrap_or(0).max(1) as f64;
+        Ok(Extractor { steps, input, batch: estimate.batch, slowest, buffers })
     }
 
     /// Images that go together at most.
     pub fn batch(&self) -> usize {
         self.batch
+    }
+
+    /// Images that should go together now: as many as let the slowest layer, which is one launch, end in the time of a
+    /// submission at the speed measured so far.
+    pub fn next_batch(&self, gpu: &Gpu) -> usize {
+        ((gpu.affordable(&conv2d::KERNEL) / self.slowest) as usize).clamp(1, self.batch)
     }
 
     /// Uploads a batch and records its passage. `sink` is called with each entry's index and maps as they are made

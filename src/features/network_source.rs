@@ -211,14 +211,11 @@ impl NetworkSource {
         for (number, layer) in self.layers.iter().enumerate() {
             outputs.push(Output::new(gpu, layer, number, slabs, extractor.batch())?);
         }
-        let starts = images.clone().step_by(extractor.batch());
-        let ranges: Vec<_> = starts.map(|at| at..(at + extractor.batch()).min(images.end)).collect();
-        let mut decoded = None;
-        for (number, rows) in ranges.iter().enumerate() {
-            let batch = match decoded.take() {
-                Some(batch) => batch,
-                None => self.images.batch(rows.clone(), &self.preparation)?,
-            };
+        let take = |at: usize| at..(at + extractor.next_batch(gpu)).min(images.end);
+        let decode = |rows: &Range<usize>| self.images.batch(rows.clone(), &self.preparation);
+        let mut rows = take(images.start);
+        let mut batch = decode(&rows)?;
+        while !rows.is_empty() {
             let mut recording = Recording::new();
             extractor.record(gpu, &batch, &mut recording, &mut |entry, maps, recording| {
                 for output in outputs.iter().filter(|o| o.entry == entry) {
@@ -227,12 +224,15 @@ impl NetworkSource {
                 Ok(())
             })?;
             // The next images are decoded while the device works on these.
-            let decode =
-                || ranges.get(number + 1).map(|next| self.images.batch(next.clone(), &self.preparation));
-            let (ran, next) = rayon::join(|| gpu.run(&recording), decode);
+            let next = take(rows.end);
+            let ready = || (!next.is_empty()).then(|| decode(&next)).transpose();
+            let (ran, decoded) = rayon::join(|| gpu.run(&recording), ready);
             ran?;
-            decoded = next.transpose()?;
             progress((rows.end - images.start) as f64 / images.len() as f64);
+            rows = next;
+            if let Some(decoded) = decoded? {
+                batch = decoded;
+            }
         }
         Ok(())
     }

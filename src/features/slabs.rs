@@ -1,8 +1,8 @@
 //! A feature space as slabs of columns: all of them resident where memory allows, else a few at a time.
 
 use super::source::Source;
-use crate::error::Result;
-use crate::gpu::{Gpu, Matrix, Recording};
+use crate::error::{Error, Kind, Result};
+use crate::gpu::{Gpu, LONGEST_LOOP, Matrix, Recording};
 use crate::kernels::centre::Centre;
 use crate::kernels::column_means::ColumnMeans;
 use std::ops::Range;
@@ -45,6 +45,10 @@ impl SlabPlan {
     /// # Errors
     /// Memory, if not even one slab of the smallest size fits, and the other.
     pub fn new(gpu: &Gpu, images: usize, features: usize, bytes: u64) -> Result<Self> {
+        if images > LONGEST_LOOP as usize {
+            let wanted = format!("at most {LONGEST_LOOP}, over which a mean can be taken on every adapter");
+            return Err(Error::new(Kind::Usage, "images", images, wanted, "Split them into several fits"));
+        }
         let smallest = Self::least_bytes(images, features);
         let column_bytes = 4 * images as u64;
         let fit = (bytes / column_bytes) as usize;

@@ -173,6 +173,9 @@ impl Gpu {
         let poll = wgpu::PollType::Wait { submission_index: None, timeout: Some(Duration::from_secs(120)) };
         if let Err(e) = self.device.poll(poll) {
             let found = format!("the device did not answer: {e}");
+            keep(&self.failure, found.clone());
+            // wgpu waits without end for a queue that is dropped with work on it; this one is never dropped.
+            std::mem::forget((self.device.clone(), self.queue.clone()));
             return Err(Error::new(
                 Kind::Device,
                 step,
@@ -212,12 +215,14 @@ fn request(
     })
 }
 
+/// Keeps the first failure.
+fn keep(slot: &Mutex<Option<String>>, text: String) {
+    slot.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
+}
+
 /// wgpu panics on errors that nobody catches, and reports a lost device only through a callback: keep both.
 fn keep_failures(device: &wgpu::Device) -> Arc<Mutex<Option<String>>> {
     let failure = Arc::new(Mutex::new(None));
-    let keep = |slot: &Arc<Mutex<Option<String>>>, text: String| {
-        slot.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
-    };
     let slot = failure.clone();
     device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| keep(&slot, e.to_string())));
     let slot = failure.clone();

@@ -78,7 +78,7 @@ pub enum Grid {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Value {
-    Unsigned(u32),
+    Unsigned(usize),
     Float(f32),
 }
 
@@ -111,9 +111,9 @@ impl Launch {
         self
     }
 
-    /// A u32 parameter. Sizes beyond u32 cannot be reached: no buffer holds so many words.
+    /// A u32 parameter; one that does not fit is an error when the launch is packed.
     pub fn set(mut self, name: &'static str, value: usize) -> Self {
-        self.parameters.push((name, Value::Unsigned(u32::try_from(value).unwrap_or(u32::MAX))));
+        self.parameters.push((name, Value::Unsigned(value)));
         self
     }
 
@@ -177,7 +177,10 @@ impl Launch {
         for parameter in &interface.parameters {
             let at = parameter.offset as usize;
             let word = match self.parameters.iter().find(|(n, _)| *n == parameter.name) {
-                Some((_, Value::Unsigned(v))) if !parameter.is_float => v.to_le_bytes(),
+                Some((_, Value::Unsigned(v))) if !parameter.is_float => {
+                    let fits = u32::try_from(*v);
+                    fits.map_err(|_| self.bug(format!("{} is {v}", parameter.name)))?.to_le_bytes()
+                }
                 Some((_, Value::Float(v))) if parameter.is_float => v.to_le_bytes(),
                 Some(_) => return Err(self.bug(format!("{} has the wrong type", parameter.name))),
                 None => return Err(self.bug(format!("no value given for {}", parameter.name))),

@@ -1,4 +1,4 @@
-//! GPU memory: every buffer is asked of a ledger before it is made.
+//! GPU memory: every buffer that kernels see is asked of a ledger before it is made.
 
 use super::device::Gpu;
 use crate::error::{Error, Kind, Result};
@@ -61,6 +61,18 @@ pub(crate) fn too_large(what: &str, bytes: u64, free: u64, budget: u64) -> Error
     )
 }
 
+/// The error of an array that no single binding of the adapter can hold, whatever the budget.
+pub(crate) fn beyond_binding(what: &str, bytes: u64, limit: u64) -> Error {
+    let mib = |b: u64| format!("{:.1} MiB", b as f64 / 1_048_576.0);
+    Error::new(
+        Kind::Memory,
+        what,
+        format!("one array needs {}", mib(bytes)),
+        format!("at most {}, the largest array of this adapter", mib(limit)),
+        "Use a smaller --size, or another --adapter",
+    )
+}
+
 /// Bytes of memory that the host could still give: the smaller of what the kernel calls available and the control
 /// group's limit. `None` where neither can be read.
 pub fn host_memory_available() -> Option<u64> {
@@ -71,6 +83,14 @@ pub fn host_memory_available() -> Option<u64> {
     let limit = number("/sys/fs/cgroup/memory.max")
         .map(|max| max.saturating_sub(number("/sys/fs/cgroup/memory.current").unwrap_or(0)));
     Some(limit.map_or(available, |l| l.min(available)))
+}
+
+/// The error of a driver that has less memory than the budget says.
+fn refused(what: &str, bytes: u64, error: &wgpu::Error) -> Error {
+    let found = format!("the driver refused {bytes} bytes: {error}");
+    let advice =
+        "Lower --max-memory so that the work is cut smaller, or close other programs that use the GPU";
+    Error::new(Kind::Memory, what, found, "", advice)
 }
 
 struct Allocation {
@@ -133,7 +153,7 @@ impl Gpu {
         self.check(what)?;
         let bytes = 4 * words.max(4) as u64;
         if bytes > self.max_binding_bytes() {
-            return Err(too_large(what, bytes, self.max_binding_bytes(), self.max_binding_bytes()));
+            return Err(beyond_binding(what, bytes, self.max_binding_bytes()));
         }
         self.ledger().take(what, bytes)?;
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
@@ -145,13 +165,7 @@ impl Gpu {
         });
         let allocation = Arc::new(Allocation { raw, bytes, ledger: self.ledger().clone() });
         if let Some(error) = pollster::block_on(scope.pop()) {
-            return Err(Error::new(
-                Kind::Memory,
-                what,
-                format!("the driver refused {bytes} bytes: {error}"),
-                "",
-                "Lower --max-memory so that the work is cut smaller, or close other programs that use the GPU",
-            ));
+            return Err(refused(what, bytes, &error));
         }
         Ok(Buffer { allocation, offset: 0, words })
     }
@@ -190,19 +204,24 @@ impl Gpu {
     /// # Errors
     /// Device, if the device is lost or the read fails.
     pub fn download<T: bytemuck::AnyBitPattern>(&self, buffer: &Buffer) -> Result<Vec<T>> {
-        const PIECE: u64 = 64 << 20;
+        // Staging is not in the ledger, so it is kept small against the budget.
+        let largest = (self.ledger().budget() / 16).clamp(1 << 20, 64 << 20) & !255;
         self.check("download")?;
         let total = 4 * buffer.words as u64;
         let mut out: Vec<T> = Vec::with_capacity(buffer.words);
         let mut at = 0;
         while at < total {
-            let bytes = PIECE.min(total - at);
+            let bytes = largest.min(total - at);
+            let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
             let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("download"),
                 size: bytes,
                 usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
                 mapped_at_creation: false,
             });
+            if let Some(error) = pollster::block_on(scope.pop()) {
+                return Err(refused("download", bytes, &error));
+            }
             let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             let raw = &buffer.allocation.raw;
             encoder.copy_buffer_to_buffer(raw, buffer.offset + at, &staging, 0, bytes);

@@ -14,10 +14,10 @@ pub use spectrum::Space;
 
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Gpu, Matrix, Recording};
-use crate::kernels::ridge_losses::RidgeLosses;
-use crate::kernels::shrink::Shrink;
+use crate::kernels::ridge_losses::{self, RidgeLosses};
+use crate::kernels::shrink::{Choice, Shrink};
 use crate::routines::{PIECE_ROWS, multiply_rows, upload_rows};
-use ndarray::{Array1, Array2, ArrayView2, Axis, s};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 use spectrum::Spectrum;
 
 /// Bytes of one neurons x images operand at most: neurons are worked on in chunks of this size, or of an eighth of what
@@ -81,8 +81,8 @@ impl Fit {
 /// `progress` is called with a number between 0 and 1.
 ///
 /// # Errors
-/// Input, if all features are the same for all images, or numbers are too large for f32; Memory and Device as [`Gpu::run`]; Internal, if the shapes do
-/// not fit each other.
+/// Input, if all features are the same for all images, or numbers are too large for f32; Memory and Device as
+/// [`Gpu::run`]; Internal, if the shapes do not fit each other.
 pub fn fit(
     gpu: &Gpu,
     space: &Space,
@@ -110,7 +110,8 @@ pub fn fit(
     let penalties = plan.penalties.absolute(unit);
     let least = least_bytes(images, space.rank(), penalties.len());
     let chunk_bytes = CHUNK_BYTES.min(gpu.ledger().free().saturating_sub(least) / 8) as usize;
-    let targets = |train| Targets { responses, train, centred: plan.intercept, chunk_bytes };
+    let scales = scales(responses, &plan.fit);
+    let targets = |train| Targets { responses, train, scales: &scales, centred: plan.intercept, chunk_bytes };
     let steps = (plan.folds.len() + 1) as f64;
     let mut losses = Array2::<f64>::zeros((penalties.len(), neurons));
     for (done, (train, held_out)) in plan.folds.iter().enumerate() {
@@ -124,7 +125,8 @@ pub fn fit(
     let spectrum = Spectrum::new(space, &plan.fit, &all, plan.intercept)?;
     let targets = targets(plan.fit.as_slice());
     let (predictions, coefficients) = refit(gpu, &spectrum, &targets, &chosen, &penalties)?;
-    if !predictions.iter().chain(&coefficients).all(|v| v.is_finite()) {
+    let finite = losses.iter().all(|v| v.is_finite());
+    if !finite || !predictions.iter().chain(&coefficients).all(|v| v.is_finite()) {
         return Err(overflow("predictions"));
     }
     progress(1.0);
@@ -155,10 +157,22 @@ fn choose(losses: &Array2<f64>) -> Vec<usize> {
     losses.axis_iter(Axis(1)).map(smallest).collect()
 }
 
-/// Responses, centred by the mean of some rows.
+/// Standard deviation of each neuron's responses over some images; 1 where it is 0. Responses are divided by it on the
+/// device, where squares of large or small ones would not be numbers.
+fn scales(responses: ArrayView2<'_, f32>, images: &[usize]) -> Vec<f64> {
+    let deviation = |row: ndarray::ArrayView1<'_, f32>| {
+        let values: Array1<f64> = images.iter().map(|i| f64::from(row[*i])).collect();
+        values.std(0.0)
+    };
+    let scale = |row| Some(deviation(row)).filter(|s| *s > 0.0 && s.is_finite()).unwrap_or(1.0);
+    responses.rows().into_iter().map(scale).collect()
+}
+
+/// Responses, centred by the mean of some rows and divided by each neuron's scale.
 struct Targets<'a> {
     responses: ArrayView2<'a, f32>,
     train: &'a [usize],
+    scales: &'a [f64],
     centred: bool,
     chunk_bytes: usize,
 }
@@ -178,19 +192,21 @@ impl Targets<'_> {
         for (n, mut row) in neurons.zip(out.rows_mut()) {
             let mean = self.mean(n);
             for (value, image) in row.iter_mut().zip(images) {
-                *value = (f64::from(self.responses[[n, *image]]) - mean) as f32;
+                *value = ((f64::from(self.responses[[n, *image]]) - mean) / self.scales[n]) as f32;
             }
         }
         out
     }
 
-    /// Ranges of neurons whose operands of `images` columns stay within `chunk_bytes`.
-    fn chunks(&self, images: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-        let neurons = self.responses.nrows();
-        let size = (self.chunk_bytes / 4 / images.next_multiple_of(4)).max(1);
-        (0..neurons).step_by(size).map(move |first| first..(first + size).min(neurons))
+    /// Neurons from `first` on whose operands of `images` columns stay within `chunk_bytes`, and at most `most`.
+    fn chunk(&self, first: usize, images: usize, most: usize) -> std::ops::Range<usize> {
+        let fit = self.chunk_bytes / 4 / images.next_multiple_of(4);
+        first..(first + fit.min(most).max(1)).min(self.responses.nrows())
     }
 }
+
+/// Neurons of a workgroup of the kernel: fewer are no faster.
+const LEAST_NEURONS: usize = 64;
 
 /// Held-out mean squared error of every penalty and neuron.
 fn fold_losses(
@@ -203,7 +219,14 @@ fn fold_losses(
     let left = upload_rows(gpu, "held-out kernel rows", spectrum.left.as_ref())?;
     let shrinkage = Matrix::upload(gpu, "shrinkage", spectrum.shrinkage(penalties).view())?;
     let mut all = Array2::zeros((penalties.len(), targets.responses.nrows()));
-    for neurons in targets.chunks(targets.train.len().max(held_out.len())) {
+    let cost = 2.0 * (held_out.len() * spectrum.left.ncols() * penalties.len()) as f64;
+    let mut first = 0;
+    while first < targets.responses.nrows() {
+        // One launch makes all penalties of a chunk, and a launch cannot be cut.
+        let affordable = (gpu.affordable(&ridge_losses::KERNEL) / cost) as usize;
+        let images = targets.train.len().max(held_out.len());
+        let neurons = targets.chunk(first, images, affordable.max(LEAST_NEURONS));
+        first = neurons.end;
         let right = coefficients(gpu, spectrum, targets, neurons.clone())?;
         let held = Matrix::upload(gpu, "held-out responses", targets.take(neurons.clone(), held_out).view())?;
         let losses = Matrix::zeros(gpu, "held-out losses", penalties.len(), neurons.len())?;
@@ -218,7 +241,10 @@ fn fold_losses(
         recording.add(launch.launch()?);
         gpu.run(&recording)?;
         let sums = losses.download(gpu)?;
-        all.slice_mut(s![.., neurons]).assign(&sums.mapv(|v| f64::from(v) / held_out.len() as f64));
+        for (n, column) in neurons.zip(sums.columns()) {
+            let unit = targets.scales[n].powi(2) / held_out.len() as f64;
+            all.column_mut(n).assign(&column.mapv(|v| f64::from(v) * unit));
+        }
     }
     Ok(all)
 }
@@ -245,22 +271,25 @@ fn refit(
     let shape = targets.responses.raw_dim();
     let (mut predictions, mut weights) = (Array2::zeros(shape), Array2::zeros(shape));
     let shrinkage = Matrix::upload(gpu, "shrinkage", spectrum.shrinkage(penalties).view())?;
-    for neurons in targets.chunks(targets.responses.ncols()) {
+    let mut first = 0;
+    while first < targets.responses.nrows() {
+        let neurons = targets.chunk(first, targets.responses.ncols(), usize::MAX);
+        first = neurons.end;
         let right = coefficients(gpu, spectrum, targets, neurons.clone())?;
         let shrunk = Matrix::zeros(gpu, "shrunk coefficients", right.rows, right.columns)?;
         let choice: Vec<u32> = chosen[neurons.clone()].iter().map(|c| *c as u32).collect();
-        let choice = gpu.upload("choice of penalties", &choice)?;
+        let choice = Choice::upload(gpu, &choice)?;
         let mut recording = Recording::new();
         recording.add(Shrink { x: &right, shrinkage: &shrinkage, choice: &choice, y: &shrunk }.launch()?);
         gpu.run(&recording)?;
         let predicted = multiply_rows(gpu, "predictions", &shrunk, spectrum.left.as_ref())?.download(gpu)?;
         let dual = multiply_rows(gpu, "image weights", &shrunk, spectrum.vectors.as_ref())?.download(gpu)?;
         for (row, n) in neurons.enumerate() {
-            let mean = targets.mean(n);
-            let sum = predicted.row(row).mapv(|v| (f64::from(v) + mean) as f32);
+            let (mean, scale) = (targets.mean(n), targets.scales[n]);
+            let sum = predicted.row(row).mapv(|v| (f64::from(v) * scale + mean) as f32);
             predictions.row_mut(n).assign(&sum);
             for (column, image) in targets.train.iter().enumerate() {
-                weights[[n, *image]] = dual[[row, column]];
+                weights[[n, *image]] = (f64::from(dual[[row, column]]) * scale) as f32;
             }
         }
     }

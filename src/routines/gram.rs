@@ -3,7 +3,7 @@
 
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Matrix, Recording};
-use crate::kernels::gemm::{Gemm, Operand};
+use crate::kernels::gemm::{self, Gemm, Operand};
 use crate::kernels::panel_sum::PanelSum;
 use ndarray::Array2;
 
@@ -73,8 +73,8 @@ impl Gram {
     /// Adds the products of a slab: rows x any number of columns.
     ///
     /// # Errors
-    /// As [`Gpu::run_with`]; Internal, if the slab has another number of rows.
-    pub fn add(&self, gpu: &Gpu, slab: &Matrix, progress: &mut dyn FnMut(f64)) -> Result<()> {
+    /// As [`Gpu::run`]; Internal, if the slab has another number of rows.
+    pub fn add(&self, gpu: &Gpu, slab: &Matrix) -> Result<()> {
         if slab.rows != self.rows {
             return Err(crate::Error::internal(
                 "Gram matrix",
@@ -83,7 +83,9 @@ impl Gram {
         }
         let mut recording = Recording::new();
         for block in &self.blocks {
-            let at_once = (self.partial.words() / block.words()).max(1);
+            let cost = 2.0 * block.words() as f64 * PANEL as f64;
+            let affordable = (gpu.affordable(&gemm::KERNEL) / cost) as usize;
+            let at_once = (self.partial.words() / block.words()).min(affordable).max(1);
             let whole = slab.pitch() / PANEL;
             for first in (0..whole).step_by(at_once) {
                 let count = at_once.min(whole - first);
@@ -94,7 +96,7 @@ impl Gram {
                 self.panels(&mut recording, slab, block, whole * PANEL, rest, 1)?;
             }
         }
-        gpu.run_with(&recording, progress)
+        gpu.run(&recording)
     }
 
     /// `count` panels of `depth` columns from column `start` on: products, then their sum.

@@ -2,12 +2,14 @@
 
 use crate::error::Result;
 use crate::gpu::{Gpu, Matrix, Recording};
-use crate::kernels::gemm::{Gemm, Operand};
+use crate::kernels::gemm::{self, Gemm, Operand};
 use faer::MatRef;
 
-/// Rows of the right operand that [`multiply_rows`] uploads at once. A multiple of 64, so that the product's columns start where a binding
-/// may start.
+/// Rows of the right operand that [`multiply_rows`] uploads at once, at most.
 pub const PIECE_ROWS: usize = 2048;
+
+/// And what their number is a multiple of, so that the product's columns start where a binding may start.
+const PIECE_UNIT: usize = 64;
 
 /// Uploads rows of an f64 matrix as f32.
 ///
@@ -33,8 +35,11 @@ pub fn upload_rows(gpu: &Gpu, what: &str, rows: MatRef<'_, f64>) -> Result<Matri
 /// Memory, if the operands do not fit; as [`Gpu::run`].
 pub fn multiply_rows(gpu: &Gpu, what: &str, a: &Matrix, b: MatRef<'_, f64>) -> Result<Matrix> {
     let product = Matrix::zeros(gpu, what, a.rows, b.nrows())?;
-    for first in (0..b.nrows()).step_by(PIECE_ROWS) {
-        let count = PIECE_ROWS.min(b.nrows() - first);
+    let row_cost = 2.0 * a.rows as f64 * a.columns as f64;
+    let mut first = 0;
+    while first < b.nrows() {
+        let affordable = (gpu.affordable(&gemm::KERNEL) / row_cost) as usize / PIECE_UNIT * PIECE_UNIT;
+        let count = affordable.clamp(PIECE_UNIT, PIECE_ROWS).min(b.nrows() - first);
         let right = upload_rows(gpu, what, b.subrows(first, count))?;
         let words = product.buffer.words();
         let target = product.buffer.slice(first, words - first);
@@ -42,6 +47,7 @@ pub fn multiply_rows(gpu: &Gpu, what: &str, a: &Matrix, b: MatRef<'_, f64>) -> R
         let mut recording = Recording::new();
         recording.add(Gemm { c, ..Gemm::of(a, &right, &product) }.launch()?);
         gpu.run(&recording)?;
+        first += count;
     }
     Ok(product)
 }

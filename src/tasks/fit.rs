@@ -204,7 +204,7 @@ fn feature_matrix(
     let mut report = |share| progress("features", share);
     if plan.form == "dual" {
         let gram = Gram::new(gpu, plan.n_images)?;
-        space.visit(gpu, &mut report, &mut |slab| gram.add(gpu, &slab.matrix, &mut |_| ()))?;
+        space.visit(gpu, &mut report, &mut |slab| gram.add(gpu, &slab.matrix))?;
         return Ok(Space::Kernel(gram.finish(gpu)?));
     }
     let mut features = Array2::<f64>::zeros((plan.n_images, plan.n_features));

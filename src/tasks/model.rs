@@ -6,7 +6,7 @@ use crate::features::{FeatureSpace, Slab};
 use crate::gpu::{Gpu, Matrix, Recording};
 use crate::io::weights::WeightFile;
 use crate::kernels::centre::Centre;
-use crate::kernels::gemm::Gemm;
+use crate::kernels::gemm::{self, Gemm};
 use crate::kernels::transpose::Transpose;
 use ndarray::{Array2, ArrayView2, s};
 use std::fs::File;
@@ -75,13 +75,21 @@ pub(super) fn write(
     })
 }
 
-/// Ranges of neurons whose rows, of `words` in all their operands, stay within [`CHUNK_BYTES`] and a quarter of what is
-/// free.
-fn chunks(gpu: &Gpu, neurons: usize, words: usize) -> impl Iterator<Item = Range<usize>> {
+/// Neurons from `first` on whose rows, of `words` in all their operands, stay within [`CHUNK_BYTES`] and a quarter of
+/// what is free, and whose product, of `operations` each, ends in the time of a submission.
+fn chunk(gpu: &Gpu, first: usize, neurons: usize, words: usize, operations: f64) -> Range<usize> {
     let bytes = CHUNK_BYTES.min((gpu.ledger().free() / 4) as usize);
-    let at_once = (bytes / 4 / words).clamp(1, neurons.max(1));
-    (0..neurons).step_by(at_once).map(move |first| first..(first + at_once).min(neurons))
+    let affordable = (gpu.affordable(&gemm::KERNEL) / operations) as usize;
+    first..(first + (bytes / 4 / words).min(affordable.max(LEAST_NEURONS)).max(1)).min(neurons)
 }
+
+/// Operations that a slab takes for one neuron.
+fn product_cost(slab: &Slab) -> f64 {
+    2.0 * slab.matrix.rows as f64 * slab.matrix.columns as f64
+}
+
+/// Neurons of a product's tile: fewer are no faster.
+const LEAST_NEURONS: usize = 64;
 
 /// Header of the file, padded to a multiple of 8 as the format asks, and where the vectors start after it.
 fn header(neurons: usize, features: usize, vectors: &[(&str, usize); 3]) -> (Vec<u8>, [u64; 3]) {
@@ -114,7 +122,11 @@ fn slab_weights(
     let mut recording = Recording::new();
     recording.add(Transpose { x: &slab.matrix, y: &turned }.launch()?);
     gpu.run(&recording)?;
-    for range in chunks(gpu, coefficients.nrows(), slab.matrix.pitch() + turned.pitch()) {
+    let (words, operations) = (slab.matrix.pitch() + turned.pitch(), product_cost(slab));
+    let mut first = 0;
+    while first < coefficients.nrows() {
+        let range = chunk(gpu, first, coefficients.nrows(), words, operations);
+        first = range.end;
         let left = Matrix::upload(gpu, "image weights", coefficients.slice(s![range.clone(), ..]))?;
         let product = Matrix::zeros(gpu, "readout weights", range.len(), slab.columns.len())?;
         let mut recording = Recording::new();
@@ -199,7 +211,11 @@ impl Model {
             let mut recording = Recording::new();
             recording.add(Centre { m: &slab.matrix, means: &means }.launch()?);
             gpu.run(&recording)?;
-            for neurons in chunks(gpu, self.neurons, slab.matrix.pitch() + slab.matrix.rows) {
+            let (words, operations) = (slab.matrix.pitch() + slab.matrix.rows, product_cost(slab));
+            let mut first = 0;
+            while first < self.neurons {
+                let neurons = chunk(gpu, first, self.neurons, words, operations);
+                first = neurons.end;
                 let weights = self.weights(neurons.clone(), slab.columns.clone())?;
                 let weights = Matrix::upload(gpu, "readout weights", weights.view())?;
                 let product = Matrix::zeros(gpu, "predictions", neurons.len(), slab.matrix.rows)?;
