@@ -76,20 +76,36 @@ fn names(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Numbers and texts of the record as rows, one level of nesting as `outer.inner`; lists by their length.
+/// What people look for in a record; the rest is in the file, and in `--json`.
+const LEFT_OUT: [&str; 6] = ["options", "inputs", "adapter", "seconds", "skipped", "out"];
+
+/// Numbers and texts of the record as rows, by the names that lead to them.
 fn flatten(prefix: &str, record: &Map<String, Value>, findings: &mut Findings) {
-    for (key, value) in record {
+    for (key, value) in record.iter().filter(|(key, _)| !LEFT_OUT.contains(&key.as_str())) {
         let name = format!("{prefix}{}", key.escape_debug());
         match value {
-            Value::Object(inner) if prefix.is_empty() => flatten(&format!("{name}."), inner, findings),
-            Value::Object(inner) => findings.row(name, format!("{} entries", inner.len())),
-            Value::Array(list) => findings.row(name, format!("{} values", list.len())),
-            Value::String(text) => {
-                let short: String = text.chars().take(LONGEST_TEXT).collect();
-                findings.row(name, short.escape_debug().to_string());
+            Value::Object(inner) => flatten(&format!("{name}."), inner, findings),
+            Value::Null => {}
+            Value::Array(list) if list.iter().any(|v| v.is_array() || v.is_object()) => {
+                findings.row(name, format!("{} values", list.len()));
             }
-            Value::Null => findings.row(name, "none"),
-            Value::Bool(_) | Value::Number(_) => findings.row(name, value.to_string()),
+            Value::Array(list) => findings.row(name, list.iter().map(scalar).collect::<Vec<_>>().join(", ")),
+            other => findings.row(name, scalar(other)),
         }
+    }
+}
+
+/// A number or a text, cut where it is long.
+fn scalar(value: &Value) -> String {
+    match value {
+        Value::String(text) => {
+            let short: String = text.chars().take(LONGEST_TEXT).collect();
+            short.escape_debug().to_string()
+        }
+        Value::Number(number) => match number.as_f64() {
+            Some(v) if v.fract() != 0.0 => format!("{v:.4}"),
+            _ => number.to_string(),
+        },
+        other => other.to_string(),
     }
 }
