@@ -13,6 +13,7 @@ pub mod gemm;
 pub mod local_response;
 pub mod maps_to_rows;
 pub mod max_pool;
+pub mod multiply_add;
 pub mod panel_sum;
 mod parts;
 pub mod pooling;
@@ -45,5 +46,5 @@ all! {
     conv2d gemm
     max_pool average_pool adaptive_average_pool local_response relu
     maps_to_rows transpose column_means centre row_statistics
-    panel_sum shrink ridge_losses
+    panel_sum shrink ridge_losses multiply_add
 }

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::gpu::{Gpu, Matrix, Recording};
 use crate::kernels::ALL;
 use crate::kernels::gemm::Gemm;
+use crate::kernels::multiply_add::MultiplyAdd;
 use crate::kernels::shrink::{Choice, Shrink};
 
 /// Sides of the matrices of the product: the largest that the time and the memory allow is what counts.
@@ -23,6 +24,8 @@ const PASSES: usize = 16;
 /// The best speeds that were measured.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Peaks {
+    /// Multiplications and additions in registers, in 10^9 operations per second: the peak.
+    pub arithmetic_gflops: f64,
     /// Matrix product, in 10^9 operations per second; a multiplication and an addition are two.
     pub matrix_gflops: f64,
     /// Side of the square matrices at which that was measured.
@@ -78,12 +81,20 @@ pub fn self_test(gpu: &Gpu, progress: impl Fn(usize)) -> Result<SelfTest> {
 /// # Errors
 /// [`crate::Kind::Memory`] when the budget is below some 50 MiB; otherwise when the device fails.
 pub fn peaks(gpu: &Gpu) -> Result<Peaks> {
+    let arithmetic_gflops = arithmetic(gpu)?;
     let (matrix_gflops, matrix_side) = matrix_product(gpu)?;
     // 16 or 64 MiB: beyond the caches, and quickly made.
     let side = if gpu.is_cpu() { 2048 } else { 4096 };
     let memory_gb_per_s = memory(gpu, side)?;
     let (upload_gb_per_s, download_gb_per_s) = transfers(gpu, side * side)?;
-    Ok(Peaks { matrix_gflops, matrix_side, memory_gb_per_s, upload_gb_per_s, download_gb_per_s })
+    Ok(Peaks {
+        arithmetic_gflops,
+        matrix_gflops,
+        matrix_side,
+        memory_gb_per_s,
+        upload_gb_per_s,
+        download_gb_per_s,
+    })
 }
 
 /// The fastest of several runs, in seconds; one more before them prepares pipelines and wakes the device.
@@ -96,6 +107,17 @@ fn fastest(mut run: impl FnMut() -> Result<()>) -> Result<f64> {
         best = best.min(start.elapsed().as_secs_f64());
     }
     Ok(best)
+}
+
+/// Multiplications and additions in registers; values stay small.
+fn arithmetic(gpu: &Gpu) -> Result<f64> {
+    let words = if gpu.is_cpu() { 1 << 16 } else { 1 << 22 };
+    let y = gpu.upload("arithmetic measurement", &vec![1f32; words])?;
+    let mut recording = Recording::new();
+    for _ in 0..PASSES {
+        recording.add(MultiplyAdd { y: &y, rounds: 64, factor: 0.5, term: 1.0 }.launch()?);
+    }
+    Ok(recording.operations() / fastest(|| gpu.run(&recording))? / 1e9)
 }
 
 /// The fastest matrix product, in 10^9 operations per second: what estimates of time are made from.

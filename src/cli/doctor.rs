@@ -90,7 +90,16 @@ impl Examined {
             ("  loops", loops),
             ("  sentinel", "every submission ran to its end".into()),
             ("  self-test", format!("{right} of {ran} cases of {} kernels right", self.test.kernels.len())),
-            ("  matrix product", format!("{:.0} GFLOP/s (side {})", p.matrix_gflops, p.matrix_side)),
+            ("  arithmetic", format!("{:.0} GFLOP/s in registers, the peak", p.arithmetic_gflops)),
+            (
+                "  matrix product",
+                format!(
+                    "{:.0} GFLOP/s (side {}), {:.0} % of the peak",
+                    p.matrix_gflops,
+                    p.matrix_side,
+                    100.0 * p.matrix_gflops / p.arithmetic_gflops
+                ),
+            ),
             ("  memory", format!("{:.1} GB/s, read and written", p.memory_gb_per_s)),
             ("  upload", format!("{:.1} GB/s", p.upload_gb_per_s)),
             ("  download", format!("{:.1} GB/s", p.download_gb_per_s)),
