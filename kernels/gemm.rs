@@ -126,7 +126,7 @@ pub fn oracle(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>, alpha: f32) -> Arr
     })
 }
 
-/// A plain product of the given shape; `stray` extra words in every row of c.
+/// A plain product of the given shape; with `upper` of a matrix and itself, the upper triangle of tiles.
 fn case(rows: usize, columns: usize, depth: usize, exact: bool, upper: bool) -> Case {
     let label = format!("{rows} x {columns} x {depth}{}{}", word(exact, " exact"), word(upper, " upper"));
     Case::new(label, move |gpu| {

@@ -331,7 +331,9 @@ fn results_never_replace_what_is_not_theirs() {
     std::fs::create_dir(here.0.join("thesis")).unwrap();
     here.write("thesis/chapter.tex", "dear");
     fit("thesis").refused(4, &["thesis", "not a Striate run"]);
-    fit("features.npy").refused(4, &["features.npy", "is a file"]);
+    here.write("notes.txt", "dear");
+    fit("notes.txt").refused(4, &["notes.txt", "is a file"]);
+    fit("features.npy").refused(2, &["features.npy", "another place"]);
     fit("features.npy/run").refused(4, &["features.npy"]);
     assert_eq!(fit("run").code, 0);
     here.write("run/figure.png", "dear");

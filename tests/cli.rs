@@ -84,6 +84,25 @@ fn options_that_do_not_fit_each_other_are_named() {
     here.striate(&["predict", "run", "--images", "x", "--features", "y"]).refused(2, &["--features"]);
 }
 
+/// Records and documents are JSON, which cannot hold such a name.
+#[cfg(unix)]
+#[test]
+fn names_that_are_not_utf_8_are_refused_with_2() {
+    use std::os::unix::ffi::OsStrExt;
+    let here = Scratch::new("not-utf-8");
+    here.experiment("e");
+    let strange = std::ffi::OsStr::from_bytes(b"e/\xff.npy");
+    std::fs::copy(here.0.join("e/responses.npy"), here.0.join(strange)).unwrap();
+    let pixels = ["--images", "e/images.npy", "--net", "pixels", "--split", "e/split.csv"];
+    let fit = [&["fit", "--out", "run", "-q"], &pixels[..], &["--responses"]].concat();
+    let features = ["features", "-q", "--images", "e/images.npy", "--net", "pixels", "--out"];
+    for before in [&fit[..], &features[..], &["simulate", "--out"], &["info", "--json"]] {
+        let ran = Ran::of(here.command(before).arg(strange).output().unwrap());
+        ran.refused(2, &["UTF-8", "Rename"]);
+    }
+    assert!(!here.0.join("run").exists());
+}
+
 #[test]
 fn missing_files_are_named_with_3() {
     let here = Scratch::new("missing");
@@ -275,6 +294,15 @@ fn without_an_adapter_doctor_says_what_to_install() {
     let install = "sudo apt-get install -y libvulkan1 mesa-vulkan-drivers";
     assert!(ran.out.contains(install) && ran.err.contains(install), "{ran:?}");
     assert!(ran.out.contains("unset VK_DRIVER_FILES"), "{ran:?}");
+    // What is wrong with the files is said before an adapter is looked for, and before anything is written.
+    here.experiment("e");
+    here.write("short.csv", "image,tier\n0,train\n");
+    let fit = ["fit", "-q", "--images", "e/images.npy", "--net", "pixels", "--out", "run"];
+    let with = |files: &[&str]| bare(&[&fit[..], files].concat());
+    with(&["--responses", "e/truth.csv"]).refused(3, &["truth.csv"]);
+    with(&["--responses", "e/responses.npy", "--split", "short.csv"]).refused(3, &["short.csv"]);
+    with(&["--responses", "e/responses.npy", "--split", "e/split.csv"]).refused(5, &["adapter"]);
+    assert!(!here.0.join("run").exists());
     let document = bare(&["doctor", "--json"]).json();
     assert_eq!((&document["error"]["exit_code"], &document["adapters"]), (&5.into(), &Value::Array(vec![])));
 }

@@ -189,14 +189,23 @@ fn a_dry_run_writes_nothing() {
     here.experiment("e");
     let document = here.works(&fit(&VGG, "run", &["--dry-run", "--json"])).json();
     has_all(&document, &["plan.gpu_bytes", "plan.passes", "estimated_seconds", "adapter", "n_neurons"]);
+    let operations = &document["plan"]["operations"];
+    assert_eq!(operations["weights"], 2.0 * 20.0 * 1024.0 * 6.0);
+    // Five folds of the 16 training images, 15 penalties.
+    let losses = operations["readout_losses"].as_f64().unwrap();
+    assert!((2.0 * 16.0 * 12.0 * 6.0 * 15.0..=2.0 * 16.0 * 13.0 * 6.0 * 15.0).contains(&losses), "{losses}");
+    let text = here.works(&fit(&VGG, "run", &["--dry-run"])).out;
+    assert!(text.contains("readout on disk") && text.contains("losses"), "{text}");
     let features = [&["features", "--out", "f.npy", "--dry-run", "-q", "--json"], &VGG[..]].concat();
-    let document = here.works(&features).json();
     assert_eq!(
-        document["layers"][0],
+        here.works(&features).json()["layers"][0],
         json!({"layer": "relu1_1", "n_features": 1024, "shape": [64, 4, 4],
         "file_bytes": 4 * 20 * 1024})
     );
     assert_eq!(here.names("."), ["e"]);
+    here.works(&fit(&VGG, "run", &[]));
+    let model = document["plan"]["model_bytes"].as_u64().unwrap();
+    assert_eq!(model, here.bytes("run/model.safetensors").len() as u64);
     // What a fit would find missing, a dry run finds.
     let absent = ["fit", "--out", "run", "--responses", "none.npy", "--dry-run", "-q"];
     here.striate(&[&absent[..], &PIXELS[..]].concat()).refused(3, &["none.npy"]);
@@ -246,6 +255,7 @@ fn options_of_the_readout_do_what_they_say() {
         (&summary["n_train"], &summary["n_validation"], &summary["n_test"]),
         (&13.into(), &5.into(), &2.into())
     );
+    assert_eq!(summary["n_fitted"], 18, "training and validation images together");
     here.works(&fit(&PIXELS, "plain", &["--no-intercept"]));
     let model = WeightFile::open(&here.0.join("plain/model.safetensors")).unwrap();
     for vector in ["intercepts", "feature_means"] {
@@ -279,6 +289,9 @@ fn predict_wants_the_weights_of_the_fit_and_a_whole_model() {
     here.write("own.safetensors", weights(0.2));
     let input =
         ["--images", "e/images.npy", "--net", "vgg11", "--weights", "own.safetensors", "--layer", "relu1_1"];
+    for out in [&["features", "--out", "own.safetensors", "-q"][..], &fit(&[], "own.safetensors", &[])] {
+        here.striate(&[out, &input].concat()).refused(2, &["own.safetensors (weights)"]);
+    }
     here.works(&fit(&input, "run", &[]));
     let inputs = here.document("run/record.json")["inputs"].clone();
     assert_eq!(inputs[1]["role"], "weights");
@@ -312,10 +325,68 @@ fn predict_wants_the_weights_of_the_fit_and_a_whole_model() {
     damaged(&|b| b[800..804].copy_from_slice(&f32::NAN.to_le_bytes()), &["model.safetensors", "NaN"]);
     here.write("run/model.safetensors", &model);
     assert!(predicted_again(&here, "run", &["--images", "e/images.npy"]) < 1e-5);
-    npy::write(&here.0.join("small.npy"), ndarray::ArrayD::zeros(vec![3, 8, 8]).view()).unwrap();
-    here.striate(&["predict", "run", "--images", "small.npy", "--out", "again.npy"])
+    npy::write(&here.0.join("few.npy"), ndarray::ArrayD::zeros(vec![3, 8]).view()).unwrap();
+    here.striate(&["predict", "run", "--features", "few.npy", "--out", "again.npy"])
         .refused(3, &["run", "features"]);
-    here.striate(&["predict", "run", "--images", "e/images.npy", "--out", "e/images.npy"])
-        .refused(2, &["e/images.npy"]);
-    here.works(&["info", "e/images.npy"]);
+}
+
+/// Nothing that is read is replaced by what is written.
+#[test]
+fn inputs_are_not_written_over() {
+    let here = Scratch::new("keep");
+    here.experiment("e");
+    here.works(&fit(&PIXELS, "run", &[]));
+    for out in ["e/images.npy", "run/model.safetensors", "run/scores.csv", "run/record.json"] {
+        let before = here.bytes(out);
+        here.striate(&["predict", "run", "--images", "e/images.npy", "--out", out, "-q"]).refused(2, &[out]);
+        assert!(here.bytes(out) == before, "{out}");
+    }
+    here.works(&["predict", "run", "--images", "e/images.npy", "--out", "run/new.npy", "-q"]);
+    std::fs::remove_file(here.0.join("run/new.npy")).unwrap();
+    // The folder of an earlier fit would be replaced whole, and the split or the responses in it.
+    let own = |responses: &str, split: &str| {
+        let files = ["--responses", responses, "--split", split];
+        here.striate(&[&["fit", "--out", "run", "-q"], &PIXELS[..], &files].concat())
+    };
+    own("e/responses.npy", "run/split.csv").refused(2, &["run/split.csv"]);
+    own("run/predictions.npy", "e/split.csv").refused(2, &["run/predictions.npy"]);
+    std::fs::create_dir(here.0.join("images")).unwrap();
+    for name in ["1.png", "2.png"] {
+        image::GrayImage::new(8, 6).save(here.0.join("images").join(name)).unwrap();
+    }
+    let pixels = ["features", "-q", "--images", "images", "--net", "pixels", "--out"];
+    here.striate(&[&pixels[..], &["images/1.png"]].concat()).refused(2, &["images/1.png"]);
+    here.works(&[&pixels[..], &["images/features.npy"]].concat());
+}
+
+/// The record says the size that images had, so that those of another shape are resized to it even where they happen
+/// to have as many features.
+#[test]
+fn images_of_another_size_are_resized_to_that_of_the_fit() {
+    let here = Scratch::new("sizes");
+    here.experiment("e");
+    let write = |name: &str, height: usize, width: usize| {
+        let values = (0..20 * height * width).map(|i| ((i * i) as f32 * 0.37).sin() * 0.5 + 0.5);
+        let array = ndarray::ArrayD::from_shape_vec(vec![20, height, width], values.collect()).unwrap();
+        npy::write(&here.0.join(name), array.view()).unwrap();
+    };
+    write("upright.npy", 16, 8);
+    write("lying.npy", 8, 16);
+    let upright = ["--images", "upright.npy", "--net", "pixels"];
+    here.works(&fit(&upright, "run", &[]));
+    let size = &here.document("run/record.json")["input"]["network"]["size"];
+    assert_eq!(size, &json!({"height": 16, "width": 8}));
+    here.works(&fit(&upright, "asked", &["--size", "16x8"]));
+    assert!(here.bytes("run/predictions.npy") == here.bytes("asked/predictions.npy"));
+    assert!(predicted_again(&here, "run", &upright[..2]) < 1e-5);
+    let lying = |run: &str, input: &[&str]| {
+        here.works(&[&["predict", run, "--out", "lying-predicted.npy", "-q"], input].concat());
+        here.array("lying-predicted.npy")
+    };
+    let resized =
+        ["features", "-q", "--images", "lying.npy", "--net", "pixels", "--size", "16x8", "--out", "f.npy"];
+    here.works(&resized);
+    let (from_images, from_features) =
+        (lying("run", &["--images", "lying.npy"]), lying("run", &["--features", "f.npy"]));
+    assert!(distance(&from_images, &from_features) < 1e-5);
 }

@@ -43,6 +43,8 @@ fn every_kernel_equals_its_oracle_with_the_drivers_checks() {
 /// GPUs run the tiled family; a CPU adapter runs it here, so that its logic is covered on every machine.
 #[test]
 fn the_tiled_family_equals_its_oracle() {
-    let gpu = Gpu::open(&options(Some(Family::Tiled), false)).expect("an adapter");
-    run_all(&gpu, true);
+    for checked in [false, true] {
+        let gpu = Gpu::open(&options(Some(Family::Tiled), checked)).expect("an adapter");
+        run_all(&gpu, true);
+    }
 }

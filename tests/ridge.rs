@@ -1,11 +1,14 @@
 //! Ridge against plain f64 solutions, and the Gram matrix against f64 products.
 
 use ndarray::{Array2, ArrayView2, Axis, s};
+use std::path::Path;
 use striate::gpu::{AdapterChoice, Gpu, Matrix, Options};
 use striate::io::split::folds;
+use striate::io::weights::WeightFile;
 use striate::random::Random;
 use striate::ridge::{Penalties, Plan, Space, fit};
 use striate::routines::Gram;
+use striate::scores::agreement;
 
 fn gpu() -> Gpu {
     let adapter = AdapterChoice::parse(&std::env::var("STRIATE_ADAPTER").unwrap_or_default());
@@ -212,6 +215,65 @@ fn f64_ridge(x: &Array2<f32>, y: &Array2<f32>, train: usize, penalties: &[f64]) 
     (columns.iter().map(|n| r2(*n)).sum::<f64>() / columns.len() as f64, chosen)
 }
 
+/// Rows of a file of the peers, those that train before those that test, and how many train: rows x columns.
+fn peers_rows(file: &WeightFile, name: &str) -> (Array2<f32>, usize) {
+    let read = |tier: &str| -> Array2<f32> {
+        let array = file.read(&format!("{name}_{tier}")).expect("an array");
+        array.into_dimensionality().expect("two axes")
+    };
+    let (train, test) = (read("train"), read("test"));
+    (ndarray::concatenate(Axis(0), &[train.view(), test.view()]).expect("the same columns"), train.nrows())
+}
+
+/// R2 on held-out rows, averaged over neurons, as NumPy found it in f64 on the same arrays: images, features, neurons,
+/// whether rows are centred by the means of those that train, R2.
+const PEERS_R2: [(usize, usize, usize, bool, f64); 7] = [
+    (118, 9216, 212, false, 0.419192),
+    (118, 9216, 5000, false, 0.413772),
+    (118, 36_864, 212, false, 0.420567),
+    (118, 36_864, 5000, false, 0.414955),
+    (118, 36_864, 212, true, 0.413769),
+    (1000, 9216, 212, false, 0.513084),
+    (1000, 36_864, 212, false, 0.515287),
+];
+
+#[test]
+fn the_peers_cases_have_the_r2_of_numpy() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let cache = std::env::var("STRIATE_PEERS").unwrap_or_else(|_| "../shared/peers/cache".into());
+    let folder = root.join(cache).join("ridge");
+    if !folder.is_dir() {
+        println!("STRIATE_PEERS: {} is absent, so this test shows nothing", folder.display());
+        return;
+    }
+    let gpu = gpu();
+    for (images, features, neurons, centred, want) in PEERS_R2 {
+        let file = WeightFile::open(&folder.join(format!("n{images}.safetensors"))).expect("the peers' data");
+        let rows = |name: &str, columns: usize| {
+            let (all, train) = peers_rows(&file, name);
+            assert_eq!(train, images);
+            let some = all.slice_move(s![.., ..columns]);
+            let mean = some.slice(s![..train, ..]).mean_axis(Axis(0)).expect("rows");
+            if centred { some - &mean } else { some }
+        };
+        let (x, y) = (rows("X", features), rows("Y", neurons).reversed_axes());
+        let train: Vec<usize> = (0..images).collect();
+        let plan = Plan {
+            fit: train.clone(),
+            folds: folds(&train, 5, None).expect("folds"),
+            penalties: "absolute:-2:7:20".parse().expect("a grid"),
+            intercept: false,
+        };
+        let fitted = fit(&gpu, &Space::Kernel(gram(&gpu, &x)), y.view(), &plan, &mut |_| ()).expect("a fit");
+        let held_out = |all: &Array2<f32>| all.slice(s![.., images..]).mapv(f64::from);
+        let (truth, predicted) = (held_out(&y), held_out(&fitted.predictions));
+        let r2 = |n: usize| agreement::r2(&truth.row(n).to_vec(), &predicted.row(n).to_vec());
+        let got = (0..neurons).map(r2).sum::<f64>() / neurons as f64;
+        println!("{images} x {features}, {neurons} neurons, centred {centred}: R2 {got:.6}, of NumPy {want}");
+        assert!((got - want).abs() < 1e-4, "{got} {want}");
+    }
+}
+
 /// The peers' hardest case in shape: 118 images, 36,864 features, centred by its own rows, so that the kernel matrix
 /// is singular, with penalties down to a 3-millionth of its mean eigenvalue.
 #[test]
@@ -246,7 +308,7 @@ fn r2_on_held_out_rows_is_that_of_f64() {
         let (truth, predicted) = (y.slice(s![.., train..]), fitted.predictions.slice(s![.., train..]));
         let r2 = |n: usize| {
             let to = |v: ndarray::ArrayView1<f32>| v.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
-            striate::scores::agreement::r2(&to(truth.row(n)), &to(predicted.row(n)))
+            agreement::r2(&to(truth.row(n)), &to(predicted.row(n)))
         };
         let got = (0..neurons).map(r2).sum::<f64>() / neurons as f64;
         let same = fitted.chosen.iter().zip(&want_chosen).filter(|(a, b)| a == b).count();

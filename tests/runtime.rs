@@ -38,6 +38,14 @@ fn right(x: &Buffer, y: &Buffer) -> Launch {
 }
 
 #[test]
+fn the_processor_may_be_asked_for_in_any_case() {
+    for text in ["cpu", "CPU", "Cpu", " cpu "] {
+        assert_eq!(AdapterChoice::parse(text), AdapterChoice::Cpu, "{text}");
+    }
+    assert_eq!(AdapterChoice::parse("cpu0"), AdapterChoice::Name("cpu0".into()));
+}
+
+#[test]
 fn a_launch_that_does_not_fit_its_shader_is_an_error() {
     let gpu = gpu(None);
     let x = gpu.upload("x", &[1f32, 2.0, 3.0, 4.0]).unwrap();

@@ -7,7 +7,7 @@ use striate::kernels::ALL;
 use striate::{Error, Kind, Result};
 
 use super::common::{Common, loop_warning};
-use super::output::{Outcome, lines};
+use super::output::{Outcome, lines, mebibytes};
 
 /// Looks at the machine. Without an adapter that works, the findings are printed and the exit code is 5.
 pub fn run(common: &Common) -> Result<Outcome> {
@@ -71,7 +71,6 @@ impl Examined {
             "memory_budget_bytes": self.gpu.ledger().budget(),
             "largest_binding_bytes": self.gpu.max_binding_bytes(),
             "loop_rounds_of_100000": self.gpu.loop_rounds(),
-            "sentinel": "right",
             "self_test": {"cases": ran, "right": right, "kernels": kernels, "failures": self.test.failures},
             "peaks": self.peaks,
         })
@@ -88,7 +87,7 @@ impl Examined {
             ("  memory budget", format!("{} (--max-memory changes it)", mebibytes(gpu.ledger().budget()))),
             ("  largest array", mebibytes(gpu.max_binding_bytes())),
             ("  loops", loops),
-            ("  sentinel", "every submission ran to its end".into()),
+            ("  sentinel", "checked after every submission".into()),
             ("  self-test", format!("{right} of {ran} cases of {} kernels right", self.test.kernels.len())),
             ("  arithmetic", format!("{:.0} GFLOP/s in registers, the peak", p.arithmetic_gflops)),
             (
@@ -177,8 +176,4 @@ fn merge(document: &mut Value, more: Value) {
     if let (Value::Object(fields), Value::Object(more)) = (document, more) {
         fields.extend(more);
     }
-}
-
-fn mebibytes(bytes: u64) -> String {
-    format!("{} MiB", bytes >> 20)
 }

@@ -10,7 +10,7 @@ use striate::gpu::Gpu;
 use striate::tasks::{ExtractRequest, ExtractSummary, extract};
 
 use super::common::Common;
-use super::output::{Outcome, lines, merged};
+use super::output::{Outcome, lines, mebibytes, merged};
 use super::source::{NetworkArgs, missing};
 
 const EXAMPLES: &str = "\
@@ -63,7 +63,6 @@ pub fn estimate(gpu: &Gpu, operations: f64) -> Result<f64> {
 }
 
 fn outcome(summary: &ExtractSummary, more: Value, seconds: Option<f64>) -> Outcome {
-    let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / 1_048_576.0);
     let mut rows = vec![("images".to_string(), summary.n_images.to_string())];
     for layer in &summary.layers {
         let [channels, height, width] = layer.shape;

@@ -5,18 +5,15 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use striate::gpu::Gpu;
-use striate::io::responses::{Layout, Responses};
-use striate::io::split::Split;
+use striate::io::responses::Layout;
 use striate::ridge::Penalties;
 use striate::scores::LEAST_FEV;
-use striate::tasks::{
-    FeaturesInput, FitPlan, FitRequest, FitSummary, Input, SplitRequest, fit, plan_fit, read_recording,
-};
+use striate::tasks::{FeaturesInput, FitJob, FitRequest, FitSummary, Input, SplitRequest};
 use striate::{Error, Kind, Result};
 
 use super::common::Common;
 use super::features::estimate;
-use super::output::{Outcome, lines, merged};
+use super::output::{Outcome, lines, mebibytes, merged};
 use super::source::{NetworkArgs, missing};
 use super::values;
 
@@ -32,7 +29,8 @@ Examples:
   striate fit --config fit.toml --layer relu4_1 --out run-relu4_1
 
 Each neuron takes the penalty that predicts best on the validation images of the split, or on folds of its training
-images where the split has none. Scores are of the test images alone.";
+images where the split has none. The readout is then fitted to training and validation images together. Scores are of
+the test images alone.";
 
 /// The options of `striate fit`.
 #[derive(Debug, Args)]
@@ -162,15 +160,13 @@ pub fn exclusive(option: &str) -> Error {
 pub fn run(args: &FitArgs, common: &Common) -> Result<Outcome> {
     let request = args.request(common.seed)?;
     // What cannot be read is said before an adapter is looked for.
-    request.input.open()?;
+    let job = FitJob::read(&request)?;
     let gpu = common.open_gpu()?;
-    let plan = plan_fit(&gpu, &request)?;
     if args.dry_run {
-        let recording = read_recording(&request, plan.n_images)?;
-        return dry_run(&gpu, &request, &plan, &recording);
+        return dry_run(&gpu, &request, &job);
     }
-    let mut progress = common.progress("", plan.n_images);
-    let summary = fit(&gpu, &request, &mut |step, share| progress.share(step, share))?;
+    let mut progress = common.progress("", job.responses.n_images());
+    let summary = job.run(&gpu, &mut |step, share| progress.share(step, share))?;
     drop(progress);
     for warning in warnings(&summary) {
         common.say(format_args!("warning: {warning}"));
@@ -243,52 +239,44 @@ fn table(summary: &FitSummary) -> String {
     lines(&rows)
 }
 
-fn dry_run(
-    gpu: &Gpu,
-    request: &FitRequest,
-    plan: &FitPlan,
-    recording: &(Responses, Split),
-) -> Result<Outcome> {
-    let (responses, split) = recording;
-    let (neurons, images, repeats) = responses.repeats.dim();
-    let tiers = [&split.train, &split.validation, &split.test].map(Vec::len);
-    let seconds = estimate(gpu, plan.network_operations + plan.gram_operations)?;
-    let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / 1_048_576.0);
-    let chosen = match split.validation.is_empty() {
-        true => format!("{} folds of the training images", request.folds),
-        false => "the validation images".to_string(),
+/// What a fit would do and take.
+fn dry_run(gpu: &Gpu, request: &FitRequest, job: &FitJob<'_>) -> Result<Outcome> {
+    let plan = job.plan(gpu)?;
+    let (neurons, images, repeats) = job.responses.repeats.dim();
+    let tiers = [&job.split.train, &job.split.validation, &job.split.test].map(Vec::len);
+    let [train, validation, test] = tiers;
+    let unused = job.split.unused;
+    let seconds = estimate(gpu, plan.operations.total())?;
+    let chosen = match validation {
+        0 => format!("{} folds of the training images", request.folds),
+        _ => "the validation images".to_string(),
     };
+    let form = format!("{:?}", plan.form).to_lowercase();
+    let [used, budget] = [plan.gpu_bytes, plan.gpu_budget_bytes].map(mebibytes);
+    let steps = plan.operations;
+    let steps = [
+        ("network", steps.network),
+        ("kernel matrix", steps.kernel_matrix),
+        ("losses", steps.readout_losses),
+        ("weights", steps.weights),
+    ];
+    let steps = steps.map(|(step, operations)| format!("{step} {:.1}", operations / 1e9)).join(", ");
     let text = lines(&[
         ("responses", format!("{neurons} neurons, {images} images, {repeats} repeats")),
         ("features", format!("{} of each image, in {} slabs", plan.n_features, plan.slabs.slabs)),
-        (
-            "split",
-            format!(
-                "{} train, {} validation, {} test, {} unused",
-                tiers[0], tiers[1], tiers[2], split.unused
-            ),
-        ),
+        ("split", format!("{train} train, {validation} validation, {test} test, {unused} unused")),
         ("penalties", format!("{}, chosen on {chosen}", request.penalties.count())),
-        ("form", format!("{}, {} passes of the images", plan.form, plan.passes)),
-        (
-            "GPU memory",
-            format!("{} of a budget of {}", mebibytes(plan.gpu_bytes), mebibytes(plan.gpu_budget_bytes)),
-        ),
-        (
-            "operations",
-            format!(
-                "{:.1} GFLOP network, {:.1} GFLOP kernel matrix",
-                plan.network_operations / 1e9,
-                plan.gram_operations / 1e9
-            ),
-        ),
-        ("time", format!("about {seconds:.1} s, and the readout")),
+        ("form", format!("{form}, {} passes of the images", plan.passes)),
+        ("GPU memory", format!("{used} of a budget of {budget}")),
+        ("GFLOP", steps),
+        ("time", format!("about {seconds:.1} s, and what reading and decomposing take")),
+        ("readout on disk", mebibytes(plan.model_bytes)),
         ("would write", request.out.display().to_string()),
     ]);
     let document = json!({
         "dry_run": true, "plan": plan, "input": request.input, "penalties": request.penalties,
         "intercept": request.intercept, "n_neurons": neurons, "n_repeats": repeats,
-        "split": {"train": tiers[0], "validation": tiers[1], "test": tiers[2], "unused": split.unused},
+        "split": {"train": train, "validation": validation, "test": test, "unused": unused},
         "estimated_seconds": seconds, "adapter": gpu.describe(), "out": request.out,
     });
     Ok(Outcome::new(document, text))

@@ -1,6 +1,7 @@
 //! The command line: arguments in, one document out.
 //!
-//! Every subcommand turns its arguments into an [`Outcome`]; what is printed where is decided in [`output`] alone.
+//! Every subcommand turns its arguments into an [`Outcome`]; what is printed where is decided in [`output`]
+//! alone.
 
 mod common;
 mod config;
@@ -19,7 +20,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use striate::Result;
+use striate::{Error, Kind, Result};
 
 use common::Common;
 use output::Outcome;
@@ -81,12 +82,27 @@ enum Command {
 
 /// Parses, runs, prints; the exit code is that of the error's kind.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let as_json = arguments.iter().any(|a| a == "--json");
+    if let Err(why) = all_text(&arguments) {
+        return output::finish(Err(why), as_json);
+    }
     let cli = match config::parse(&arguments) {
         Ok(cli) => cli,
-        Err(refusal) => return output::refuse(refusal, arguments.iter().any(|a| a == "--json")),
+        Err(refusal) => return output::refuse(refusal, as_json),
     };
     let result = run(&cli);
     output::finish(result, cli.common.json)
+}
+
+/// Refuses arguments that are not UTF-8, paths above all: records and documents are JSON, which cannot name
+/// them.
+fn all_text(arguments: &[OsString]) -> Result<()> {
+    // The first is the program itself.
+    let Some(strange) = arguments.iter().skip(1).find(|argument| argument.to_str().is_none()) else {
+        return Ok(());
+    };
+    let advice = "Rename the file or folder, or reach it by a link with a plain name";
+    Err(Error::new(Kind::Usage, strange.display(), "is not UTF-8", "names that are", advice))
 }
 
 fn run(cli: &Cli) -> Result<Outcome> {

@@ -97,6 +97,12 @@ pub fn lines<K: AsRef<str>, V: AsRef<str>>(pairs: &[(K, V)]) -> String {
     pairs.iter().map(|(key, value)| format!("{:width$}  {}\n", key.as_ref(), value.as_ref())).collect()
 }
 
+/// Bytes as people read them: whole MiB from 100 on.
+pub fn mebibytes(bytes: u64) -> String {
+    let number = bytes as f64 / 1_048_576.0;
+    if number < 100.0 { format!("{number:.1} MiB") } else { format!("{number:.0} MiB") }
+}
+
 /// One object with the fields of both; `more` first.
 pub fn merged(mut more: Value, document: &impl serde::Serialize) -> Value {
     if let (Value::Object(all), Ok(Value::Object(fields))) = (&mut more, serde_json::to_value(document)) {

@@ -17,7 +17,8 @@ Examples:
   striate predict run --images new-images --out predictions.npy
   striate predict run --features new-feats.npy --out predictions.npy
 
-Network, layer and preparation of the images are those of the fit. The array has the shape (neurons, images).";
+Network, layer and preparation of the images, their size included, are those of the fit. The array has the shape
+(neurons, images).";
 
 /// The options of `striate predict`.
 #[derive(Debug, Args)]

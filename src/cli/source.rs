@@ -34,8 +34,9 @@ pub struct NetworkArgs {
     /// How images are resized.
     #[arg(long, value_parser = values::filter(), default_value = "bilinear", value_name = "NAME")]
     pub filter: Filter,
-    /// What pixels become: torchvision's or Caffe's input, left as they are (0..255), or minus the mean and over
-    /// the deviation of the training images [default: imagenet; caffe for caffenet and alexnet-krizhevsky].
+    /// What pixels become: torchvision's or Caffe's input, left as they are (0..255), or (data) minus the mean and
+    /// over the deviation of the images: in fit those that the readout is fitted to, in features all
+    /// [default: imagenet; caffe for caffenet and alexnet-krizhevsky].
     #[arg(long, value_enum, value_name = "NAME")]
     pub normalise: Option<NormaliseChoice>,
     /// Average each map of the layer to N x N.

@@ -21,7 +21,7 @@ impl AdapterChoice {
     pub fn parse(text: &str) -> Self {
         match text.trim() {
             "" => Self::Best,
-            "cpu" | "CPU" => Self::Cpu,
+            cpu if cpu.eq_ignore_ascii_case("cpu") => Self::Cpu,
             other => other.parse().map_or_else(|_| Self::Name(other.to_lowercase()), Self::Index),
         }
     }

@@ -15,8 +15,8 @@ pub const RECORD: &str = "record.json";
 /// Writes a file whole: a temporary file in the same folder, flushed to the disk, then renamed over `path`.
 ///
 /// # Errors
-/// [`Kind::Output`] when the folder does not exist, may not be written, or the disk is full; what stood at `path`
-/// before is then untouched.
+/// [`Kind::Output`] when the folder does not exist, may not be written, or the disk is full; what stood at
+/// `path` before is then untouched.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_with(path, |to| to.write_all(bytes))
 }
@@ -73,13 +73,13 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Starts the folder that will stand at `path` and hold `files`. Folders above it are made. What runs that were killed left
-    /// beside it is cleared away first: temporary folders of processes that no longer run (on Linux), or that
-    /// are older than a day (elsewhere).
+    /// Starts the folder that will stand at `path` and hold `files`. Folders above it are made. What runs
+    /// that were killed left beside it is cleared away first: temporary folders of processes that no longer
+    /// run (on Linux), or that are older than a day (elsewhere).
     ///
     /// # Errors
-    /// [`Kind::Output`] when `path` is a file, a folder with anything else in it than an earlier run's `files`
-    /// (`record.json` among them), or cannot be written.
+    /// [`Kind::Output`] when `path` is a file, a folder with anything else in it than an earlier run's
+    /// `files` (`record.json` among them), or cannot be written.
     pub fn create(path: &Path, files: &[&str]) -> Result<Folder> {
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         let (parent, name) = parent_and_name(&target)?;
@@ -98,7 +98,8 @@ impl Folder {
     }
 
     /// Flushes everything to the disk and moves the folder to its place. An earlier run folder there is moved
-    /// aside first and deleted last; should the machine stop in between, the next [`Folder::create`] puts it back.
+    /// aside first and deleted last; should the machine stop in between, the next [`Folder::create`] puts it
+    /// back.
     ///
     /// # Errors
     /// [`Kind::Output`] as for [`Folder::create`]; the earlier folder is then still in place.
@@ -136,7 +137,8 @@ impl Drop for Folder {
     }
 }
 
-/// An error unless `target` is free, an empty folder, or an earlier run folder that holds nothing but `files`.
+/// An error unless `target` is free, an empty folder, or an earlier run folder that holds nothing but
+/// `files`.
 fn refuse_foreign(path: &Path, target: &Path, files: &[OsString]) -> Result<()> {
     let place = path.display();
     let Ok(there) = fs::symlink_metadata(target) else { return Ok(()) };
@@ -231,7 +233,8 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
-fn unwritable(path: &Path, why: &io::Error) -> Error {
+/// The error of a file or folder that cannot be written, with advice that fits the reason.
+pub(crate) fn unwritable(path: &Path, why: &io::Error) -> Error {
     let advice = match why.kind() {
         io::ErrorKind::NotFound => "Make the folder first, or choose another",
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {

@@ -1,16 +1,16 @@
 //! Features of layers, each written to a file: images x features, one row an image.
 
 use super::Progress;
-use super::input::{Input, NetworkInput};
-use super::record::AdapterRecord;
-use crate::error::{Error, Kind, Result};
+use super::input::{Input, NetworkInput, keep};
+use super::record::{AdapterRecord, hashes};
+use crate::error::{Error, Result};
 use crate::features::{Slab, Source};
 use crate::gpu::{Gpu, Matrix};
-use crate::io::commit::{self, Folder, RECORD};
+use crate::io::commit::{self, Folder, RECORD, unwritable};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Which features go where.
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ impl ExtractRequest {
     /// Usage or Input, if images, network and weights do not fit each other; Memory, if the job does not fit.
     pub fn plan(&self, gpu: &Gpu) -> Result<ExtractSummary> {
         let source = self.input.open()?;
-        Input::Network(self.input.clone()).keep(&self.out)?;
+        keep(&self.out, &Input::Network(self.input.clone()).files())?;
         let images = source.images();
         let layer = |number: usize| {
             let shape = source.shape(number);
@@ -133,7 +133,7 @@ pub fn extract(gpu: &Gpu, request: &ExtractRequest, progress: &mut Progress<'_>)
     }
     let record = serde_json::json!({
         "striate": env!("CARGO_PKG_VERSION"), "command": "features", "input": request.input,
-        "inputs": Input::Network(request.input.clone()).hashes()?,
+        "inputs": hashes(&Input::Network(request.input.clone()).files())?,
         "summary": summary, "adapter": AdapterRecord::of(gpu),
     });
     let record = serde_json::to_vec_pretty(&record).map_err(|e| Error::internal(RECORD, e))?;
@@ -144,10 +144,6 @@ pub fn extract(gpu: &Gpu, request: &ExtractRequest, progress: &mut Progress<'_>)
 
 fn npy_header(summary: &ExtractSummary, layer: &LayerSummary) -> Vec<u8> {
     crate::io::npy::header_bytes("<f4", &[summary.n_images, layer.n_features])
-}
-
-fn unwritable(path: &Path, why: &std::io::Error) -> Error {
-    Error::new(Kind::Output, path.display(), format!("cannot be written: {why}"), "", "Check the disk")
 }
 
 /// Writes the rows of every layer to its output, image by image.

@@ -2,22 +2,21 @@
 
 use super::Progress;
 use super::clock::Clock;
-use super::input::Input;
+use super::input::{Input, keep};
 use super::model::{self, Vectors};
-use super::plan::{FitPlan, plan_source};
-use super::record::{AdapterRecord, InputRecord, RunRecord};
+use super::plan::{FitPlan, Form};
+use super::record::{AdapterRecord, InputRecord, RunRecord, hashes};
 use super::scores_table::scores_table;
 use crate::error::{Error, Kind, Result};
-use crate::features::FeatureSpace;
+use crate::features::{FeatureSpace, Source};
 use crate::gpu::Gpu;
 use crate::io::commit::{self, Folder, RECORD};
-use crate::io::hash::sha256_file;
 use crate::io::npy;
 use crate::io::responses::{Layout, Responses};
 use crate::io::split::{Split, folds};
 use crate::ridge::{self, Penalties, Space};
 use crate::routines::Gram;
-use crate::scores::{Summary, score};
+use crate::scores::{NeuronScores, Summary, score};
 use ndarray::{Array2, Axis, s};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -68,10 +67,12 @@ pub struct FitSummary {
     pub readout: &'static str,
     /// Number of images.
     pub n_images: usize,
-    /// Images fitted.
+    /// Images of the training tier.
     pub n_train: usize,
-    /// Images that chose the penalty, if the split names them.
+    /// Images of the validation tier, which choose the penalties, if the split names them.
     pub n_validation: usize,
+    /// Images that the readout was fitted to in the end: training and validation together.
+    pub n_fitted: usize,
     /// Images scored.
     pub n_test: usize,
     /// Features of an image.
@@ -93,20 +94,109 @@ pub struct FitSummary {
 }
 
 /// The files of a run folder.
-const FILES: [&str; 5] = [model::FILE, "predictions.npy", "scores.csv", "split.csv", RECORD];
+pub(super) const FILES: [&str; 5] = [model::FILE, "predictions.npy", "scores.csv", "split.csv", RECORD];
 
-/// Responses and split of a request, checked against the number of images.
-///
-/// # Errors
-/// Input, if a file is damaged or does not fit the images.
-pub fn read_recording(request: &FitRequest, images: usize) -> Result<(Responses, Split)> {
-    let layout = request.layout.as_ref().map(|text| text.parse::<Layout>()).transpose()?;
-    let responses = Responses::read(&request.responses, layout, Some(images))?;
-    let split = match &request.split {
-        SplitRequest::File(path) => Split::read(path, images)?,
-        SplitRequest::Random { test_fraction } => Split::random(images, *test_fraction, request.seed)?,
-    };
-    Ok((responses, split))
+impl FitRequest {
+    /// The files and folders that go in, each with its role.
+    fn files(&self) -> Vec<(&'static str, PathBuf)> {
+        let mut files = self.input.files();
+        files.push(("responses", self.responses.clone()));
+        if let SplitRequest::File(path) = &self.split {
+            files.push(("split", path.clone()));
+        }
+        files
+    }
+}
+
+/// A fit whose files have been read and checked against each other, for which no GPU is needed. Of images,
+/// weights and features only headers have been read.
+pub struct FitJob<'a> {
+    pub(super) source: Source,
+    pub(super) ridge: ridge::Plan,
+    request: &'a FitRequest,
+    clock: Clock,
+    /// The recording.
+    pub responses: Responses,
+    /// Which images train and test.
+    pub split: Split,
+}
+
+impl<'a> FitJob<'a> {
+    /// Reads responses and split, opens the rest.
+    ///
+    /// # Errors
+    /// Usage or Input, if files are damaged or do not fit each other, or if the result would replace one of
+    /// them.
+    pub fn read(request: &'a FitRequest) -> Result<Self> {
+        let mut clock = Clock::new();
+        let source = request.input.open()?;
+        let images = source.images();
+        let layout = request.layout.as_ref().map(|text| text.parse::<Layout>()).transpose()?;
+        let responses = Responses::read(&request.responses, layout, Some(images))?;
+        let split = match &request.split {
+            SplitRequest::File(path) => Split::read(path, images)?,
+            SplitRequest::Random { test_fraction } => Split::random(images, *test_fraction, request.seed)?,
+        };
+        let ridge = ridge_plan(request, &split)?;
+        keep(&request.out, &request.files())?;
+        clock.done("reading");
+        Ok(FitJob { source, ridge, request, clock, responses, split })
+    }
+
+    /// Runs the fit and writes its folder.
+    ///
+    /// # Errors
+    /// As [`fit()`].
+    pub fn run(mut self, gpu: &Gpu, progress: &mut Progress<'_>) -> Result<FitSummary> {
+        self.clock.skip();
+        let plan = self.plan(gpu)?;
+        let FitJob { source, ridge: ridge_plan, request, mut clock, responses, split } = self;
+        let folder = Folder::create(&request.out, &FILES)?;
+        let input = request.input.measured(&ridge_plan.fit)?;
+        let source = if input == request.input { source } else { input.open()? };
+        clock.done("reading");
+
+        let centre = if request.intercept { ridge_plan.fit.clone() } else { Vec::new() };
+        let mut space = FeatureSpace::new(source, plan.slabs.clone(), centre);
+        let matrix = feature_matrix(gpu, &mut space, &plan, progress)?;
+        clock.done("features");
+        let average = responses.average();
+        let mut report = |share| progress("ridge", share);
+        let fitted = ridge::fit(gpu, &matrix, average.view(), &ridge_plan, &mut report)?;
+        clock.done("ridge");
+
+        let held_out = responses.repeats.select(Axis(1), &split.test);
+        let predicted = fitted.predictions.select(Axis(1), &split.test);
+        let scores = score(held_out.view(), predicted.view(), request.seed)?;
+        clock.done("scores");
+
+        let names = responses.neuron_names.as_deref();
+        write_results(gpu, &folder, &mut space, &fitted, names, &scores, progress)?;
+        split.write(&folder.file("split.csv"))?;
+        let inputs = hashes(&request.files())?;
+        clock.done("writing");
+
+        let result = FitSummary {
+            readout: "ridge",
+            n_images: plan.n_images,
+            n_train: split.train.len(),
+            n_validation: split.validation.len(),
+            n_fitted: ridge_plan.fit.len(),
+            n_test: split.test.len(),
+            n_features: plan.n_features,
+            n_neurons: responses.n_neurons(),
+            n_repeats: responses.n_repeats(),
+            adapter: gpu.describe(),
+            test: Summary::new(&scores),
+            at_grid_edges: fitted.at_the_edges(),
+            seconds: clock.finish(),
+            out: request.out.clone(),
+        };
+        let record = record(gpu, request, input.sized()?, &plan, &result, inputs, &fitted)?;
+        commit::write(&folder.file(RECORD), &record)?;
+        folder.commit()?;
+        Ok(result)
+    }
 }
 
 /// Which rows are fitted in the end, and by which pairs of rows penalties are chosen.
@@ -130,68 +220,32 @@ fn ridge_plan(request: &FitRequest, split: &Split) -> Result<ridge::Plan> {
 /// Runs a fit and writes its folder.
 ///
 /// # Errors
-/// Usage or Input, if files are damaged or do not fit each other; Memory, if the job does not fit the budget; Device,
-/// if the adapter fails; Output, if the folder cannot be written. Nothing is half-written.
+/// Usage or Input, if files are damaged or do not fit each other; Memory, if the job does not fit the budget;
+/// Device, if the adapter fails; Output, if the folder cannot be written. Nothing is half-written.
 pub fn fit(gpu: &Gpu, request: &FitRequest, progress: &mut Progress<'_>) -> Result<FitSummary> {
-    let mut clock = Clock::new();
-    let source = request.input.open()?;
-    let plan = plan_source(gpu, &source, request)?;
-    let folder = Folder::create(&request.out, &FILES)?;
-    let (responses, split) = read_recording(request, source.images())?;
-    let ridge_plan = ridge_plan(request, &split)?;
-    let input = request.input.measured(&ridge_plan.fit)?;
-    let source = input.open()?;
-    clock.done("reading");
+    FitJob::read(request)?.run(gpu, progress)
+}
 
-    let centre = if request.intercept { ridge_plan.fit.clone() } else { Vec::new() };
-    let mut space = FeatureSpace::new(source, plan.slabs.clone(), centre);
-    let matrix = feature_matrix(gpu, &mut space, &plan, progress)?;
-    clock.done("features");
-    let average = responses.average();
-    let fitted =
-        ridge::fit(gpu, &matrix, average.view(), &ridge_plan, &mut |share| progress("ridge", share))?;
-    clock.done("ridge");
-
-    let held_out = responses.repeats.select(Axis(1), &split.test);
-    let predicted = fitted.predictions.select(Axis(1), &split.test);
-    let scores = score(held_out.view(), predicted.view(), request.seed)?;
-    let summary = Summary::new(&scores);
-    clock.done("scores");
-
+/// Writes readout, predictions and scores.
+fn write_results(
+    gpu: &Gpu,
+    folder: &Folder,
+    space: &mut FeatureSpace,
+    fitted: &ridge::Fit,
+    names: Option<&[String]>,
+    scores: &[NeuronScores],
+    progress: &mut Progress<'_>,
+) -> Result<()> {
     let chosen: Vec<f64> = fitted.chosen.iter().map(|c| fitted.penalties[*c]).collect();
     let vectors = Vectors {
         intercepts: fitted.intercepts.iter().map(|v| *v as f32).collect(),
         penalties: chosen.iter().map(|v| *v as f32).collect(),
     };
-    let model = folder.file(model::FILE);
-    let coefficients = fitted.coefficients.view();
-    model::write(gpu, &mut space, coefficients, &vectors, &model, &mut |share| progress("weights", share))?;
+    let image_weights = fitted.coefficients.view();
+    let file = folder.file(model::FILE);
+    model::write(gpu, space, image_weights, &vectors, &file, &mut |share| progress("weights", share))?;
     npy::write(&folder.file("predictions.npy"), fitted.predictions.view().into_dyn())?;
-    let names = responses.neuron_names.as_deref();
-    commit::write(&folder.file("scores.csv"), &scores_table(names, &scores, &chosen)?)?;
-    split.write(&folder.file("split.csv"))?;
-    let inputs = input_records(request, &input)?;
-    clock.done("writing");
-
-    let result = FitSummary {
-        readout: "ridge",
-        n_images: plan.n_images,
-        n_train: split.train.len(),
-        n_validation: split.validation.len(),
-        n_test: split.test.len(),
-        n_features: plan.n_features,
-        n_neurons: responses.n_neurons(),
-        n_repeats: responses.n_repeats(),
-        adapter: gpu.describe(),
-        test: summary,
-        at_grid_edges: fitted.at_the_edges(),
-        seconds: clock.finish(),
-        out: request.out.clone(),
-    };
-    let record = record(gpu, request, input, &plan, &result, inputs, &fitted)?;
-    commit::write(&folder.file(RECORD), &record)?;
-    folder.commit()?;
-    Ok(result)
+    commit::write(&folder.file("scores.csv"), &scores_table(names, scores, &chosen)?)
 }
 
 /// The smaller matrix of the feature space: products of images where there are more features than images.
@@ -202,7 +256,7 @@ fn feature_matrix(
     progress: &mut Progress<'_>,
 ) -> Result<Space> {
     let mut report = |share| progress("features", share);
-    if plan.form == "dual" {
+    if plan.form == Form::Dual {
         let gram = Gram::new(gpu, plan.n_images)?;
         space.visit(gpu, &mut report, &mut |slab| gram.add(gpu, &slab.matrix))?;
         return Ok(Space::Kernel(gram.finish(gpu)?));
@@ -214,21 +268,6 @@ fn feature_matrix(
         Ok(())
     })?;
     Ok(Space::Features(features))
-}
-
-/// Hashes of all files that went in.
-fn input_records(request: &FitRequest, input: &Input) -> Result<Vec<InputRecord>> {
-    let mut inputs = input.hashes()?;
-    let mut add = |role: &str, path: &PathBuf| -> Result<()> {
-        let (plain, _) = npy::split_member(path);
-        inputs.push(InputRecord { role: role.into(), path: path.clone(), sha256: sha256_file(&plain)? });
-        Ok(())
-    };
-    add("responses", &request.responses)?;
-    if let SplitRequest::File(path) = &request.split {
-        add("split", path)?;
-    }
-    Ok(inputs)
 }
 
 fn record(

@@ -1,10 +1,9 @@
 //! What a readout reads: a layer of a network over images, or a file of features.
 
-use super::record::InputRecord;
 use crate::error::{Error, Kind, Result};
 use crate::features::{FileSource, LayerRequest, NetworkSource, Source, WeightSource};
-use crate::io::hash::sha256_path;
 use crate::io::images::{Filter, Images, Normalise, Preparation, Size};
+use crate::io::npy::split_member;
 use crate::networks::Network;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -39,7 +38,7 @@ pub struct NetworkInput {
     pub weights: Option<String>,
     /// Names of layers; none for `pixels`, one for a readout.
     pub layers: Vec<String>,
-    /// Size that images are resized to.
+    /// Size that images are resized to; in the record of a run never `None`.
     pub size: Option<Size>,
     /// How they are resized.
     pub filter: Filter,
@@ -57,7 +56,7 @@ pub struct NetworkInput {
 pub enum NormaliseRequest {
     /// Known numbers.
     As(Normalise),
-    /// Mean and standard deviation of each channel over the training images.
+    /// Mean and standard deviation of each channel over the images that are fitted; of features, over all.
     Data,
 }
 
@@ -143,42 +142,44 @@ impl Input {
         })
     }
 
-    /// Refuses to write a result over the file behind it.
+    /// The same input with the size that its images have where none was asked for, so that other images are
+    /// resized to it. Not for the fit itself, which refuses images of different sizes rather than resize them
+    /// unasked.
     ///
     /// # Errors
-    /// Usage, if `out` is that file.
-    pub fn keep(&self, out: &Path) -> Result<()> {
-        let file = match self {
-            Input::Features(features) => &features.file,
-            Input::Network(network) => &network.images,
-        };
-        match (file.canonicalize(), out.canonicalize()) {
-            (Ok(file), Ok(there)) if file == there => {
-                let found = format!("{} is what features are computed from", out.display());
-                Err(Error::new(Kind::Usage, "--out", found, "another file", "Choose another name"))
-            }
-            _ => Ok(()),
-        }
+    /// Input, if the first image cannot be read.
+    pub fn sized(&self) -> Result<Self> {
+        let Input::Network(network) = self else { return Ok(self.clone()) };
+        let size = Some(network.open_images()?.data_size_for(&network.preparation())?);
+        Ok(Input::Network(NetworkInput { size, ..network.clone() }))
     }
 
-    /// The files behind it, with their hashes.
-    ///
-    /// # Errors
-    /// Input, if one cannot be read.
-    pub fn hashes(&self) -> Result<Vec<InputRecord>> {
-        let file = |role: &str, path: &PathBuf| -> Result<InputRecord> {
-            let (plain, _) = crate::io::npy::split_member(path);
-            Ok(InputRecord { role: role.into(), path: path.clone(), sha256: sha256_path(&plain)? })
-        };
+    /// The files and folders behind it, each with its role.
+    pub(super) fn files(&self) -> Vec<(&'static str, PathBuf)> {
         match self {
-            Input::Features(features) => Ok(vec![file("features", &features.file)?]),
+            Input::Features(features) => vec![("features", features.file.clone())],
             Input::Network(network) => {
-                let mut all = vec![file("images", &network.images)?];
-                if let Some(weights) = network.weights.as_ref().filter(|w| !w.starts_with("random:")) {
-                    all.push(file("weights", &PathBuf::from(weights))?);
-                }
-                Ok(all)
+                let weights = network.weights.iter().filter(|w| !w.starts_with("random:"));
+                let weights = weights.map(|w| ("weights", PathBuf::from(w)));
+                std::iter::once(("images", network.images.clone())).chain(weights).collect()
             }
         }
     }
+}
+
+/// Refuses a result that would replace something that is read: a file, a folder around it, or a file in a
+/// folder.
+///
+/// # Errors
+/// Usage, naming what would be lost.
+pub(super) fn keep(out: &Path, inputs: &[(&str, PathBuf)]) -> Result<()> {
+    let Ok(there) = out.canonicalize() else { return Ok(()) };
+    for (role, path) in inputs {
+        let Ok(input) = split_member(path).0.canonicalize() else { continue };
+        if input.starts_with(&there) || (there.is_file() && there.parent() == Some(&input)) {
+            let found = format!("{} would replace {} ({role})", out.display(), path.display());
+            return Err(Error::new(Kind::Usage, "--out", found, "another place", "Choose another name"));
+        }
+    }
+    Ok(())
 }

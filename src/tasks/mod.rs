@@ -11,10 +11,10 @@ mod record;
 mod scores_table;
 
 pub use extract::{ExtractRequest, ExtractSummary, LayerSummary, extract};
-pub use fit::{FitRequest, FitSummary, SplitRequest, fit, read_recording};
+pub use fit::{FitJob, FitRequest, FitSummary, SplitRequest, fit};
 pub use input::{FeaturesInput, Input, NetworkInput, NormaliseRequest};
 pub use model::Model;
-pub use plan::{FitPlan, plan_fit};
+pub use plan::{FitPlan, Form, Operations};
 pub use predict::{PredictRequest, PredictSummary, predict};
 pub use record::{AdapterRecord, InputRecord, RunRecord};
 

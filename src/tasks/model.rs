@@ -1,9 +1,11 @@
-//! A fitted linear readout on disk: safetensors with `weights [neurons, features]`, `feature_means [features]`,
-//! `intercepts [neurons]` and `penalties [neurons]`, all f32. `y = (x - feature_means) weightsᵀ + intercepts`.
+//! A fitted linear readout on disk: safetensors with `weights [neurons, features]`, `feature_means
+//! [features]`, `intercepts [neurons]` and `penalties [neurons]`, all f32. `y = (x - feature_means) weightsᵀ
+//! + intercepts`.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::features::{FeatureSpace, Slab};
 use crate::gpu::{Gpu, Matrix, Recording};
+use crate::io::commit::unwritable;
 use crate::io::weights::WeightFile;
 use crate::kernels::centre::Centre;
 use crate::kernels::gemm::{self, Gemm};
@@ -40,22 +42,18 @@ pub(super) struct Vectors {
     pub penalties: Vec<f32>,
 }
 
-fn unwritable(path: &Path, why: &std::io::Error) -> Error {
-    Error::new(Kind::Output, path.display(), format!("cannot be written: {why}"), "", "Check the disk")
-}
-
-/// Computes the weights, `coefficients` (neurons, images) times the features, slab by slab, and writes the model.
+/// Computes the weights, `image_weights` (neurons, images) times the features, slab by slab, and writes the
+/// model.
 pub(super) fn write(
     gpu: &Gpu,
     space: &mut FeatureSpace,
-    coefficients: ArrayView2<'_, f32>,
+    image_weights: ArrayView2<'_, f32>,
     vectors: &Vectors,
     path: &Path,
     progress: &mut dyn FnMut(f64),
 ) -> Result<()> {
-    let (neurons, features) = (coefficients.nrows(), space.source().features());
-    let sizes = [("feature_means", features), ("intercepts", neurons), ("penalties", neurons)];
-    let (header, starts) = header(neurons, features, &sizes);
+    let (neurons, features) = (image_weights.nrows(), space.source().features());
+    let (header, starts) = header(neurons, features);
     let failed = |why: std::io::Error| unwritable(path, &why);
     let mut file = File::create(path).map_err(failed)?;
     file.write_all(&header).map_err(failed)?;
@@ -69,7 +67,7 @@ pub(super) fn write(
     space.visit(gpu, progress, &mut |slab| {
         let means = if slab.means.is_empty() { vec![0.0; slab.columns.len()] } else { slab.means.clone() };
         put(starts[0] + 4 * slab.columns.start as u64, &means)?;
-        slab_weights(gpu, slab, coefficients, &mut |neuron, row| {
+        slab_weights(gpu, slab, image_weights, &mut |neuron, row| {
             put(weights_at + 4 * (neuron * features + slab.columns.start) as u64, row)
         })
     })
@@ -91,18 +89,28 @@ fn product_cost(slab: &Slab) -> f64 {
 /// Neurons of a product's tile: fewer are no faster.
 const LEAST_NEURONS: usize = 64;
 
+/// Bytes of the whole file.
+pub(super) fn file_bytes(neurons: usize, features: usize) -> u64 {
+    let (header, starts) = header(neurons, features);
+    header.len() as u64 + starts[2] + 4 * neurons as u64
+}
+
 /// Header of the file, padded to a multiple of 8 as the format asks, and where the vectors start after it.
-fn header(neurons: usize, features: usize, vectors: &[(&str, usize); 3]) -> (Vec<u8>, [u64; 3]) {
+fn header(neurons: usize, features: usize) -> (Vec<u8>, [u64; 3]) {
+    let vectors = [("feature_means", features), ("intercepts", neurons), ("penalties", neurons)];
     let mut at = 4 * (neurons * features) as u64;
-    let tensor = |shape: &[usize], from: u64, to: u64| serde_json::json!({"dtype": "F32", "shape": shape, "data_offsets": [from, to]});
+    let tensor = |shape: &[usize], from: u64, to: u64| {
+        let offsets = [from, to];
+        serde_json::json!({"dtype": "F32", "shape": shape, "data_offsets": offsets})
+    };
     let mut all = serde_json::Map::new();
     all.insert("__metadata__".into(), serde_json::json!({"format": "striate readout"}));
     all.insert("weights".into(), tensor(&[neurons, features], 0, at));
     let mut starts = [0; 3];
-    for ((name, length), start) in vectors.iter().zip(&mut starts) {
+    for ((name, length), start) in vectors.into_iter().zip(&mut starts) {
         *start = at;
-        at += 4 * *length as u64;
-        all.insert((*name).into(), tensor(&[*length], *start, at));
+        at += 4 * length as u64;
+        all.insert(name.into(), tensor(&[length], *start, at));
     }
     let mut json = serde_json::Value::Object(all).to_string().into_bytes();
     json.resize(json.len().next_multiple_of(8), b' ');
@@ -115,7 +123,7 @@ fn header(neurons: usize, features: usize, vectors: &[(&str, usize); 3]) -> (Vec
 fn slab_weights(
     gpu: &Gpu,
     slab: &Slab,
-    coefficients: ArrayView2<'_, f32>,
+    image_weights: ArrayView2<'_, f32>,
     each: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
 ) -> Result<()> {
     let turned = Matrix::zeros(gpu, "features by column", slab.columns.len(), slab.matrix.rows)?;
@@ -124,10 +132,10 @@ fn slab_weights(
     gpu.run(&recording)?;
     let (words, operations) = (slab.matrix.pitch() + turned.pitch(), product_cost(slab));
     let mut first = 0;
-    while first < coefficients.nrows() {
-        let range = chunk(gpu, first, coefficients.nrows(), words, operations);
+    while first < image_weights.nrows() {
+        let range = chunk(gpu, first, image_weights.nrows(), words, operations);
         first = range.end;
-        let left = Matrix::upload(gpu, "image weights", coefficients.slice(s![range.clone(), ..]))?;
+        let left = Matrix::upload(gpu, "image weights", image_weights.slice(s![range.clone(), ..]))?;
         let product = Matrix::zeros(gpu, "readout weights", range.len(), slab.columns.len())?;
         let mut recording = Recording::new();
         recording.add(Gemm::of(&left, &turned, &product).launch()?);

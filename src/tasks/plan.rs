@@ -1,34 +1,70 @@
-//! What a fit takes of the GPU's memory, from headers alone: nothing is decoded, nothing allocated.
+//! What a fit takes of memory, disk and time, from headers and the sizes of the recording: no image is
+//! decoded, nothing allocated.
 
-use super::fit::FitRequest;
+use super::fit::FitJob;
+use super::model;
 use crate::error::Result;
-use crate::features::{SlabPlan, Source};
+use crate::features::SlabPlan;
 use crate::gpu::Gpu;
 use crate::ridge;
 use crate::routines::Gram;
 use serde::Serialize;
 
-/// What a fit will take: known from headers alone.
+/// Which matrix is decomposed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// That of the images: there are at least as many features as images.
+    Dual,
+    /// That of the features: there are fewer.
+    Primal,
+}
+
+/// What a fit will take.
 #[derive(Debug, Clone, Serialize)]
 pub struct FitPlan {
     /// Number of images.
     pub n_images: usize,
     /// Number of features.
     pub n_features: usize,
-    /// Whether the kernel matrix (dual) or the feature matrix (primal) is decomposed.
-    pub form: &'static str,
+    /// Number of neurons.
+    pub n_neurons: usize,
+    /// Whether the kernel matrix or the feature matrix is decomposed.
+    pub form: Form,
     /// How features are cut.
     pub slabs: SlabPlan,
-    /// Passes of all images through the network.
+    /// Passes of all images through the network: one where all features stay on the device, else as many as
+    /// there are loads of slabs, for the matrix and again for the weights.
     pub passes: usize,
     /// GPU memory in bytes.
     pub gpu_bytes: u64,
     /// Budget for it.
     pub gpu_budget_bytes: u64,
-    /// Operations of the network.
-    pub network_operations: f64,
-    /// Operations of the kernel matrix.
-    pub gram_operations: f64,
+    /// Bytes of the readout on disk.
+    pub model_bytes: u64,
+    /// What the device computes.
+    pub operations: Operations,
+}
+
+/// Operations of the steps of a fit, additions and multiplications counted singly. The decompositions, on the
+/// host, are not among them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Operations {
+    /// The network, in all passes.
+    pub network: f64,
+    /// Products of all pairs of images; 0 in the primal form.
+    pub kernel_matrix: f64,
+    /// Held-out losses of every penalty and neuron in all folds.
+    pub readout_losses: f64,
+    /// Weights of the features.
+    pub weights: f64,
+}
+
+impl Operations {
+    /// Of all steps.
+    pub fn total(&self) -> f64 {
+        self.network + self.kernel_matrix + self.readout_losses + self.weights
+    }
 }
 
 /// Bytes kept free for partial products, vectors and chunks of neurons, whose sizes follow what is free.
@@ -39,36 +75,78 @@ pub(super) fn working_bytes(gpu: &Gpu) -> u64 {
     WORKING_BYTES.min(gpu.ledger().budget() / 8)
 }
 
-/// Plans a fit from headers.
-///
-/// # Errors
-/// Usage or Input, if files do not fit each other; Memory, if the job does not fit the budget.
-pub fn plan_fit(gpu: &Gpu, request: &FitRequest) -> Result<FitPlan> {
-    plan_source(gpu, &request.input.open()?, request)
+impl FitJob<'_> {
+    /// What the fit will take.
+    ///
+    /// # Errors
+    /// Memory, if it does not fit the budget.
+    pub fn plan(&self, gpu: &Gpu) -> Result<FitPlan> {
+        let (images, features) = (self.source.images(), self.source.features());
+        let neurons = self.responses.n_neurons();
+        let form = if features >= images { Form::Dual } else { Form::Primal };
+        let gram = if form == Form::Dual { Gram::bytes(images) } else { 0 };
+        // The Gram matrix is gone when the ridge begins.
+        let least = ridge::least_bytes(images, features.min(images), self.ridge.penalties.count());
+        let budget = gpu.ledger().budget();
+        let fixed = self.source.overhead(gpu)? + gram.max(least);
+        let taken = fixed + working_bytes(gpu);
+        let slabs = SlabPlan::new(gpu, images, features, budget.saturating_sub(taken)).map_err(|_| {
+            let needed = taken + SlabPlan::least_bytes(images, features);
+            crate::gpu::too_large("fit", needed, budget, budget)
+        })?;
+        // Slabs that all fit stay for the weights.
+        let passes = if slabs.passes() == 1 { 1 } else { 2 * slabs.passes() };
+        Ok(FitPlan {
+            n_images: images,
+            n_features: features,
+            n_neurons: neurons,
+            form,
+            passes,
+            gpu_bytes: fixed + slabs.bytes(images),
+            slabs,
+            gpu_budget_bytes: budget,
+            model_bytes: model::file_bytes(neurons, features),
+            operations: Operations {
+                network: passes as f64 * self.source.operations(gpu)?,
+                ..readout_operations(form, [images, features, neurons], &self.ridge)
+            },
+        })
+    }
 }
 
-pub(super) fn plan_source(gpu: &Gpu, source: &Source, request: &FitRequest) -> Result<FitPlan> {
-    let (images, features) = (source.images(), source.features());
-    let dual = features >= images;
-    let gram = if dual { Gram::bytes(images) } else { 0 };
-    // The Gram matrix is gone when the ridge begins.
-    let matrices = gram.max(ridge::least_bytes(images, features.min(images), request.penalties.count()));
-    let budget = gpu.ledger().budget();
-    let fixed = source.overhead(gpu)? + matrices;
-    let taken = fixed + working_bytes(gpu);
-    let slabs = SlabPlan::new(gpu, images, features, budget.saturating_sub(taken)).map_err(|_| {
-        let needed = taken + SlabPlan::least_bytes(images, features);
-        crate::gpu::too_large("fit", needed, budget, budget)
-    })?;
-    Ok(FitPlan {
-        n_images: images,
-        n_features: features,
-        form: if dual { "dual" } else { "primal" },
-        passes: slabs.passes(),
-        gpu_bytes: fixed + slabs.bytes(images),
-        slabs,
-        gpu_budget_bytes: budget,
-        network_operations: source.operations(gpu)?,
-        gram_operations: if dual { images as f64 * images as f64 * features as f64 } else { 0.0 },
-    })
+/// Operations of all but the network, for `[images, features, neurons]`.
+fn readout_operations(form: Form, sizes: [usize; 3], plan: &ridge::Plan) -> Operations {
+    let [images, features, neurons] = sizes.map(|size| size as f64);
+    // Only one of the two triangles of the kernel matrix is computed.
+    let kernel_matrix = if form == Form::Dual { images * images * features } else { 0.0 };
+    let fold = |(train, held_out): &(Vec<usize>, Vec<usize>)| {
+        let rank = train.len().min(sizes[1]);
+        2.0 * held_out.len() as f64 * neurons * rank as f64 * plan.penalties.count() as f64
+    };
+    Operations {
+        network: 0.0,
+        kernel_matrix,
+        readout_losses: plan.folds.iter().map(fold).sum(),
+        weights: 2.0 * images * features * neurons,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ridge::Penalties;
+
+    #[test]
+    fn operations_are_those_of_the_formulas() {
+        let folds = vec![((0..6).collect(), (6..10).collect()), ((4..10).collect(), (0..4).collect())];
+        let penalties = Penalties::Absolute(vec![1.0, 2.0, 3.0]);
+        let plan = ridge::Plan { fit: (0..10).collect(), folds, penalties, intercept: true };
+        let dual = readout_operations(Form::Dual, [12, 20, 5], &plan);
+        assert_eq!(dual.kernel_matrix, 12.0 * 12.0 * 20.0);
+        assert_eq!(dual.readout_losses, 2.0 * (2.0 * 4.0 * 5.0 * 6.0 * 3.0));
+        assert_eq!(dual.weights, 2.0 * 12.0 * 20.0 * 5.0);
+        let primal = readout_operations(Form::Primal, [12, 2, 5], &plan);
+        assert_eq!((primal.kernel_matrix, primal.readout_losses), (0.0, 2.0 * (2.0 * 4.0 * 5.0 * 2.0 * 3.0)));
+        assert_eq!(dual.total(), dual.kernel_matrix + dual.readout_losses + dual.weights);
+    }
 }

@@ -1,7 +1,8 @@
 //! Predicted responses to new images, from a run folder.
 
 use super::Progress;
-use super::input::{FeaturesInput, Input};
+use super::fit::FILES;
+use super::input::{FeaturesInput, Input, keep};
 use super::model::{FILE, Model};
 use super::plan::working_bytes;
 use super::record::RunRecord;
@@ -126,7 +127,8 @@ impl PredictRequest {
     fn parts(&self) -> Result<Parts> {
         let record = read_record(&self.run)?;
         let input = new_input(self, record.input.clone())?;
-        input.keep(&self.out)?;
+        let own = FILES.map(|name| ("run", self.run.join(name)));
+        keep(&self.out, &[input.files(), own.to_vec()].concat())?;
         let model = Model::open(&self.run.join(FILE))?;
         let source = input.open()?;
         if source.features() != model.features {

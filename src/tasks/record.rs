@@ -1,7 +1,10 @@
 //! The record of a run: everything that is needed to repeat it.
 
 use super::input::Input;
+use crate::error::Result;
 use crate::gpu::{AdapterReport, Gpu};
+use crate::io::hash::sha256_path;
+use crate::io::npy::split_member;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,6 +18,18 @@ pub struct InputRecord {
     pub path: PathBuf,
     /// SHA-256 of the file, or of a folder's sorted list of names and hashes.
     pub sha256: String,
+}
+
+/// Hashes of the files that went in, each with its role.
+///
+/// # Errors
+/// Input, if one cannot be read.
+pub(super) fn hashes(files: &[(&str, PathBuf)]) -> Result<Vec<InputRecord>> {
+    let one = |(role, path): &(&str, PathBuf)| {
+        let (plain, _) = split_member(path);
+        Ok(InputRecord { role: (*role).into(), path: path.clone(), sha256: sha256_path(&plain)? })
+    };
+    files.iter().map(one).collect()
 }
 
 /// The adapter that worked, and its limits.
