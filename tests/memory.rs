@@ -160,7 +160,11 @@ fn sweep(here: &Scratch, input: &Input, budgets: &[u64]) {
     assert!(first > 0 && passes[first] > 2 && passes[budgets.len() - 1] == 1, "{passes:?}");
     for one in &found[first..] {
         let one = one.as_ref().expect("more memory never hurts");
-        assert_eq!(one.predictions, whole.predictions, "the bits of a fit depend on its budget: {}", one.plan);
+        assert_eq!(
+            one.predictions, whole.predictions,
+            "the bits of a fit depend on its budget: {}",
+            one.plan
+        );
         assert_eq!(one.chosen, whole.chosen);
     }
     assert!(passes[first..].windows(2).all(|p| p[0] >= p[1]), "{passes:?}");
