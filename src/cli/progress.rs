@@ -1,12 +1,20 @@
 //! A progress bar with rate and time left.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::fmt::Write;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// A progress bar on stderr; hidden where stderr is no terminal. It vanishes when it is dropped.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
     step: &'static str,
+}
+
+/// Rounded: digits behind the point would only flicker.
+fn rate(state: &ProgressState, to: &mut dyn Write) {
+    // Writing to the bar cannot fail.
+    let _ = write!(to, "{:.0}/s", state.per_sec());
 }
 
 /// Parts that a step is cut into.
@@ -17,9 +25,9 @@ impl Progress {
     pub fn new(unit: &'static str, total: usize, quiet: bool) -> Self {
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(Some(total as u64), target);
-        let template = "{msg:9} {bar:30} {pos}/{len}, {per_sec}, {eta} left";
+        let template = "{msg:9} {bar:30} {pos}/{len}, {rate}, {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
+            bar.set_style(style.with_key("rate", rate));
         }
         bar.set_message(unit);
         Progress { bar, step: unit }
