@@ -2,48 +2,15 @@
 //! and without taking memory that the file does not justify.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
-#![allow(unsafe_code, reason = "a global allocator that counts cannot be written without it")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use striate::io::images::{Filter, Images, Normalise, Preparation, Size};
 
-/// Counts what is held now and the most that was held since the last reset.
-struct Counting;
+mod counting;
 
-static HELD: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call is passed on unchanged to the system's allocator; the counters touch no memory of it.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        // SAFETY: the caller keeps the contract of `alloc`, which is the same here.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        // SAFETY: as above.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: as above; the pointer came from `System`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-fn count(size: usize) {
-    let held = HELD.fetch_add(size, Relaxed) + size;
-    PEAK.fetch_max(held, Relaxed);
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use counting::{IN_USE, PEAK};
 
 /// xorshift64: the same mutations for ever.
 struct Random(u64);
@@ -132,7 +99,7 @@ fn damaged_images_are_refused_quickly_and_cheaply() {
                 repair_png(&mut data);
             }
             std::fs::write(&path, &data).unwrap();
-            let before = HELD.load(Relaxed);
+            let before = IN_USE.load(Relaxed);
             PEAK.store(before, Relaxed);
             let one = Instant::now();
             let images = Images::open(&path).unwrap();
