@@ -1,7 +1,7 @@
 //! A network on the device: its filters, two buffers that maps go back and forth between, and the steps of a batch.
 
 use super::weight_source::WeightSource;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::gpu::{Buffer, Gpu, Maps, Recording};
 use crate::io::images::Batch;
 use crate::kernels::adaptive_average_pool::AdaptiveAveragePool;
@@ -75,7 +75,8 @@ impl Extractor {
     /// Plans a batch.
     ///
     /// # Errors
-    /// Usage, if the images are too small for the network.
+    /// Usage, if the images are too small for the network, or too large for a launch; Memory, if the maps of one image
+    /// are too large for the adapter.
     pub fn estimate(gpu: &Gpu, network: &Network, wanted: &[usize], input: Shape) -> Result<Estimate> {
         let last = wanted.iter().copied().max();
         let shapes = last.map_or(Ok(vec![]), |l| network.shapes(input.height, input.width, l))?;
@@ -88,6 +89,11 @@ impl Extractor {
         }
         let pixels = |s: &Shape| (s.height * s.width) as u64;
         let by_grid = MOST_PIXELS as u64 / shapes.iter().map(pixels).max().unwrap_or(1).max(1);
+        if by_grid == 0 {
+            let found = format!("images of {} x {}", input.height, input.width);
+            let wanted = format!("layers of at most {MOST_PIXELS} pixels, which one launch reaches");
+            return Err(Error::new(Kind::Usage, "--size", found, wanted, "Use a smaller --size"));
+        }
         let by_memory = limit.min(gpu.ledger().budget() / 8) / (4 * largest);
         let batch = by_grid.min(by_memory).clamp(1, LARGEST_BATCH);
         let filters: u64 = last.map_or(0, |l| {
