@@ -16,5 +16,6 @@ pub mod routines;
 pub mod scores;
 pub mod simulate;
 pub mod tasks;
+pub mod training;
 
 pub use error::{Error, Kind, Result};

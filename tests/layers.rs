@@ -4,11 +4,21 @@ use std::path::{Path, PathBuf};
 
 /// A module and what it may import, which must stand below it. `cli` is the command; it imports the library.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("cli", &["tasks", "doctor", "ridge", "simulate", "scores", "kernels", "gpu", "io", "networks", "error"]),
-    ("tasks", &["features", "ridge", "scores", "routines", "kernels", "gpu", "io", "networks", "error"]),
+    (
+        "cli",
+        &[
+            "tasks", "doctor", "ridge", "training", "simulate", "scores", "kernels", "gpu", "io", "networks",
+            "error",
+        ],
+    ),
+    (
+        "tasks",
+        &["features", "ridge", "training", "scores", "routines", "kernels", "gpu", "io", "networks", "error"],
+    ),
     ("doctor", &["kernels", "gpu", "error"]),
     ("features", &["kernels", "gpu", "io", "networks", "error", "random"]),
     ("ridge", &["routines", "kernels", "gpu", "error"]),
+    ("training", &["scores", "kernels", "gpu", "error", "random"]),
     ("simulate", &["io", "error", "random"]),
     ("scores", &["error", "random"]),
     ("routines", &["kernels", "gpu", "error"]),
