@@ -2,27 +2,38 @@
 //!
 //! [`ALL`] is the one list; interface checks, lints, oracle tests, benches and the resource table follow from it.
 
+pub mod activate;
+pub mod activate_gradient;
 pub mod adaptive_average_pool;
 pub mod average_pool;
 pub mod case;
 pub mod centre;
 pub mod column_means;
 pub mod conv2d;
+pub mod copy_columns;
+pub mod factor_gradient;
+pub mod factor_spread;
+pub mod factor_sum;
 mod fit;
+pub mod gather_rows;
 pub mod gemm;
+pub mod laplacian;
 pub mod local_response;
 pub mod maps_to_rows;
 pub mod max_pool;
 pub mod multiply_add;
 pub mod panel_sum;
 mod parts;
+pub mod penalty_sums;
 pub mod pooling;
+pub mod readout_loss;
 pub mod relu;
 pub mod ridge_losses;
 pub mod row_statistics;
 pub mod shrink;
 pub mod transpose;
 mod trials;
+pub mod update_weights;
 
 use crate::gpu::Kernel;
 use case::Case;
@@ -47,4 +58,6 @@ all! {
     max_pool average_pool adaptive_average_pool local_response relu
     maps_to_rows transpose column_means centre row_statistics
     panel_sum shrink ridge_losses multiply_add
+    gather_rows copy_columns factor_sum factor_gradient factor_spread
+    activate activate_gradient readout_loss laplacian penalty_sums update_weights
 }

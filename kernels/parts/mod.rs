@@ -11,7 +11,9 @@ pub static PARTS: &Parts = &[
     ("eight_rows", include_str!("eight_rows.wgsl")),
     ("gemm_interface", include_str!("gemm_interface.wgsl")),
     ("grid", include_str!("grid.wgsl")),
+    ("laplace", include_str!("laplace.wgsl")),
     ("nan", include_str!("nan.wgsl")),
+    ("nonlinearity", include_str!("nonlinearity.wgsl")),
     ("pool_interface", include_str!("pool_interface.wgsl")),
     ("ridge_losses_interface", include_str!("ridge_losses_interface.wgsl")),
 ];
