@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::gpu::{Buffer, Grid, Kernel, LONGEST_LOOP, Launch, Matrix, Recording};
 use crate::numbers::{Bounded, TINY, UNIT};
 use ndarray::Array2;
+use std::ops::Range;
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel::new("readout_loss", include_str!("readout_loss.wgsl"), PARTS);
@@ -34,6 +35,8 @@ pub struct ReadoutLoss<'a> {
     pub index: &'a Buffer,
     /// Where in `index` the first image stands.
     pub start: usize,
+    /// The columns that are looked at: both ends multiples of four.
+    pub columns: Range<usize>,
     /// f.
     pub response: Response,
     /// Whether the loss is `y - t ln(y + 1e-8)` instead of `(y - t)²`.
@@ -63,10 +66,12 @@ impl ReadoutLoss<'_> {
             targets.columns > 0 && targets.columns % 4 == 0 && z.columns.is_multiple_of(targets.columns);
         let same = [self.g.rows, self.g.columns] == [z.rows, z.columns] && rows.iter().all(|(_, m)| row(m));
         let listed = self.index.words() >= self.start + z.rows;
-        if !whole || !same || !listed || z.rows > LONGEST_LOOP as usize {
+        let Range { start: first, end } = self.columns;
+        let ranged = first % 4 == 0 && end % 4 == 0 && first < end && end <= z.pitch();
+        if !whole || !same || !listed || !ranged || z.rows > LONGEST_LOOP as usize {
             return wrong(name, format!("{z:?}, {targets:?}, {:?}", self.index));
         }
-        Ok(Launch::new(&KERNEL, Grid::Items(z.pitch() / 4))
+        Ok(Launch::new(&KERNEL, Grid::Items((end - first) / 4))
             .constant("POISSON", f64::from(u8::from(self.poisson)))
             .constant("NONLINEARITY", self.response as u32 as f64)
             .read("z", &z.buffer)
@@ -77,11 +82,13 @@ impl ReadoutLoss<'_> {
             .write("bias_gradient", &self.bias_gradient.buffer)
             .write("losses", &self.losses.buffer)
             .set("images", z.rows)
+            .set("quads", (end - first) / 4)
+            .set("first_quad", first / 4)
             .set("pitch_quads", z.pitch() / 4)
             .set("target_quads", targets.columns / 4)
             .set("start", self.start)
             .set_float("scale", self.scale)
-            .cost(10.0 * (z.rows * z.columns) as f64))
+            .cost(10.0 * (z.rows * (end - first)) as f64))
     }
 }
 
@@ -159,6 +166,8 @@ fn case(images: usize, neurons: usize, groups: usize, response: Response, poisso
     let label = format!("{images} images, {groups} x {neurons}, {response:?}, {loss}, {of:?}");
     Case::new(label, move |gpu| {
         let (columns, start, scale) = (neurons * groups, 3, 0.25);
+        // With several configurations the first is left alone.
+        let looked = if groups > 1 { neurons..columns } else { 0..columns };
         let mut values = Values::new((images + columns) as u64);
         // Sums around 0, where every nonlinearity bends, and counts as targets.
         let mut array = |rows: usize, columns: usize| {
@@ -171,7 +180,8 @@ fn case(images: usize, neurons: usize, groups: usize, response: Response, poisso
         let output = Guarded::new(gpu, rows * columns)?;
         let guarded = Matrix { buffer: output.buffer.clone(), rows, columns };
         if of == Output::Losses {
-            gpu.write(&output.buffer, 0, &crate::gpu::padded_rows(before.view()))?;
+            let started = before.slice(ndarray::s![.., looked.clone()]).to_owned();
+            gpu.write(&output.buffer, looked.start, &crate::gpu::padded_rows(started.view()))?;
         }
         let plain = |wanted, rows, name| match of == wanted {
             true => Ok(guarded.clone()),
@@ -183,6 +193,7 @@ fn case(images: usize, neurons: usize, groups: usize, response: Response, poisso
             targets: &Matrix::upload(gpu, "targets", targets.view())?,
             index: &gpu.upload("index", &index)?,
             start,
+            columns: looked.clone(),
             response,
             poisson,
             scale,
@@ -201,6 +212,9 @@ fn case(images: usize, neurons: usize, groups: usize, response: Response, poisso
         };
         let word = |at: usize| {
             let (row, column) = (at / columns, at % columns);
+            if !looked.contains(&column) {
+                return None;
+            }
             let all = |which: usize| (0..images).map(|image| one(image, column)[which]).collect::<Vec<_>>();
             Some(match of {
                 Output::Gradient => one(row, column)[1],

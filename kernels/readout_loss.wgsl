@@ -8,13 +8,16 @@
 //   bias_gradient  [pitch]
 //   losses         [pitch]
 //
-// Loss: (y - t)^2, or y - t ln(y + 1e-8) (POISSON). One invocation four columns, images in order.
+// Loss: (y - t)^2, or y - t ln(y + 1e-8) (POISSON). One invocation four of the columns from `first_quad` on, images in
+// order.
 //!use grid
 //!use nonlinearity
 
 override POISSON: bool = false;
 
-struct Params { images: u32, pitch_quads: u32, target_quads: u32, start: u32, scale: f32 }
+struct Params {
+    images: u32, quads: u32, first_quad: u32, pitch_quads: u32, target_quads: u32, start: u32, scale: f32,
+}
 var<immediate> p: Params;
 
 @group(0) @binding(0) var<storage, read> z: array<vec4f>;
@@ -27,8 +30,9 @@ var<immediate> p: Params;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let quad = item(id, groups, 64u);
-    if quad >= p.pitch_quads { return; }
+    let at_quad = item(id, groups, 64u);
+    if at_quad >= p.quads { return; }
+    let quad = p.first_quad + at_quad;
     let neurons = quad % p.target_quads;
     let offset = bias[quad];
     var loss = vec4f();

@@ -80,6 +80,16 @@ pub enum Nonlinearity {
     Exp,
 }
 
+impl Loss {
+    /// Loss of a prediction `y` for a response `t`, in f64.
+    pub fn of(self, t: f64, y: f64) -> f64 {
+        match self {
+            Loss::Squared => (y - t).powi(2),
+            Loss::Poisson => y - t * (y + 1e-8).ln(),
+        }
+    }
+}
+
 impl Nonlinearity {
     /// The function, in f64.
     pub fn apply(self, x: f64) -> f64 {
@@ -130,7 +140,7 @@ pub enum Optimiser {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Initialisation {
-    /// Linear readouts: 0. Masks of a factored readout: `1 / positions`, its feature weights: 0.
+    /// Linear readouts: 0. Masks of a factored readout: `1 / sqrt(positions)`, its feature weights: 0.
     Flat,
     /// Normal, of deviation `sqrt(2 / inputs)` (He et al. 2015).
     He,
@@ -196,21 +206,27 @@ pub struct Shared {
     pub drops: usize,
     /// What the rate is multiplied by at a drop, where the best weights are restored as well.
     pub drop_factor: f64,
+    /// What the rate is multiplied by after every epoch.
+    pub decay: f64,
     /// Whether features are standardised.
     pub standardise: Standardise,
     /// Whether each neuron's responses are, by their mean and deviation over training images.
     pub standardise_responses: bool,
     /// Whether features lie on the device as f16.
     pub half_features: bool,
-    /// Draws the order of the images, as the stream `minibatches`.
+    /// Whether minibatches are drawn anew in every epoch, or follow the order of the training images.
+    pub shuffle: bool,
+    /// Draws the order of the images of each epoch, as the stream `minibatches EPOCH`.
     pub order_seed: u64,
 }
 
 /// One configuration among those that train together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// Learning rate.
+    /// Learning rate; of factored readouts that of the masks.
     pub learning_rate: f64,
+    /// Of the feature weights and the bias of factored readouts, where it is another.
+    pub feature_learning_rate: Option<f64>,
     /// Momentum of SGD.
     pub momentum: f64,
     /// On the weights; of factored readouts on the masks.
@@ -235,14 +251,16 @@ impl Default for Shared {
             non_negative: false,
             proximal: false,
             optimiser: Optimiser::Adam,
-            batch: 64,
-            epochs: 40,
+            batch: 32,
+            epochs: 20,
             patience: 5,
-            drops: 1,
+            drops: 0,
             drop_factor: 0.3,
+            decay: 0.9,
             standardise: Standardise::Channel,
             standardise_responses: true,
             half_features: false,
+            shuffle: true,
             order_seed: 0,
         }
     }
@@ -251,11 +269,12 @@ impl Default for Shared {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
-            learning_rate: 0.01,
+            learning_rate: 0.006,
+            feature_learning_rate: None,
             momentum: 0.9,
             penalties: Penalties::default(),
             feature_penalties: Penalties::default(),
-            initialisation: Initialisation::Small,
+            initialisation: Initialisation::Flat,
             seed: 0,
         }
     }

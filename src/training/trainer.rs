@@ -1,0 +1,433 @@
+//! Trains a group of configurations: an epoch is one recording, and those that are done make room.
+
+use super::batch::BatchMemory;
+use super::columns::Columns;
+use super::course::{Course, Verdict};
+use super::curves::{CurvePoint, Measure, Tier};
+use super::features::{Layout, Resident};
+use super::loss::LossSum;
+use super::network::Network;
+use super::readout::{Readout, Scaling, sums};
+use super::settings::{Loss, Reduction, Settings, Shared};
+use super::start::{self, LayerWeights, Weights};
+use crate::error::{Error, Kind, Result};
+use crate::gpu::{Buffer, Gpu, Matrix, Recording};
+use crate::random::Random;
+use crate::scores::agreement::{explained_variance, pearson_r};
+use ndarray::{Array2, ArrayView2, s};
+use rayon::prelude::*;
+
+/// What a group is trained on.
+#[derive(Clone, Copy)]
+pub struct Data<'a> {
+    /// Features of all images.
+    pub features: &'a Resident,
+    /// Responses: (neurons, images).
+    pub responses: ArrayView2<'a, f32>,
+    /// Images that weights are fitted to.
+    pub train: &'a [usize],
+    /// Images that say when to stop; none where every epoch shall be trained.
+    pub validation: &'a [usize],
+}
+
+/// A configuration that is done.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Its number among those that were given.
+    pub configuration: usize,
+    /// Whether its loss became infinite or no number. Its readout is then that of the best epoch before.
+    pub diverged: bool,
+    /// Epochs trained.
+    pub epochs: usize,
+    /// The epoch that the readout is of: that with the smallest validation loss, or the last; 0 is the start.
+    pub best_epoch: usize,
+    /// The course of losses and scores.
+    pub curves: Vec<CurvePoint>,
+    /// Validation loss of each neuron at the best epoch; empty without validation images.
+    pub validation_loss: Vec<f64>,
+    /// Pearson's r of each neuron there.
+    pub validation_r: Vec<f64>,
+    /// The readout.
+    pub readout: Readout,
+}
+
+/// A group of configurations under way.
+pub struct Trainer<'a> {
+    pub(super) gpu: &'a Gpu,
+    pub(super) data: Data<'a>,
+    pub(super) shared: Shared,
+    pub(super) settings: Vec<Settings>,
+    scaling: Vec<Scaling>,
+    targets: Matrix,
+    index: Buffer,
+    memory: BatchMemory,
+    pub(super) network: Network,
+    columns: Columns,
+    /// Configurations that are still training, in the order of the columns.
+    pub(super) courses: Vec<Course>,
+    pub(super) epoch: usize,
+    pub(super) steps: usize,
+}
+
+impl<'a> Trainer<'a> {
+    /// GPU memory in bytes that a group takes beside the features.
+    pub fn bytes(
+        gpu: &Gpu,
+        shared: &Shared,
+        shape: [usize; 3],
+        [neurons, images]: [usize; 2],
+        configurations: usize,
+    ) -> u64 {
+        let (layout, columns) = (Layout::new(&shared.model, shape), Columns::new(neurons, configurations));
+        let targets = 4 * (images * columns.neurons) as u64;
+        let batch = BatchMemory::bytes(layout, shared.batch, columns.all());
+        Network::bytes(gpu, layout, columns, shared) + batch + targets
+    }
+
+    /// A group at its start.
+    ///
+    /// # Errors
+    /// Usage, if a setting makes no sense; Memory, if it does not fit the budget; Input, if responses are not numbers.
+    pub fn new(gpu: &'a Gpu, data: Data<'a>, shared: &Shared, settings: &[Settings]) -> Result<Self> {
+        let courses = (0..settings.len()).map(Course::new).collect();
+        Self::with(gpu, data, shared, settings, courses)
+    }
+
+    /// The group of those configurations that `courses` names, at their start.
+    pub(super) fn with(
+        gpu: &'a Gpu,
+        data: Data<'a>,
+        shared: &Shared,
+        settings: &[Settings],
+        courses: Vec<Course>,
+    ) -> Result<Self> {
+        let (neurons, images) = data.responses.dim();
+        if images != data.features.images || data.train.is_empty() || neurons == 0 || courses.is_empty() {
+            return Err(Error::internal(
+                "training",
+                format!("{neurons} x {images} responses, {} courses", courses.len()),
+            ));
+        }
+        let (layout, columns) = (data.features.layout, Columns::new(neurons, courses.len()));
+        let scaling = scaling(&data, shared)?;
+        let mut targets = Array2::<f32>::zeros((images, columns.neurons));
+        for ((neuron, image), response) in data.responses.indexed_iter() {
+            let Scaling { mean, deviation } = scaling[neuron];
+            targets[[image, neuron]] = ((f64::from(*response) - mean) / deviation) as f32;
+        }
+        let train = |neuron: usize| data.train.iter().map(|i| f64::from(targets[[*i, neuron]])).sum::<f64>();
+        let mean = |neuron: usize| train(neuron) / data.train.len() as f64;
+        let bias: Vec<f32> = (0..neurons).map(|n| start::bias(shared.nonlinearity, mean(n)) as f32).collect();
+        let active: Vec<&Settings> = courses.iter().map(|c| &settings[c.configuration]).collect();
+        let starts: Vec<Weights> =
+            active.iter().map(|one| Weights::start(layout, columns, shared, one, &bias)).collect();
+        let network = Network::new(gpu, layout, columns, &starts, shared, &active)?;
+        network.set_rates(gpu, shared, &active, &vec![1.0; active.len()])?;
+        Ok(Trainer {
+            gpu,
+            data,
+            shared: shared.clone(),
+            settings: settings.to_vec(),
+            scaling,
+            targets: Matrix::upload(gpu, "responses", targets.view())?,
+            index: gpu.allocate("order of images", data.train.len())?,
+            memory: BatchMemory::new(gpu, layout, shared.batch, columns.all())?,
+            network,
+            columns,
+            courses,
+            epoch: 0,
+            steps: 0,
+        })
+    }
+
+    /// Whether all configurations are done.
+    pub fn done(&self) -> bool {
+        self.courses.is_empty()
+    }
+
+    /// Configurations still training.
+    pub fn training(&self) -> usize {
+        self.courses.len()
+    }
+
+    /// Epochs trained.
+    pub fn epochs(&self) -> usize {
+        self.epoch
+    }
+
+    /// Trains one epoch, and takes out the configurations that are done.
+    ///
+    /// # Errors
+    /// As [`Gpu::run`]; Memory, if smaller matrices do not fit beside the larger ones.
+    pub fn epoch(&mut self) -> Result<Vec<Outcome>> {
+        if self.done() {
+            return Ok(Vec::new());
+        }
+        self.epoch += 1;
+        self.train()?;
+        let losses = self.training_losses()?;
+        let validated = self.validate()?;
+        let mut finished = Vec::new();
+        let (mut best, mut dropped) = (Vec::new(), Vec::new());
+        for (at, course) in self.courses.iter_mut().enumerate() {
+            let own = self.columns.of(&losses.with_penalties, at);
+            let mut add = |tier, measure, values: &[f64]| {
+                course.curves.push(CurvePoint::new(self.epoch, tier, measure, values));
+            };
+            add(Tier::Train, Measure::Loss, own);
+            if self.shared.loss == Loss::Squared {
+                add(Tier::Train, Measure::ExplainedVariance, self.columns.of(&losses.explained, at));
+            }
+            let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+            let mut loss = None;
+            if let Some(validated) = &validated {
+                let one = &validated[at];
+                add(Tier::Validation, Measure::Loss, &one.loss);
+                add(Tier::Validation, Measure::ExplainedVariance, &one.explained);
+                add(Tier::Validation, Measure::PearsonR, &one.r);
+                loss = Some(mean(&one.loss));
+            }
+            let diverged = !mean(own).is_finite() || loss.is_some_and(|loss| !loss.is_finite());
+            if diverged {
+                finished.push((at, true));
+                continue;
+            }
+            let (verdict, last) = course.judge(self.epoch, loss, &self.shared);
+            match verdict {
+                Verdict::Best => {
+                    best.push(at);
+                    let pairs = validated.as_ref().map(|all| all[at].loss.iter().zip(&all[at].r));
+                    course.validation =
+                        pairs.into_iter().flatten().map(|(loss, r)| [loss.to_bits(), r.to_bits()]).collect();
+                }
+                Verdict::Drop => dropped.push(at),
+                Verdict::On => {}
+            }
+            if last {
+                finished.push((at, false));
+            }
+        }
+        for (which, keep) in [(best, true), (dropped, false)] {
+            if !which.is_empty() {
+                self.network.copy(self.gpu, &which, keep)?;
+            }
+        }
+        let outcomes = self.outcomes(&finished)?;
+        self.compact(&finished)?;
+        self.set_rates()?;
+        Ok(outcomes)
+    }
+
+    fn active(&self) -> Vec<&Settings> {
+        self.courses.iter().map(|c| &self.settings[c.configuration]).collect()
+    }
+
+    pub(super) fn set_rates(&self) -> Result<()> {
+        let factors: Vec<f64> = self.courses.iter().map(|c| c.factor).collect();
+        self.network.set_rates(self.gpu, &self.shared, &self.active(), &factors)
+    }
+
+    /// The epoch's steps, as one recording. The order of the images is that of the stream `minibatches EPOCH`.
+    fn train(&mut self) -> Result<()> {
+        let mut order: Vec<u32> = self.data.train.iter().map(|image| *image as u32).collect();
+        if self.shared.shuffle {
+            let stream = format!("minibatches {}", self.epoch);
+            Random::stream(self.shared.order_seed, &stream).shuffle(&mut order);
+        }
+        self.gpu.write(&self.index, 0, &order)?;
+        self.network.head.forget(self.gpu)?;
+        self.network.blocks().iter().try_for_each(|block| block.forget(self.gpu))?;
+        let mut recording = Recording::new();
+        for start in (0..order.len()).step_by(self.shared.batch) {
+            let count = self.shared.batch.min(order.len() - start);
+            let batch =
+                self.memory.gather(&mut recording, self.data.features, (&self.index, start), count)?;
+            let (head, targets) = (&self.network.head, &self.targets);
+            let loss = LossSum { head, targets, index: &self.index, start, shared: &self.shared };
+            self.steps += 1;
+            self.network.step(&mut recording, &batch, &loss, self.steps)?;
+        }
+        self.gpu.run(&recording)
+    }
+
+    fn epoch_steps(&self) -> f64 {
+        self.data.train.len().div_ceil(self.shared.batch) as f64
+    }
+
+    /// Losses of the epoch, of every column.
+    fn training_losses(&self) -> Result<EpochLosses> {
+        let (steps, images) = (self.epoch_steps(), self.data.train.len() as f64);
+        let data: Vec<f64> = self.network.head.losses(self.gpu)?;
+        let explained = |(column, loss): (usize, &f64)| {
+            let mean_square = match self.shared.reduction {
+                Reduction::Sum => loss / images,
+                Reduction::Mean => loss / steps,
+            };
+            let neuron = column % self.columns.neurons;
+            1.0 - mean_square / self.variance(neuron)
+        };
+        let explained = data.iter().enumerate().map(explained).collect();
+        let mut with_penalties: Vec<f64> = data.iter().map(|loss| loss / steps).collect();
+        for block in self.network.blocks() {
+            let Some(totals) = block.totals(self.gpu)? else { continue };
+            let other = self.network.other_magnitudes(self.gpu, block, &self.shared)?;
+            for (column, loss) in with_penalties.iter_mut().enumerate() {
+                // Pieces of a layer have their own columns; a block's columns are units of a hidden layer otherwise.
+                if totals.ncols() != self.columns.all() {
+                    break;
+                }
+                let one = &self.settings[self.courses[column / self.columns.neurons].configuration];
+                let sums = [0, 1, 2].map(|kind| totals[[kind, column]] / steps);
+                let l1_factor = other.as_ref().map_or(1.0, |all| all[column] / steps);
+                *loss += block.penalty(&self.shared, one, self.columns.real, sums, l1_factor);
+            }
+        }
+        Ok(EpochLosses { with_penalties, explained })
+    }
+
+    /// Variance of a neuron's responses over the training images, in the units of training.
+    fn variance(&self, neuron: usize) -> f64 {
+        match self.scaling.get(neuron) {
+            Some(_) if self.shared.standardise_responses => 1.0,
+            Some(_) => self.data_variance(neuron),
+            None => f64::NAN,
+        }
+    }
+
+    fn data_variance(&self, neuron: usize) -> f64 {
+        let values = || self.data.train.iter().map(|image| f64::from(self.data.responses[[neuron, *image]]));
+        let (count, mean) =
+            (self.data.train.len() as f64, values().sum::<f64>() / self.data.train.len() as f64);
+        values().map(|v| (v - mean).powi(2)).sum::<f64>() / count
+    }
+
+    /// Loss and scores on the validation images, of each configuration; `None` where there are no such images.
+    fn validate(&self) -> Result<Option<Vec<Validated>>> {
+        let images = self.data.validation;
+        if images.is_empty() {
+            return Ok(None);
+        }
+        let z = sums(self.gpu, &self.network, &self.memory, self.data.features, images, self.shared.batch)?;
+        let bias = self.network.head.bias.weights.download(self.gpu)?;
+        let one = |at: usize| {
+            let neuron = |n: usize| {
+                let column = at * self.columns.neurons + n;
+                let Scaling { mean, deviation } = self.scaling[n];
+                let target = |image: &usize| (f64::from(self.data.responses[[n, *image]]) - mean) / deviation;
+                let y: Vec<f64> = images.iter().map(target).collect();
+                let sum = |row: usize| f64::from(z[[row, column]]) + f64::from(bias[[0, column]]);
+                let p: Vec<f64> =
+                    (0..images.len()).map(|row| self.shared.nonlinearity.apply(sum(row))).collect();
+                let loss = y.iter().zip(&p).map(|(y, p)| self.shared.loss.of(*y, *p)).sum::<f64>();
+                (loss / images.len() as f64, explained_variance(&y, &p), pearson_r(&y, &p))
+            };
+            let all: Vec<(f64, f64, f64)> = (0..self.columns.real).into_par_iter().map(neuron).collect();
+            Validated {
+                loss: all.iter().map(|v| v.0).collect(),
+                explained: all.iter().map(|v| v.1).collect(),
+                r: all.iter().map(|v| v.2).collect(),
+            }
+        };
+        Ok(Some((0..self.courses.len()).map(one).collect()))
+    }
+
+    fn outcomes(&self, finished: &[(usize, bool)]) -> Result<Vec<Outcome>> {
+        if finished.is_empty() {
+            return Ok(Vec::new());
+        }
+        let best = self.network.best(self.gpu)?;
+        let one = |(at, diverged): &(usize, bool)| {
+            let course = &self.courses[*at];
+            let number = |of: usize| course.validation.iter().map(|pair| f64::from_bits(pair[of])).collect();
+            let cut = |all: &Array2<f32>| {
+                let width = all.ncols() / self.courses.len();
+                all.slice(s![.., at * width..(at + 1) * width]).to_owned()
+            };
+            let layer = |layer: &LayerWeights| LayerWeights {
+                weights: cut(&layer.weights),
+                bias: layer.bias.as_ref().map(cut),
+            };
+            let weights = Weights { layers: best.layers.iter().map(layer).collect(), bias: cut(&best.bias) };
+            let features = self.data.features;
+            Outcome {
+                configuration: course.configuration,
+                diverged: *diverged,
+                epochs: self.epoch,
+                best_epoch: course.best_epoch,
+                curves: course.curves.clone(),
+                validation_loss: number(0),
+                validation_r: number(1),
+                readout: Readout {
+                    layout: features.layout,
+                    columns: Columns { configurations: 1, ..self.columns },
+                    shared: self.shared.clone(),
+                    weights,
+                    scaling: self.scaling.clone(),
+                    means: features.means.clone(),
+                    scales: features.scales.clone(),
+                },
+            }
+        };
+        Ok(finished.iter().map(one).collect())
+    }
+
+    /// Takes the configurations that are done out of all matrices.
+    fn compact(&mut self, finished: &[(usize, bool)]) -> Result<()> {
+        if finished.is_empty() {
+            return Ok(());
+        }
+        let done = |at: &usize| finished.iter().any(|(other, _)| other == at);
+        let kept: Vec<usize> = (0..self.courses.len()).filter(|at| !done(at)).collect();
+        let mut at = 0;
+        self.courses.retain(|_| {
+            at += 1;
+            !done(&(at - 1))
+        });
+        if kept.is_empty() {
+            return Ok(());
+        }
+        self.columns.configurations = kept.len();
+        let settings: Vec<&Settings> = self.courses.iter().map(|c| &self.settings[c.configuration]).collect();
+        self.network.keep(self.gpu, &kept, &self.shared, &settings)?;
+        self.memory =
+            BatchMemory::new(self.gpu, self.data.features.layout, self.shared.batch, self.columns.all())?;
+        Ok(())
+    }
+}
+
+/// Of all columns.
+struct EpochLosses {
+    with_penalties: Vec<f64>,
+    explained: Vec<f64>,
+}
+
+/// Of the neurons of one configuration.
+struct Validated {
+    loss: Vec<f64>,
+    explained: Vec<f64>,
+    r: Vec<f64>,
+}
+
+/// Mean and deviation of each neuron over the training images, where responses are standardised by them.
+fn scaling(data: &Data<'_>, shared: &Shared) -> Result<Vec<Scaling>> {
+    let one = |(neuron, row): (usize, ndarray::ArrayView1<'_, f32>)| {
+        if let Some(image) = row.iter().position(|v| !v.is_finite()) {
+            let found = format!("the response of neuron {neuron} to image {image} is {}", row[image]);
+            return Err(Error::new(
+                Kind::Input,
+                "responses",
+                found,
+                "finite numbers",
+                "Leave that image out",
+            ));
+        }
+        if !shared.standardise_responses {
+            return Ok(Scaling { mean: 0.0, deviation: 1.0 });
+        }
+        let values = || data.train.iter().map(|image| f64::from(row[*image]));
+        let mean = values().sum::<f64>() / data.train.len() as f64;
+        let deviation = (values().map(|v| (v - mean).powi(2)).sum::<f64>() / data.train.len() as f64).sqrt();
+        Ok(Scaling { mean, deviation: if deviation > 0.0 { deviation } else { 1.0 } })
+    };
+    data.responses.rows().into_iter().enumerate().map(one).collect()
+}
