@@ -297,8 +297,9 @@ fn agrees(gpu: &Gpu, label: &str, shape: [usize; 3], shared: &Shared, settings: 
         // Where a gradient passes through 0, Adam divides rounding by rounding: one weight in twenty may differ.
         let spared = if shared.optimiser == Optimiser::Adam { off.len() / 20 } else { 0 };
         let worst = off[off.len() - 1 - spared];
-        // Roundoff of f32 through a dozen steps, and of central differences.
-        assert!(worst < 2e-4 * moved, "{label}: off by {worst:.1e} of {moved:.1e}");
+        // Roundoff of f32 through a dozen steps, and of central differences; ten times that in quotients of gradients.
+        let share = if shared.optimiser == Optimiser::Adam { 2e-3 } else { 2e-4 };
+        assert!(worst < share * moved, "{label}: off by {worst:.1e} of {moved:.1e}");
         assert!(moved > 1e-3, "{label}: nothing moved");
     }
 }
