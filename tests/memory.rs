@@ -11,10 +11,9 @@ use striate::io::npy;
 use striate::io::resize::Filter;
 use striate::io::weights::WeightFile;
 use striate::random::Random;
-use striate::ridge::Penalties;
 use striate::tasks::{
-    FeaturesInput, FitRequest, Input, NetworkInput, NormaliseRequest, PredictRequest, SplitRequest, fit,
-    predict,
+    FeaturesInput, FitRequest, Input, NetworkInput, NormaliseRequest, PredictRequest, ReadoutRequest,
+    RidgeRequest, SplitRequest, fit, predict,
 };
 use striate::{Kind, Result};
 
@@ -44,10 +43,7 @@ impl Scratch {
             responses: self.0.join("responses.npy"),
             layout: None,
             split: SplitRequest::Random { test_fraction: 0.25 },
-            folds: 3,
-            shuffled_folds: true,
-            penalties: Penalties::default(),
-            intercept: true,
+            readout: ReadoutRequest::Ridge(RidgeRequest { folds: 3, ..RidgeRequest::default() }),
             seed: 1,
             out: self.0.join(out),
         }

@@ -4,8 +4,10 @@
 use std::path::{Path, PathBuf};
 use striate::gpu::{AdapterChoice, Gpu, Options};
 use striate::io::images::{Filter, Normalise, Size};
-use striate::ridge::Penalties;
-use striate::tasks::{FitRequest, FitSummary, Input, NetworkInput, NormaliseRequest, SplitRequest, fit};
+use striate::tasks::{
+    FitRequest, FitSummary, Input, NetworkInput, NormaliseRequest, ReadoutRequest, RidgeRequest,
+    SplitRequest, fit,
+};
 
 fn data() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -37,10 +39,7 @@ fn session(gpu: &Gpu, data: &Path, name: &str, layer: Option<&str>, pool: Option
         responses: if repeats.is_file() { repeats } else { home.join("responses_mean.npy") },
         layout: None,
         split: SplitRequest::File(home.join("split.csv")),
-        folds: 5,
-        shuffled_folds: true,
-        penalties: Penalties::default(),
-        intercept: true,
+        readout: ReadoutRequest::Ridge(RidgeRequest::default()),
         seed: 0,
         out: std::env::temp_dir().join(format!("striate-recordings-{}", std::process::id())),
     };

@@ -1,10 +1,10 @@
 //! What a fit takes of memory, disk and time, from headers and the sizes of the recording: no image is
 //! decoded, nothing allocated.
 
-use super::fit::FitJob;
 use super::model;
+use super::ridge_fit::RidgeJob;
 use crate::error::Result;
-use crate::features::SlabPlan;
+use crate::features::{SlabPlan, Source};
 use crate::gpu::Gpu;
 use crate::ridge;
 use crate::routines::Gram;
@@ -75,43 +75,40 @@ pub(super) fn working_bytes(gpu: &Gpu) -> u64 {
     WORKING_BYTES.min(gpu.ledger().budget() / 8)
 }
 
-impl FitJob<'_> {
-    /// What the fit will take.
-    ///
-    /// # Errors
-    /// Memory, if it does not fit the budget.
-    pub fn plan(&self, gpu: &Gpu) -> Result<FitPlan> {
-        let (images, features) = (self.source.images(), self.source.features());
-        let neurons = self.responses.n_neurons();
-        let form = if features >= images { Form::Dual } else { Form::Primal };
-        let gram = if form == Form::Dual { Gram::bytes(images) } else { 0 };
-        // The Gram matrix is gone when the ridge begins.
-        let least = ridge::least_bytes(images, features.min(images), self.ridge.penalties.count());
-        let budget = gpu.ledger().budget();
-        let fixed = self.source.overhead(gpu)? + gram.max(least);
-        let taken = fixed + working_bytes(gpu);
-        let slabs = SlabPlan::new(gpu, images, features, budget.saturating_sub(taken)).map_err(|_| {
-            let needed = taken + SlabPlan::least_bytes(images, features);
-            crate::gpu::too_large("fit", needed, budget, budget)
-        })?;
-        // Slabs that all fit stay for the weights.
-        let passes = if slabs.passes() == 1 { 1 } else { 2 * slabs.passes() };
-        Ok(FitPlan {
-            n_images: images,
-            n_features: features,
-            n_neurons: neurons,
-            form,
-            passes,
-            gpu_bytes: fixed + slabs.bytes(images),
-            slabs,
-            gpu_budget_bytes: budget,
-            model_bytes: model::file_bytes(neurons, features),
-            operations: Operations {
-                network: passes as f64 * self.source.operations(gpu)?,
-                ..readout_operations(form, [images, features, neurons], &self.ridge)
-            },
-        })
-    }
+/// What a fit in closed form will take.
+///
+/// # Errors
+/// Memory, if it does not fit the budget.
+pub(super) fn of_ridge(gpu: &Gpu, source: &Source, neurons: usize, job: &RidgeJob) -> Result<FitPlan> {
+    let (images, features) = (source.images(), source.features());
+    let form = if features >= images { Form::Dual } else { Form::Primal };
+    let gram = if form == Form::Dual { Gram::bytes(images) } else { 0 };
+    // The Gram matrix is gone when the ridge begins.
+    let least = ridge::least_bytes(images, features.min(images), job.plan.penalties.count());
+    let budget = gpu.ledger().budget();
+    let fixed = source.overhead(gpu)? + gram.max(least);
+    let taken = fixed + working_bytes(gpu);
+    let slabs = SlabPlan::new(gpu, images, features, budget.saturating_sub(taken)).map_err(|_| {
+        let needed = taken + SlabPlan::least_bytes(images, features);
+        crate::gpu::too_large("fit", needed, budget, budget)
+    })?;
+    // Slabs that all fit stay for the weights.
+    let passes = if slabs.passes() == 1 { 1 } else { 2 * slabs.passes() };
+    Ok(FitPlan {
+        n_images: images,
+        n_features: features,
+        n_neurons: neurons,
+        form,
+        passes,
+        gpu_bytes: fixed + slabs.bytes(images),
+        slabs,
+        gpu_budget_bytes: budget,
+        model_bytes: model::file_bytes(neurons, features),
+        operations: Operations {
+            network: passes as f64 * source.operations(gpu)?,
+            ..readout_operations(form, [images, features, neurons], &job.plan)
+        },
+    })
 }
 
 /// Operations of all but the network, for `[images, features, neurons]`.

@@ -1,11 +1,11 @@
 //! Predicted responses to new images, from a run folder.
 
 use super::Progress;
-use super::fit::FILES;
 use super::input::{FeaturesInput, Input, keep};
 use super::model::{FILE, Model};
 use super::plan::working_bytes;
 use super::record::RunRecord;
+use super::run_folder::FILES;
 use crate::error::{Error, Kind, Result};
 use crate::features::{FeatureSpace, SlabPlan, Source};
 use crate::gpu::Gpu;
