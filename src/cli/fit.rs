@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use striate::io::responses::Layout;
-use striate::ridge::Penalties;
-use striate::tasks::{FeaturesInput, FitJob, FitRequest, Input, ReadoutRequest, RidgeRequest, SplitRequest};
+use striate::ridge::{Penalties, Ratios};
+use striate::tasks::{
+    FeaturesInput, FitJob, FitRequest, Input, ReadoutRequest, RidgeRequest, SmoothRidgeRequest, SplitRequest,
+};
 use striate::{Error, Kind, Result};
 
 use super::common::Common;
@@ -49,13 +51,17 @@ pub struct FitArgs {
     /// Without --split: the fraction of images, drawn by --seed, that test [default: 0.2].
     #[arg(long, value_parser = values::fraction, value_name = "F")]
     pub test_fraction: Option<f64>,
-    /// The kind of readout.
+    /// The kind of readout: ridge, or smooth-ridge, which penalises the Laplacian of the weights over the map too.
     #[arg(long, value_enum, default_value = "ridge", value_name = "NAME")]
     pub readout: Readout,
     /// Penalties to choose from: 15 values from 1e-5 to 1e2 as -5:2:15, or a list as 0.01,0.1,1; in units of the
     /// mean eigenvalue, or as such after absolute: (absolute:1,10,100).
     #[arg(long, default_value = "-5:2:15", allow_hyphen_values = true, value_name = "RANGE|LIST")]
     pub lambdas: Penalties,
+    /// For smooth-ridge: ratios of the Laplacian's penalty to that of the squared weights, to choose from [default:
+    /// 0,0.01,0.1,1,10,100]. Penalties are then in units of the mean eigenvalue of each ratio.
+    #[arg(long, value_name = "LIST")]
+    pub ratios: Option<Ratios>,
     /// How many folds choose the penalty.
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub folds: usize,
@@ -80,6 +86,8 @@ pub struct FitArgs {
 pub enum Readout {
     /// Linear, with a penalty on the squared weights.
     Ridge,
+    /// Linear, with a penalty on the squared weights and one on their Laplacian over the map.
+    SmoothRidge,
 }
 
 /// Which training images share a fold.
@@ -118,22 +126,30 @@ impl FitArgs {
             responses,
             layout: self.responses_layout.clone(),
             split: self.split.clone().map_or(SplitRequest::Random { test_fraction }, SplitRequest::File),
-            readout: self.readout(),
+            readout: self.readout()?,
             seed,
             out,
         })
     }
 
-    fn readout(&self) -> ReadoutRequest {
+    fn readout(&self) -> Result<ReadoutRequest> {
         let ridge = RidgeRequest {
             penalties: self.lambdas.clone(),
             folds: self.folds,
             shuffled_folds: self.fold_order == FoldOrder::Shuffled,
             intercept: !self.no_intercept,
         };
-        match self.readout {
-            Readout::Ridge => ReadoutRequest::Ridge(ridge),
-        }
+        Ok(match (self.readout, &self.ratios) {
+            (Readout::Ridge, None) => ReadoutRequest::Ridge(ridge),
+            (Readout::Ridge, Some(_)) => {
+                let advice = "Add --readout smooth-ridge, or leave --ratios out";
+                return Err(Error::new(Kind::Usage, "--ratios", "--readout ridge has none", "", advice));
+            }
+            (Readout::SmoothRidge, ratios) => {
+                let ratios = ratios.clone().unwrap_or_default();
+                ReadoutRequest::SmoothRidge(SmoothRidgeRequest { ridge, ratios })
+            }
+        })
     }
 
     fn input(&self, seed: u64) -> Result<Input> {

@@ -85,7 +85,11 @@ pub fn dry_run(gpu: &Gpu, request: &FitRequest, job: &FitJob<'_>) -> Result<Outc
     let tiers = [&job.split.train, &job.split.validation, &job.split.test].map(Vec::len);
     let [train, validation, test] = tiers;
     let unused = job.split.unused;
-    let ReadoutRequest::Ridge(ridge) = &request.readout;
+    let (ridge, ratios) = match &request.readout {
+        ReadoutRequest::Ridge(ridge) => (ridge, None),
+        ReadoutRequest::SmoothRidge(asked) => (&asked.ridge, Some(&asked.ratios)),
+    };
+    let by_ratios = ratios.map_or(String::new(), |r| format!(" by {} ratios", r.values().len()));
     let seconds = estimate(gpu, plan.operations.total())?;
     let chosen = match validation {
         0 => format!("{} folds of the training images", ridge.folds),
@@ -96,6 +100,7 @@ pub fn dry_run(gpu: &Gpu, request: &FitRequest, job: &FitJob<'_>) -> Result<Outc
     let steps = plan.operations;
     let steps = [
         ("network", steps.network),
+        ("rotation", steps.rotation),
         ("kernel matrix", steps.kernel_matrix),
         ("losses", steps.readout_losses),
         ("weights", steps.weights),
@@ -105,7 +110,7 @@ pub fn dry_run(gpu: &Gpu, request: &FitRequest, job: &FitJob<'_>) -> Result<Outc
         ("responses", format!("{neurons} neurons, {images} images, {repeats} repeats")),
         ("features", format!("{} of each image, in {} slabs", plan.n_features, plan.slabs.slabs)),
         ("split", format!("{train} train, {validation} validation, {test} test, {unused} unused")),
-        ("penalties", format!("{}, chosen on {chosen}", ridge.penalties.count())),
+        ("penalties", format!("{}{by_ratios}, chosen on {chosen}", ridge.penalties.count())),
         ("form", format!("{form}, {} passes of the images", plan.passes)),
         ("GPU memory", format!("{used} of a budget of {budget}")),
         ("GFLOP", steps),
@@ -114,7 +119,8 @@ pub fn dry_run(gpu: &Gpu, request: &FitRequest, job: &FitJob<'_>) -> Result<Outc
         ("would write", request.out.display().to_string()),
     ]);
     let document = json!({
-        "dry_run": true, "plan": plan, "input": request.input, "penalties": ridge.penalties,
+        "dry_run": true, "plan": plan, "input": request.input, "readout": request.readout.name(),
+        "penalties": ridge.penalties, "ratios": ratios,
         "intercept": ridge.intercept, "n_neurons": neurons, "n_repeats": repeats,
         "split": {"train": train, "validation": validation, "test": test, "unused": unused},
         "estimated_seconds": seconds, "adapter": gpu.describe(), "out": request.out,

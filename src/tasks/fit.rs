@@ -4,8 +4,9 @@ use super::Progress;
 use super::clock::Clock;
 use super::input::{Input, keep};
 use super::plan::{self, FitPlan};
-use super::ridge_fit::{RidgeJob, RidgeRequest};
+use super::ridge_fit::{RidgeJob, RidgeRequest, SmoothRidgeRequest};
 use super::run_folder::{self, FILES, Found};
+use super::smooth::Smooth;
 use crate::error::Result;
 use crate::features::Source;
 use crate::gpu::Gpu;
@@ -36,6 +37,8 @@ pub enum SplitRequest {
 pub enum ReadoutRequest {
     /// Linear, with a penalty on the squared weights.
     Ridge(RidgeRequest),
+    /// Linear, with a penalty on the squared weights and one on their Laplacian over the map.
+    SmoothRidge(SmoothRidgeRequest),
 }
 
 impl ReadoutRequest {
@@ -43,6 +46,7 @@ impl ReadoutRequest {
     pub fn name(&self) -> &'static str {
         match self {
             ReadoutRequest::Ridge(_) => "ridge",
+            ReadoutRequest::SmoothRidge(_) => "smooth-ridge",
         }
     }
 }
@@ -176,7 +180,11 @@ impl<'a> FitJob<'a> {
             SplitRequest::Random { test_fraction } => Split::random(images, *test_fraction, request.seed)?,
         };
         let method = match &request.readout {
-            ReadoutRequest::Ridge(asked) => Method::Ridge(RidgeJob::new(asked, &split, request.seed)?),
+            ReadoutRequest::Ridge(asked) => Method::Ridge(RidgeJob::new(asked, None, &split, request.seed)?),
+            ReadoutRequest::SmoothRidge(asked) => {
+                let smooth = Smooth::new(asked.ratios.clone(), source.shape())?;
+                Method::Ridge(RidgeJob::new(&asked.ridge, Some(smooth), &split, request.seed)?)
+            }
         };
         keep(&request.out, &request.files())?;
         clock.done("reading");
