@@ -60,7 +60,7 @@ pub struct FitArgs {
     pub lambdas: Penalties,
     /// For smooth-ridge: ratios of the Laplacian's penalty to that of the squared weights, to choose from [default:
     /// 0,0.01,0.1,1,10,100]. Penalties are then in units of the mean eigenvalue of each ratio.
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, allow_hyphen_values = true, value_name = "LIST")]
     pub ratios: Option<Ratios>,
     /// How many folds choose the penalty.
     #[arg(long, default_value_t = 5, value_name = "N")]
