@@ -6,7 +6,7 @@ use striate::gpu::{AdapterChoice, Gpu, Options};
 use striate::io::images::{Filter, Normalise, Size};
 use striate::tasks::{
     FitRequest, FitSummary, Input, NetworkInput, NormaliseRequest, ReadoutRequest, RidgeRequest,
-    SplitRequest, fit,
+    SmoothRidgeRequest, SplitRequest, fit,
 };
 
 fn data() -> Option<PathBuf> {

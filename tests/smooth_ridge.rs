@@ -8,6 +8,8 @@ use command::{Scratch, distance};
 use faer::linalg::solvers::Solve;
 use faer::{Mat, Side};
 use ndarray::{Array2, Array4, ArrayD, Axis, s};
+use striate::Kind;
+use striate::features::SlabPlan;
 use striate::gpu::{AdapterChoice, Gpu, Options};
 use striate::io::npy;
 use striate::io::weights::WeightFile;
@@ -247,7 +249,7 @@ fn each_neuron_takes_the_best_ratio_and_penalty() {
         let found = e.fit(&gpu, smooth(&ratios, Penalties::Relative(relative.clone()), true));
         let [train, validation] = ["train", "validation"].map(|tier| e.rows(&[tier]));
         let both = e.rows(&["train", "validation"]);
-        let mut best = vec![(f64::INFINITY, 0.0, 0.0); NEURONS];
+        let mut best = [(f64::INFINITY, 0.0, 0.0); NEURONS];
         for ratio in ratios {
             let unit = Reference::unit(&e, &both, ratio);
             for penalty in relative.iter().map(|p| p * unit) {
@@ -290,6 +292,18 @@ fn a_ratio_of_zero_is_plain_ridge() {
         assert!(distance(&plain.predictions, &zero.predictions) < 1e-4);
         assert!(distance(&plain.weights, &zero.weights) < 1e-4);
     }
+}
+
+/// A map is never cut: one that the adapter cannot bind for all images is refused in words, not by the driver.
+#[test]
+fn a_map_larger_than_a_binding_is_refused() {
+    let (gpu, area) = (gpu(), 512 * 512);
+    let most = (gpu.max_binding_bytes() / (4 * area as u64)) as usize;
+    let plan = |images| SlabPlan::in_units(&gpu, images, 3 * area, area, 1 << 50);
+    assert_eq!(plan(most).unwrap().columns % area, 0);
+    let why = plan(most + 1).unwrap_err();
+    assert_eq!(why.kind(), Kind::Memory);
+    assert!(why.to_string().contains("262144 values") && why.to_string().contains("binds at once"), "{why}");
 }
 
 const PIXELS: [&str; 8] = [

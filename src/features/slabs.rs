@@ -63,9 +63,11 @@ impl SlabPlan {
         let padding = if unit.is_multiple_of(4) { 0 } else { 3 * (features.div_ceil(unit) + 1) };
         let fit = ((bytes / column_bytes) as usize).saturating_sub(padding);
         let bound = (gpu.max_binding_bytes() / column_bytes) as usize / 4 * 4;
-        if smallest > bytes || features.min(unit) > bound {
-            let limit = bytes.min(gpu.max_binding_bytes());
-            return Err(crate::gpu::too_large("features", smallest, limit, gpu.ledger().budget()));
+        if features.min(unit) > bound {
+            return Err(unbound(gpu, images, features.min(unit)));
+        }
+        if smallest > bytes {
+            return Err(crate::gpu::too_large("features", smallest, bytes, gpu.ledger().budget()));
         }
         let all = features.next_multiple_of(4);
         // Whatever is left beside all features is the largest slab that lets them stay; if they cannot stay, small
@@ -186,6 +188,19 @@ impl FeatureSpace {
         }
         Ok(slabs)
     }
+}
+
+/// The error of columns that must stay together and are more than the adapter binds at once.
+fn unbound(gpu: &Gpu, images: usize, columns: usize) -> Error {
+    let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let bytes = mebibytes(4 * (images * columns) as u64);
+    Error::new(
+        Kind::Memory,
+        "features",
+        format!("{columns} values of each of {images} images that cannot be cut apart take {bytes:.1} MiB"),
+        format!("at most {:.1} MiB, which this adapter binds at once", mebibytes(gpu.max_binding_bytes())),
+        "Use a smaller --size or --pool, fewer images, or --readout ridge",
+    )
 }
 
 /// Takes the mean over some rows off every column, in place. Returns the means.

@@ -95,10 +95,10 @@ pub(super) fn of_ridge(gpu: &Gpu, source: &Source, neurons: usize, job: &RidgeJo
     let unit = job.smooth.as_ref().map_or(UNIT, Smooth::unit);
     let room = budget.saturating_sub(taken);
     let slabs = SlabPlan::in_units(gpu, images, features, unit, room).map_err(|why| {
-        if why.kind() != Kind::Memory {
+        let needed = taken + SlabPlan::least_bytes(images, features, unit);
+        if why.kind() != Kind::Memory || needed <= budget {
             return why;
         }
-        let needed = taken + SlabPlan::least_bytes(images, features, unit);
         crate::gpu::too_large("fit", needed, budget, budget)
     })?;
     // Slabs that all fit stay for the weights.
