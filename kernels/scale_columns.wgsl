@@ -5,7 +5,8 @@
 //   choice   [rows]              which row of the factors
 //   y        [rows][y_quads]     vec4 along columns; written as zero beyond the last
 //
-// One invocation a vec4 of y. Columns of x are read one by one, for `first` may be any.
+// One invocation a vec4 of y. Columns of x are read one by one, for `first` may be any. Two divisions an invocation, not
+// six: processors have none for vectors, and they are what this kernel's time goes to.
 //!use grid
 
 struct Params {
@@ -18,15 +19,22 @@ var<immediate> p: Params;
 @group(0) @binding(2) var<storage, read> choice: array<u32>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
 
+// The position after one in the period.
+fn next(position: u32) -> u32 {
+    return select(position + 1u, 0u, position + 1u == p.period);
+}
+
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let index = item(id, groups, 64u);
     if index >= p.items { return; }
     let row = index / p.y_quads;
-    let columns = vec4u(4u * (index % p.y_quads)) + vec4u(0u, 1u, 2u, 3u);
-    let taken = min(columns, vec4u(p.columns - 1u)) + vec4u(p.first);
-    let at = vec4u(row * p.x_pitch) + taken;
-    let by = vec4u(choice[row] * p.factors_pitch) + taken % vec4u(p.period);
+    let columns = vec4u(4u * (index - row * p.y_quads)) + vec4u(0u, 1u, 2u, 3u);
+    let at = vec4u(row * p.x_pitch + p.first) + min(columns, vec4u(p.columns - 1u));
+    let a = (p.first + columns.x) % p.period;
+    let b = next(a);
+    let c = next(b);
+    let by = vec4u(choice[row] * p.factors_pitch) + vec4u(a, b, c, next(c));
     let values = vec4f(x[at.x], x[at.y], x[at.z], x[at.w]);
     let scale = vec4f(factors[by.x], factors[by.y], factors[by.z], factors[by.w]);
     y[index] = select(vec4f(), values * scale, columns < vec4u(p.columns));

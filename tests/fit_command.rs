@@ -25,6 +25,8 @@ const VGG: [&str; 10] = [
     "4",
 ];
 
+const RUN_FILES: &str = "measured.npy model.safetensors predictions.npy record.json scores.csv split.csv";
+
 fn fit<'a>(input: &[&'a str], out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["fit", "--out", out, "-q"], input, &FILES, more].concat()
 }
@@ -73,15 +75,7 @@ fn a_run_folder_is_complete_and_predicts_what_it_predicted() {
             ],
         );
         assert_eq!((&document["n_train"], &document["n_test"]), (&16.into(), &4.into()));
-        let files = [
-            "measured.npy",
-            "model.safetensors",
-            "predictions.npy",
-            "record.json",
-            "scores.csv",
-            "split.csv",
-        ];
-        assert_eq!(here.names(run), files);
+        assert_eq!(here.names(run).join(" "), RUN_FILES);
         assert_eq!(here.array(&format!("{run}/predictions.npy")).shape(), [6, 20]);
         let average = here.array("e/responses.npy").mean_axis(Axis(2)).unwrap();
         assert!(distance(&average, &here.array(&format!("{run}/measured.npy"))) < 1e-6);
