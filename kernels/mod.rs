@@ -30,7 +30,9 @@ pub mod readout_loss;
 pub mod relu;
 pub mod ridge_losses;
 pub mod row_statistics;
+pub mod scale_columns;
 pub mod shrink;
+pub mod sine_transform;
 pub mod transpose;
 mod trials;
 pub mod update_weights;
@@ -58,6 +60,7 @@ all! {
     max_pool average_pool adaptive_average_pool local_response relu
     maps_to_rows transpose column_means centre row_statistics
     panel_sum shrink ridge_losses multiply_add
+    sine_transform scale_columns
     gather_rows copy_columns factor_sum factor_gradient factor_spread
     activate activate_gradient readout_loss laplacian penalty_sums update_weights
 }

@@ -10,7 +10,7 @@ use crate::numbers::Bounded;
 /// The kernel.
 pub static KERNEL: Kernel = Kernel::new("shrink", include_str!("shrink.wgsl"), PARTS);
 
-/// Which row of the factors each neuron takes.
+/// Which row of factors each neuron takes.
 pub struct Choice {
     buffer: Buffer,
     count: usize,
@@ -25,6 +25,15 @@ impl Choice {
     pub fn upload(gpu: &Gpu, rows: &[u32]) -> Result<Self> {
         let end = rows.iter().max().map_or(0, |largest| *largest as usize + 1);
         Ok(Choice { buffer: gpu.upload("choice of penalties", rows)?, count: rows.len(), end })
+    }
+
+    /// Whether it chooses for `count` rows among `rows` of factors.
+    pub(super) fn serves(&self, count: usize, rows: usize) -> bool {
+        self.count == count && self.end <= rows
+    }
+
+    pub(super) fn buffer(&self) -> &Buffer {
+        &self.buffer
     }
 }
 
@@ -49,7 +58,7 @@ impl Shrink<'_> {
         let (x, y) = (self.x, self.y);
         let same = x.rows == y.rows && x.columns == y.columns && self.shrinkage.columns == x.columns;
         check_matrices(KERNEL.name(), &[("x", x), ("shrinkage", self.shrinkage), ("y", y)])?;
-        if !same || self.choice.count != x.rows || self.choice.end > self.shrinkage.rows {
+        if !same || !self.choice.serves(x.rows, self.shrinkage.rows) {
             return Err(Error::internal("shrink", format!("{x:?}, {:?} and {y:?}", self.shrinkage)));
         }
         let quads = x.pitch() / 4;

@@ -5,7 +5,7 @@
 mod command;
 
 use command::{Scratch, distance};
-use ndarray::{Array1, Array2, Ix2};
+use ndarray::{Array1, Array2, Axis, Ix2};
 use serde_json::{Value, json};
 use striate::io::npy;
 use striate::io::weights::WeightFile;
@@ -24,6 +24,8 @@ const VGG: [&str; 10] = [
     "--pool",
     "4",
 ];
+
+const RUN_FILES: &str = "measured.npy model.safetensors predictions.npy record.json scores.csv split.csv";
 
 fn fit<'a>(input: &[&'a str], out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["fit", "--out", out, "-q"], input, &FILES, more].concat()
@@ -73,9 +75,12 @@ fn a_run_folder_is_complete_and_predicts_what_it_predicted() {
             ],
         );
         assert_eq!((&document["n_train"], &document["n_test"]), (&16.into(), &4.into()));
-        let files = ["model.safetensors", "predictions.npy", "record.json", "scores.csv", "split.csv"];
-        assert_eq!(here.names(run), files);
+        assert_eq!(here.names(run).join(" "), RUN_FILES);
         assert_eq!(here.array(&format!("{run}/predictions.npy")).shape(), [6, 20]);
+        let average = here.array("e/responses.npy").mean_axis(Axis(2)).unwrap();
+        assert!(distance(&average, &here.array(&format!("{run}/measured.npy"))) < 1e-6);
+        let shape = if run == "vgg" { [64, 4, 4] } else { [3, 16, 16] };
+        assert_eq!(document["feature_shape"], json!(shape));
         let table = scores(&here, run);
         assert_eq!((table.len(), &table[0][3][..], &table[6][0][..]), (7, "pearson_r", "5"));
         let worst = predicted_again(&here, run, &input[..2]);

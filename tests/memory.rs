@@ -11,10 +11,10 @@ use striate::io::npy;
 use striate::io::resize::Filter;
 use striate::io::weights::WeightFile;
 use striate::random::Random;
-use striate::ridge::Penalties;
+use striate::ridge::Ratios;
 use striate::tasks::{
-    FeaturesInput, FitRequest, Input, NetworkInput, NormaliseRequest, PredictRequest, SplitRequest, fit,
-    predict,
+    FeaturesInput, FitRequest, Input, NetworkInput, NormaliseRequest, PredictRequest, ReadoutRequest,
+    RidgeRequest, SmoothRidgeRequest, SplitRequest, fit, predict,
 };
 use striate::{Kind, Result};
 
@@ -23,13 +23,22 @@ fn gpu(budget: Option<u64>) -> Result<Gpu> {
     Gpu::open(&Options { adapter, max_memory: budget, ..Options::default() })
 }
 
-struct Scratch(PathBuf);
+struct Scratch(PathBuf, ReadoutRequest);
 
 impl Scratch {
     fn new(name: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("striate-memory-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        Scratch(folder)
+        Scratch(folder, ReadoutRequest::Ridge(RidgeRequest { folds: 3, ..RidgeRequest::default() }))
+    }
+
+    /// The same for smooth ridge.
+    fn smooth(name: &str) -> Self {
+        let mut here = Self::new(name);
+        let ridge = RidgeRequest { folds: 3, ..RidgeRequest::default() };
+        let ratios = Ratios::new(vec![0.0, 0.3, 20.0]).unwrap();
+        here.1 = ReadoutRequest::SmoothRidge(SmoothRidgeRequest { ridge, ratios });
+        here
     }
 
     fn write(&self, name: &str, array: &ArrayD<f32>) -> PathBuf {
@@ -44,10 +53,7 @@ impl Scratch {
             responses: self.0.join("responses.npy"),
             layout: None,
             split: SplitRequest::Random { test_fraction: 0.25 },
-            folds: 3,
-            shuffled_folds: true,
-            penalties: Penalties::default(),
-            intercept: true,
+            readout: self.1.clone(),
             seed: 1,
             out: self.0.join(out),
         }
@@ -179,6 +185,22 @@ fn features_of_any_number_fit_into_little_memory() {
         6000, 9000,
     ];
     sweep(&here, &input, &budgets);
+}
+
+/// Slabs and panels hold whole maps. 25 x 25 words are no whole quads, and 3 maps are a unit; a map of 47 x 53 is
+/// larger than a piece of columns that is weighted at once, and than the slabs of plain ridge.
+#[test]
+fn smooth_ridge_has_the_same_bits_under_any_budget() {
+    let shapes = [("quads", vec![40, 12, 25, 25]), ("large", vec![30, 6, 47, 53])];
+    for (name, shape) in shapes {
+        let here = Scratch::smooth(name);
+        let features = shape[1..].iter().product();
+        let Input::Features(input) = experiment(&here, shape[0], features, 9) else { panic!("features") };
+        let maps = npy::read(&input.file, None).unwrap().into_shape_with_order(shape).unwrap();
+        here.write("features.npy", &maps);
+        let budgets = [100, 400, 700, 1000, 1300, 1600, 2000, 2500, 3000, 4000, 5000, 8000, 16000];
+        sweep(&here, &Input::Features(input), &budgets);
+    }
 }
 
 #[test]

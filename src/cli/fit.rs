@@ -4,16 +4,16 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use striate::gpu::Gpu;
 use striate::io::responses::Layout;
-use striate::ridge::Penalties;
-use striate::scores::LEAST_FEV;
-use striate::tasks::{FeaturesInput, FitJob, FitRequest, FitSummary, Input, SplitRequest};
+use striate::ridge::{Penalties, Ratios};
+use striate::tasks::{
+    FeaturesInput, FitJob, FitRequest, Input, ReadoutRequest, RidgeRequest, SmoothRidgeRequest, SplitRequest,
+};
 use striate::{Error, Kind, Result};
 
 use super::common::Common;
-use super::features::estimate;
-use super::output::{Outcome, lines, mebibytes, merged};
+use super::fit_text::{dry_run, table, warnings};
+use super::output::{Outcome, merged};
 use super::source::{NetworkArgs, missing};
 use super::values;
 
@@ -51,13 +51,17 @@ pub struct FitArgs {
     /// Without --split: the fraction of images, drawn by --seed, that test [default: 0.2].
     #[arg(long, value_parser = values::fraction, value_name = "F")]
     pub test_fraction: Option<f64>,
-    /// The kind of readout.
+    /// The kind of readout: ridge, or smooth-ridge, which penalises the Laplacian of the weights over the map too.
     #[arg(long, value_enum, default_value = "ridge", value_name = "NAME")]
     pub readout: Readout,
     /// Penalties to choose from: 15 values from 1e-5 to 1e2 as -5:2:15, or a list as 0.01,0.1,1; in units of the
     /// mean eigenvalue, or as such after absolute: (absolute:1,10,100).
     #[arg(long, default_value = "-5:2:15", allow_hyphen_values = true, value_name = "RANGE|LIST")]
     pub lambdas: Penalties,
+    /// For smooth-ridge: ratios of the Laplacian's penalty to that of the squared weights, to choose from [default:
+    /// 0,0.01,0.1,1,10,100]. Penalties are then in units of the mean eigenvalue of each ratio.
+    #[arg(long, allow_hyphen_values = true, value_name = "LIST")]
+    pub ratios: Option<Ratios>,
     /// How many folds choose the penalty.
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub folds: usize,
@@ -82,6 +86,8 @@ pub struct FitArgs {
 pub enum Readout {
     /// Linear, with a penalty on the squared weights.
     Ridge,
+    /// Linear, with a penalty on the squared weights and one on their Laplacian over the map.
+    SmoothRidge,
 }
 
 /// Which training images share a fold.
@@ -120,12 +126,29 @@ impl FitArgs {
             responses,
             layout: self.responses_layout.clone(),
             split: self.split.clone().map_or(SplitRequest::Random { test_fraction }, SplitRequest::File),
-            folds: self.folds,
-            shuffled_folds: self.fold_order == FoldOrder::Shuffled,
-            penalties: self.lambdas.clone(),
-            intercept: !self.no_intercept,
+            readout: self.readout()?,
             seed,
             out,
+        })
+    }
+
+    fn readout(&self) -> Result<ReadoutRequest> {
+        let ridge = RidgeRequest {
+            penalties: self.lambdas.clone(),
+            folds: self.folds,
+            shuffled_folds: self.fold_order == FoldOrder::Shuffled,
+            intercept: !self.no_intercept,
+        };
+        Ok(match (self.readout, &self.ratios) {
+            (Readout::Ridge, None) => ReadoutRequest::Ridge(ridge),
+            (Readout::Ridge, Some(_)) => {
+                let advice = "Add --readout smooth-ridge, or leave --ratios out";
+                return Err(Error::new(Kind::Usage, "--ratios", "--readout ridge has none", "", advice));
+            }
+            (Readout::SmoothRidge, ratios) => {
+                let ratios = ratios.clone().unwrap_or_default();
+                ReadoutRequest::SmoothRidge(SmoothRidgeRequest { ridge, ratios })
+            }
         })
     }
 
@@ -173,111 +196,4 @@ pub fn run(args: &FitArgs, common: &Common) -> Result<Outcome> {
     }
     let text = table(&summary);
     Ok(Outcome::new(merged(json!({}), &summary), text))
-}
-
-/// What a reader of the scores should know.
-fn warnings(summary: &FitSummary) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let constant = summary.test.constant_neurons;
-    if constant > 0 {
-        warnings.push(format!(
-            "{constant} of {} neurons have constant responses or predictions and no correlation",
-            summary.n_neurons
-        ));
-    }
-    for (count, (edge, end)) in
-        summary.at_grid_edges.iter().zip([("smallest", "lower"), ("largest", "higher")])
-    {
-        if 4 * count > summary.n_neurons {
-            warnings.push(format!(
-                "{count} of {} neurons took the {edge} penalty: --lambdas should reach {end}",
-                summary.n_neurons
-            ));
-        }
-    }
-    warnings
-}
-
-/// The scores as a table: how much can be explained at all stands next to what was.
-fn table(summary: &FitSummary) -> String {
-    let test = &summary.test;
-    let number = |v: f64| if v.is_nan() { "none".to_string() } else { format!("{v:.3}") };
-    let mut rows = vec![
-        (
-            "images".to_string(),
-            format!(
-                "{} train, {} validation, {} test",
-                summary.n_train, summary.n_validation, summary.n_test
-            ),
-        ),
-        ("features".into(), summary.n_features.to_string()),
-        ("neurons".into(), format!("{} ({} constant)", summary.n_neurons, test.constant_neurons)),
-        ("median r".into(), number(test.median_r)),
-        ("mean r".into(), number(test.mean_r)),
-        ("median R2".into(), number(test.median_r2)),
-        ("median explained variance".into(), number(test.median_explained_variance)),
-    ];
-    if summary.n_repeats > 1 {
-        rows.extend([
-            ("explainable fraction (FEV), median".to_string(), number(test.median_fev)),
-            (
-                "explained of that (FEVE), median".into(),
-                format!(
-                    "{} over {} neurons with FEV of at least {LEAST_FEV}",
-                    number(test.median_feve),
-                    test.feve_neurons
-                ),
-            ),
-            ("single-trial r, median".into(), number(test.median_single_trial_correlation)),
-            ("jackknife oracle r, median".into(), number(test.median_oracle_jackknife)),
-            ("split-half reliability, median".into(), number(test.median_split_half)),
-        ]);
-    }
-    let seconds = summary.seconds.get("total").copied().unwrap_or(f64::NAN);
-    rows.push(("seconds".into(), format!("{seconds:.1}")));
-    rows.push(("results".into(), summary.out.display().to_string()));
-    lines(&rows)
-}
-
-/// What a fit would do and take.
-fn dry_run(gpu: &Gpu, request: &FitRequest, job: &FitJob<'_>) -> Result<Outcome> {
-    let plan = job.plan(gpu)?;
-    let (neurons, images, repeats) = job.responses.repeats.dim();
-    let tiers = [&job.split.train, &job.split.validation, &job.split.test].map(Vec::len);
-    let [train, validation, test] = tiers;
-    let unused = job.split.unused;
-    let seconds = estimate(gpu, plan.operations.total())?;
-    let chosen = match validation {
-        0 => format!("{} folds of the training images", request.folds),
-        _ => "the validation images".to_string(),
-    };
-    let form = format!("{:?}", plan.form).to_lowercase();
-    let [used, budget] = [plan.gpu_bytes, plan.gpu_budget_bytes].map(mebibytes);
-    let steps = plan.operations;
-    let steps = [
-        ("network", steps.network),
-        ("kernel matrix", steps.kernel_matrix),
-        ("losses", steps.readout_losses),
-        ("weights", steps.weights),
-    ];
-    let steps = steps.map(|(step, operations)| format!("{step} {:.1}", operations / 1e9)).join(", ");
-    let text = lines(&[
-        ("responses", format!("{neurons} neurons, {images} images, {repeats} repeats")),
-        ("features", format!("{} of each image, in {} slabs", plan.n_features, plan.slabs.slabs)),
-        ("split", format!("{train} train, {validation} validation, {test} test, {unused} unused")),
-        ("penalties", format!("{}, chosen on {chosen}", request.penalties.count())),
-        ("form", format!("{form}, {} passes of the images", plan.passes)),
-        ("GPU memory", format!("{used} of a budget of {budget}")),
-        ("GFLOP", steps),
-        ("time", format!("about {seconds:.1} s, and what reading and decomposing take")),
-        ("readout on disk", mebibytes(plan.model_bytes)),
-        ("would write", request.out.display().to_string()),
-    ]);
-    let document = json!({
-        "dry_run": true, "plan": plan, "input": request.input, "penalties": request.penalties,
-        "intercept": request.intercept, "n_neurons": neurons, "n_repeats": repeats,
-        "split": {"train": train, "validation": validation, "test": test, "unused": unused},
-        "estimated_seconds": seconds, "adapter": gpu.describe(), "out": request.out,
-    });
-    Ok(Outcome::new(document, text))
 }

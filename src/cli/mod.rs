@@ -8,6 +8,7 @@ mod config;
 mod doctor;
 mod features;
 mod fit;
+mod fit_text;
 mod info;
 mod output;
 mod predict;

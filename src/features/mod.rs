@@ -8,6 +8,6 @@ mod weight_source;
 
 pub use extract::Extractor;
 pub use network_source::{LayerRequest, NetworkSource};
-pub use slabs::{FeatureSpace, Slab, SlabPlan};
+pub use slabs::{FeatureSpace, Prepare, Slab, SlabPlan, UNIT};
 pub use source::{FileSource, Source};
 pub use weight_source::WeightSource;

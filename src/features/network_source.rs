@@ -169,6 +169,12 @@ impl NetworkSource {
         self.layers[layer].shape
     }
 
+    /// The same, unless only some of the layer's features are kept, which are no maps.
+    pub fn maps(&self, layer: usize) -> Option<Shape> {
+        let layer = &self.layers[layer];
+        layer.sample.is_none().then_some(layer.shape)
+    }
+
     fn wanted(&self) -> Vec<usize> {
         self.layers.iter().filter_map(|l| l.request.entry).collect()
     }

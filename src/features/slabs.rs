@@ -20,8 +20,8 @@ pub struct Slab {
     pub means: Vec<f32>,
 }
 
-/// Columns of a slab are a multiple of this, so that sums over them have the same order however they are cut.
-const UNIT: usize = 512;
+/// Columns of a slab are a multiple of this (or of another unit), so that sums over them have the same order however they are cut.
+pub const UNIT: usize = 512;
 
 /// Columns of a slab at most. Predictions are summed in plain f32 over one slab and in f64 over slabs: four times as many
 /// columns would cost them the fifth digit.
@@ -45,40 +45,54 @@ impl SlabPlan {
     /// # Errors
     /// Memory, if not even one slab of the smallest size fits, and the other.
     pub fn new(gpu: &Gpu, images: usize, features: usize, bytes: u64) -> Result<Self> {
+        Self::in_units(gpu, images, features, UNIT, bytes)
+    }
+
+    /// The same with slabs of whole units of columns, as maps are that must not be cut.
+    ///
+    /// # Errors
+    /// Memory, if not even one slab of one unit fits, and the other.
+    pub fn in_units(gpu: &Gpu, images: usize, features: usize, unit: usize, bytes: u64) -> Result<Self> {
         if images > LONGEST_LOOP as usize {
             let wanted = format!("at most {LONGEST_LOOP}, over which a mean can be taken on every adapter");
             return Err(Error::new(Kind::Usage, "images", images, wanted, "Split them into several fits"));
         }
-        let smallest = Self::least_bytes(images, features);
+        let smallest = Self::least_bytes(images, features, unit);
         let column_bytes = 4 * images as u64;
-        let fit = (bytes / column_bytes) as usize;
-        let bound = (gpu.max_binding_bytes() / column_bytes) as usize;
-        if smallest > bytes || features.min(UNIT) > bound {
-            let limit = bytes.min(gpu.max_binding_bytes());
-            return Err(crate::gpu::too_large("features", smallest, limit, gpu.ledger().budget()));
+        // Rows of every slab are padded to whole quads.
+        let padding = if unit.is_multiple_of(4) { 0 } else { 3 * (features.div_ceil(unit) + 1) };
+        let fit = ((bytes / column_bytes) as usize).saturating_sub(padding);
+        let bound = (gpu.max_binding_bytes() / column_bytes) as usize / 4 * 4;
+        if features.min(unit) > bound {
+            return Err(unbound(gpu, images, features.min(unit)));
+        }
+        if smallest > bytes {
+            return Err(crate::gpu::too_large("features", smallest, bytes, gpu.ledger().budget()));
         }
         let all = features.next_multiple_of(4);
         // Whatever is left beside all features is the largest slab that lets them stay; if they cannot stay, small
         // slabs waste least.
         let wanted = if 2 * all <= fit {
             all
-        } else if all + UNIT <= fit {
-            (fit - all) / UNIT * UNIT
+        } else if all + unit <= fit {
+            (fit - all) / unit * unit
         } else {
-            (fit / 8 / UNIT * UNIT).max(UNIT)
+            (fit / 8 / unit * unit).max(unit)
         };
-        let columns = match wanted.min(LARGEST).min(bound) {
+        let columns = match wanted.min(LARGEST.max(unit)).min(bound) {
             most if most >= features => features,
-            most => most / UNIT * UNIT,
+            most => most / unit * unit,
         };
         let slabs = features.div_ceil(columns);
         let held = if all + columns <= fit { slabs } else { (fit / columns - 1).clamp(1, slabs) };
         Ok(SlabPlan { columns, slabs, held })
     }
 
-    /// The bytes that [`SlabPlan::new`] needs at least.
-    pub fn least_bytes(images: usize, features: usize) -> u64 {
-        8 * (images * features.min(UNIT).next_multiple_of(4)) as u64
+    /// The bytes that [`SlabPlan::in_units`] needs at least.
+    pub fn least_bytes(images: usize, features: usize, unit: usize) -> u64 {
+        let units = features.div_ceil(unit) + 1;
+        let padding = if unit.is_multiple_of(4) { 0 } else { 3 * units };
+        8 * (images * (features.min(unit).next_multiple_of(4) + padding)) as u64
     }
 
     /// Bytes of the slabs held at once, and of one more.
@@ -102,13 +116,22 @@ pub struct FeatureSpace {
     source: Source,
     plan: SlabPlan,
     centre: Vec<usize>,
+    prepare: Option<Box<Prepare>>,
     kept: Vec<Slab>,
 }
+
+/// Changes the columns of a slab in place, with a matrix of the same shape to spare.
+pub type Prepare = dyn Fn(&Gpu, &Matrix, &Matrix) -> Result<()>;
 
 impl FeatureSpace {
     /// Features of `source`; if `centre` names images, the mean over these is taken off every column.
     pub fn new(source: Source, plan: SlabPlan, centre: Vec<usize>) -> Self {
-        FeatureSpace { source, plan, centre, kept: Vec::new() }
+        FeatureSpace { source, plan, centre, prepare: None, kept: Vec::new() }
+    }
+
+    /// The same, with something done to every slab once it is centred.
+    pub fn prepared_by(self, prepare: Box<Prepare>) -> Self {
+        FeatureSpace { prepare: Some(prepare), ..self }
     }
 
     /// The source.
@@ -158,8 +181,26 @@ impl FeatureSpace {
                 slab.means = centre(gpu, &slab.matrix, &self.centre)?;
             }
         }
+        if let Some(prepare) = &self.prepare {
+            for Slab { matrix, .. } in &slabs {
+                prepare(gpu, matrix, &Matrix::zeros(gpu, "features to spare", matrix.rows, matrix.columns)?)?;
+            }
+        }
         Ok(slabs)
     }
+}
+
+/// The error of columns that must stay together and are more than the adapter binds at once.
+fn unbound(gpu: &Gpu, images: usize, columns: usize) -> Error {
+    let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let bytes = mebibytes(4 * (images * columns) as u64);
+    Error::new(
+        Kind::Memory,
+        "features",
+        format!("{columns} values of each of {images} images that cannot be cut apart take {bytes:.1} MiB"),
+        format!("at most {:.1} MiB, which this adapter binds at once", mebibytes(gpu.max_binding_bytes())),
+        "Use a smaller --size or --pool, fewer images, or --readout ridge",
+    )
 }
 
 /// Takes the mean over some rows off every column, in place. Returns the means.

@@ -23,6 +23,7 @@ pub struct FileSource {
     rows: Rows,
     images: usize,
     stored: usize,
+    shape: Vec<usize>,
     sample: Option<Vec<u32>>,
 }
 
@@ -43,7 +44,7 @@ impl FileSource {
             let found = format!("an array of shape {shape:?}");
             return Err(Error::input(path, found, "images x features", "Save one row an image"));
         }
-        Ok(FileSource { path: path.into(), rows, images: shape[0], stored: features, sample: None })
+        Ok(FileSource { path: path.into(), rows, images: shape[0], stored: features, shape, sample: None })
     }
 
     /// Keeps only `count` features, drawn at random without repetition (`--subsample`).
@@ -108,6 +109,19 @@ impl Source {
             Source::Network(n) => n.features(0),
             Source::File(f) => f.features(),
         }
+    }
+
+    /// Channels, height and width of one image's features, which lie in this order, the last fastest;
+    /// `[features, 1, 1]` where they are no maps: in a file that has not four axes, or in a sample of features.
+    pub fn shape(&self) -> [usize; 3] {
+        let maps = match self {
+            Source::Network(n) => n.maps(0).map(|s| [s.channels, s.height, s.width]),
+            Source::File(f) => match (&f.sample, f.shape.as_slice()) {
+                (None, [_, channels, height, width]) => Some([*channels, *height, *width]),
+                _ => None,
+            },
+        };
+        maps.unwrap_or([self.features(), 1, 1])
     }
 
     /// Operations that computing all features takes.

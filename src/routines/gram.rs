@@ -34,6 +34,17 @@ struct Block {
 }
 
 impl Block {
+    /// Zeros for all rows.
+    fn all(gpu: &Gpu, rows: usize) -> Result<Vec<Self>> {
+        let block = |first| {
+            let (height, columns) = (BLOCK_ROWS.min(rows - first), rows - first);
+            let high = gpu.allocate("Gram matrix", height * columns)?;
+            let low = gpu.allocate("Gram matrix, rounding errors", height * columns)?;
+            Ok(Block { first, rows: height, columns, high, low })
+        };
+        (0..rows).step_by(BLOCK_ROWS).map(block).collect()
+    }
+
     fn words(&self) -> usize {
         self.rows * self.columns
     }
@@ -45,17 +56,7 @@ impl Gram {
     /// # Errors
     /// Memory, if it does not fit the budget.
     pub fn new(gpu: &Gpu, rows: usize) -> Result<Self> {
-        let mut blocks = Vec::new();
-        for first in (0..rows).step_by(BLOCK_ROWS) {
-            let (height, columns) = (BLOCK_ROWS.min(rows - first), rows - first);
-            blocks.push(Block {
-                first,
-                rows: height,
-                columns,
-                high: gpu.allocate("Gram matrix", height * columns)?,
-                low: gpu.allocate("Gram matrix, rounding errors", height * columns)?,
-            });
-        }
+        let blocks = Block::all(gpu, rows)?;
         let largest = blocks.iter().map(Block::words).max().unwrap_or(1);
         // A sixteenth of what is free, in words of four bytes.
         let spare = (gpu.ledger().free() / 64) as usize;
@@ -63,11 +64,19 @@ impl Gram {
         Ok(Gram { rows, partial: gpu.allocate("Gram matrix, partial products", words)?, blocks })
     }
 
-    /// GPU memory in bytes that [`Gram::new`] takes at least.
-    pub fn bytes(rows: usize) -> u64 {
+    /// Another empty sum for as many rows, which shares the space for partial products.
+    ///
+    /// # Errors
+    /// Memory, if it does not fit the budget.
+    pub fn another(&self, gpu: &Gpu) -> Result<Self> {
+        Ok(Gram { rows: self.rows, partial: self.partial.clone(), blocks: Block::all(gpu, self.rows)? })
+    }
+
+    /// GPU memory in bytes that `count` sums take at least which share the space for partial products.
+    pub fn bytes(rows: usize, count: usize) -> u64 {
         let block = |first: usize| (BLOCK_ROWS.min(rows - first) * (rows - first)) as u64;
         let words: u64 = (0..rows).step_by(BLOCK_ROWS).map(|f| 2 * block(f)).sum();
-        4 * (words + block(0).max(1))
+        4 * (count as u64 * words + block(0).max(1))
     }
 
     /// Adds the products of a slab: rows x any number of columns.

@@ -8,15 +8,19 @@ mod model;
 mod plan;
 mod predict;
 mod record;
+mod ridge_fit;
+mod run_folder;
 mod scores_table;
+mod smooth;
 
 pub use extract::{ExtractRequest, ExtractSummary, LayerSummary, extract};
-pub use fit::{FitJob, FitRequest, FitSummary, SplitRequest, fit};
+pub use fit::{FitJob, FitRequest, FitSummary, ReadoutRequest, SplitRequest, fit};
 pub use input::{FeaturesInput, Input, NetworkInput, NormaliseRequest};
 pub use model::Model;
 pub use plan::{FitPlan, Form, Operations};
 pub use predict::{PredictRequest, PredictSummary, predict};
 pub use record::{AdapterRecord, InputRecord, RunRecord};
+pub use ridge_fit::{RidgeRequest, SmoothRidgeRequest};
 
 /// Told of the progress of a step: its name, and the share of it that is done, from 0 to 1.
 pub type Progress<'a> = dyn FnMut(&'static str, f64) + 'a;

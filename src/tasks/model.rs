@@ -42,13 +42,17 @@ pub(super) struct Vectors {
     pub penalties: Vec<f32>,
 }
 
+/// Turns weights of a slab's features, of a range of neurons, into weights of the features as they came.
+pub(super) type Finish<'a> = dyn Fn(&Gpu, Matrix, Range<usize>) -> Result<Matrix> + 'a;
+
 /// Computes the weights, `image_weights` (neurons, images) times the features, slab by slab, and writes the
-/// model.
+/// model. `finish` is for features that were changed after they were centred.
 pub(super) fn write(
     gpu: &Gpu,
     space: &mut FeatureSpace,
     image_weights: ArrayView2<'_, f32>,
     vectors: &Vectors,
+    finish: &Finish<'_>,
     path: &Path,
     progress: &mut dyn FnMut(f64),
 ) -> Result<()> {
@@ -67,7 +71,7 @@ pub(super) fn write(
     space.visit(gpu, progress, &mut |slab| {
         let means = if slab.means.is_empty() { vec![0.0; slab.columns.len()] } else { slab.means.clone() };
         put(starts[0] + 4 * slab.columns.start as u64, &means)?;
-        slab_weights(gpu, slab, image_weights, &mut |neuron, row| {
+        slab_weights(gpu, slab, image_weights, finish, &mut |neuron, row| {
             put(weights_at + 4 * (neuron * features + slab.columns.start) as u64, row)
         })
     })
@@ -124,13 +128,15 @@ fn slab_weights(
     gpu: &Gpu,
     slab: &Slab,
     image_weights: ArrayView2<'_, f32>,
+    finish: &Finish<'_>,
     each: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
 ) -> Result<()> {
     let turned = Matrix::zeros(gpu, "features by column", slab.columns.len(), slab.matrix.rows)?;
     let mut recording = Recording::new();
     recording.add(Transpose { x: &slab.matrix, y: &turned }.launch()?);
     gpu.run(&recording)?;
-    let (words, operations) = (slab.matrix.pitch() + turned.pitch(), product_cost(slab));
+    // Twice the product: finishing it may take another.
+    let (words, operations) = (2 * slab.matrix.pitch() + turned.pitch(), product_cost(slab));
     let mut first = 0;
     while first < image_weights.nrows() {
         let range = chunk(gpu, first, image_weights.nrows(), words, operations);
@@ -140,7 +146,8 @@ fn slab_weights(
         let mut recording = Recording::new();
         recording.add(Gemm::of(&left, &turned, &product).launch()?);
         gpu.run(&recording)?;
-        for (neuron, row) in range.zip(product.download(gpu)?.rows()) {
+        let weights = finish(gpu, product, range.clone())?;
+        for (neuron, row) in range.zip(weights.download(gpu)?.rows()) {
             each(neuron, &row.to_vec())?;
         }
     }

@@ -1,10 +1,11 @@
 //! What a fit takes of memory, disk and time, from headers and the sizes of the recording: no image is
 //! decoded, nothing allocated.
 
-use super::fit::FitJob;
 use super::model;
-use crate::error::Result;
-use crate::features::SlabPlan;
+use super::ridge_fit::RidgeJob;
+use super::smooth::Smooth;
+use crate::error::{Kind, Result};
+use crate::features::{SlabPlan, Source, UNIT};
 use crate::gpu::Gpu;
 use crate::ridge;
 use crate::routines::Gram;
@@ -52,7 +53,9 @@ pub struct FitPlan {
 pub struct Operations {
     /// The network, in all passes.
     pub network: f64,
-    /// Products of all pairs of images; 0 in the primal form.
+    /// Maps to their spatial frequencies and weights back, where weights are to be smooth.
+    pub rotation: f64,
+    /// Products of all pairs of images, for every ratio; 0 in the primal form.
     pub kernel_matrix: f64,
     /// Held-out losses of every penalty and neuron in all folds.
     pub readout_losses: f64,
@@ -63,7 +66,7 @@ pub struct Operations {
 impl Operations {
     /// Of all steps.
     pub fn total(&self) -> f64 {
-        self.network + self.kernel_matrix + self.readout_losses + self.weights
+        self.network + self.rotation + self.kernel_matrix + self.readout_losses + self.weights
     }
 }
 
@@ -75,47 +78,52 @@ pub(super) fn working_bytes(gpu: &Gpu) -> u64 {
     WORKING_BYTES.min(gpu.ledger().budget() / 8)
 }
 
-impl FitJob<'_> {
-    /// What the fit will take.
-    ///
-    /// # Errors
-    /// Memory, if it does not fit the budget.
-    pub fn plan(&self, gpu: &Gpu) -> Result<FitPlan> {
-        let (images, features) = (self.source.images(), self.source.features());
-        let neurons = self.responses.n_neurons();
-        let form = if features >= images { Form::Dual } else { Form::Primal };
-        let gram = if form == Form::Dual { Gram::bytes(images) } else { 0 };
-        // The Gram matrix is gone when the ridge begins.
-        let least = ridge::least_bytes(images, features.min(images), self.ridge.penalties.count());
-        let budget = gpu.ledger().budget();
-        let fixed = self.source.overhead(gpu)? + gram.max(least);
-        let taken = fixed + working_bytes(gpu);
-        let slabs = SlabPlan::new(gpu, images, features, budget.saturating_sub(taken)).map_err(|_| {
-            let needed = taken + SlabPlan::least_bytes(images, features);
-            crate::gpu::too_large("fit", needed, budget, budget)
-        })?;
-        // Slabs that all fit stay for the weights.
-        let passes = if slabs.passes() == 1 { 1 } else { 2 * slabs.passes() };
-        Ok(FitPlan {
-            n_images: images,
-            n_features: features,
-            n_neurons: neurons,
-            form,
-            passes,
-            gpu_bytes: fixed + slabs.bytes(images),
-            slabs,
-            gpu_budget_bytes: budget,
-            model_bytes: model::file_bytes(neurons, features),
-            operations: Operations {
-                network: passes as f64 * self.source.operations(gpu)?,
-                ..readout_operations(form, [images, features, neurons], &self.ridge)
-            },
-        })
-    }
+/// What a fit in closed form will take.
+///
+/// # Errors
+/// Memory, if it does not fit the budget.
+pub(super) fn of_ridge(gpu: &Gpu, source: &Source, neurons: usize, job: &RidgeJob) -> Result<FitPlan> {
+    let (images, features) = (source.images(), source.features());
+    let form = if features >= images { Form::Dual } else { Form::Primal };
+    let gram = if form == Form::Dual { Gram::bytes(images, job.spaces()) } else { 0 };
+    // The Gram matrix is gone when the ridge begins.
+    let least = ridge::least_bytes(images, features.min(images), job.plan.penalties.count());
+    let budget = gpu.ledger().budget();
+    let bases = job.smooth.as_ref().map_or(0, Smooth::bytes);
+    let fixed = source.overhead(gpu)? + gram.max(least) + bases;
+    let taken = fixed + working_bytes(gpu);
+    let unit = job.smooth.as_ref().map_or(UNIT, Smooth::unit);
+    let room = budget.saturating_sub(taken);
+    let slabs = SlabPlan::in_units(gpu, images, features, unit, room).map_err(|why| {
+        let needed = taken + SlabPlan::least_bytes(images, features, unit);
+        if why.kind() != Kind::Memory || needed <= budget {
+            return why;
+        }
+        crate::gpu::too_large("fit", needed, budget, budget)
+    })?;
+    // Slabs that all fit stay for the weights.
+    let passes = if slabs.passes() == 1 { 1 } else { 2 * slabs.passes() };
+    Ok(FitPlan {
+        n_images: images,
+        n_features: features,
+        n_neurons: neurons,
+        form,
+        passes,
+        gpu_bytes: fixed + slabs.bytes(images),
+        slabs,
+        gpu_budget_bytes: budget,
+        model_bytes: model::file_bytes(neurons, features),
+        operations: Operations {
+            network: passes as f64 * source.operations(gpu)?,
+            rotation: job.smooth.as_ref().map_or(0.0, |s| s.operations(passes * images + neurons, features)),
+            ..readout_operations(form, [images, features, neurons], &job.plan, job.spaces())
+        },
+    })
 }
 
 /// Operations of all but the network, for `[images, features, neurons]`.
-fn readout_operations(form: Form, sizes: [usize; 3], plan: &ridge::Plan) -> Operations {
+fn readout_operations(form: Form, sizes: [usize; 3], plan: &ridge::Plan, spaces: usize) -> Operations {
+    let times = spaces as f64;
     let [images, features, neurons] = sizes.map(|size| size as f64);
     // Only one of the two triangles of the kernel matrix is computed.
     let kernel_matrix = if form == Form::Dual { images * images * features } else { 0.0 };
@@ -125,8 +133,9 @@ fn readout_operations(form: Form, sizes: [usize; 3], plan: &ridge::Plan) -> Oper
     };
     Operations {
         network: 0.0,
-        kernel_matrix,
-        readout_losses: plan.folds.iter().map(fold).sum(),
+        rotation: 0.0,
+        kernel_matrix: times * kernel_matrix,
+        readout_losses: times * plan.folds.iter().map(fold).sum::<f64>(),
         weights: 2.0 * images * features * neurons,
     }
 }
@@ -141,12 +150,14 @@ mod tests {
         let folds = vec![((0..6).collect(), (6..10).collect()), ((4..10).collect(), (0..4).collect())];
         let penalties = Penalties::Absolute(vec![1.0, 2.0, 3.0]);
         let plan = ridge::Plan { fit: (0..10).collect(), folds, penalties, intercept: true };
-        let dual = readout_operations(Form::Dual, [12, 20, 5], &plan);
+        let dual = readout_operations(Form::Dual, [12, 20, 5], &plan, 1);
         assert_eq!(dual.kernel_matrix, 12.0 * 12.0 * 20.0);
         assert_eq!(dual.readout_losses, 2.0 * (2.0 * 4.0 * 5.0 * 6.0 * 3.0));
         assert_eq!(dual.weights, 2.0 * 12.0 * 20.0 * 5.0);
-        let primal = readout_operations(Form::Primal, [12, 2, 5], &plan);
+        let primal = readout_operations(Form::Primal, [12, 2, 5], &plan, 1);
         assert_eq!((primal.kernel_matrix, primal.readout_losses), (0.0, 2.0 * (2.0 * 4.0 * 5.0 * 2.0 * 3.0)));
+        let three = readout_operations(Form::Dual, [12, 20, 5], &plan, 3);
+        assert_eq!(three.total(), 3.0 * (dual.total() - dual.weights) + dual.weights);
         assert_eq!(dual.total(), dual.kernel_matrix + dual.readout_losses + dual.weights);
     }
 }

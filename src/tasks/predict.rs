@@ -1,13 +1,13 @@
 //! Predicted responses to new images, from a run folder.
 
 use super::Progress;
-use super::fit::FILES;
 use super::input::{FeaturesInput, Input, keep};
 use super::model::{FILE, Model};
 use super::plan::working_bytes;
 use super::record::RunRecord;
+use super::run_folder::FILES;
 use crate::error::{Error, Kind, Result};
-use crate::features::{FeatureSpace, SlabPlan, Source};
+use crate::features::{FeatureSpace, SlabPlan, Source, UNIT};
 use crate::gpu::Gpu;
 use crate::io::hash::sha256_file;
 use crate::io::{commit, npy};
@@ -154,7 +154,7 @@ pub fn predict(gpu: &Gpu, request: &PredictRequest, progress: &mut Progress<'_>)
     let (images, features) = (source.images(), source.features());
     let (budget, taken) = (gpu.ledger().budget(), source.overhead(gpu)? + working_bytes(gpu));
     let plan = SlabPlan::new(gpu, images, features, budget.saturating_sub(taken)).map_err(|_| {
-        let needed = taken + SlabPlan::least_bytes(images, features);
+        let needed = taken + SlabPlan::least_bytes(images, features, UNIT);
         crate::gpu::too_large("predict", needed, budget, budget)
     })?;
     let mut space = FeatureSpace::new(source, plan, Vec::new());

@@ -3,17 +3,24 @@
 use crate::error::{Error, Result};
 use crate::scores::NeuronScores;
 
+/// What each neuron took of the grids that there were; empty where there was none.
+pub(super) struct Chosen {
+    /// Absolute penalty of each neuron.
+    pub penalties: Vec<f64>,
+    /// Ratio of the Laplacian's penalty to it; the column is there only where there are ratios.
+    pub ratios: Vec<f64>,
+}
+
 /// `scores.csv`: one row a neuron; empty where a score does not apply.
 pub(super) fn scores_table(
     names: Option<&[String]>,
     scores: &[NeuronScores],
-    penalties: &[f64],
+    chosen: &Chosen,
 ) -> Result<Vec<u8>> {
     let mut table = csv::Writer::from_writer(Vec::new());
     let failed = |e: &dyn std::fmt::Display| Error::internal("scores.csv", e);
+    let ratio = (!chosen.ratios.is_empty()).then_some("ratio");
     let header = [
-        "neuron",
-        "penalty",
         "constant",
         "pearson_r",
         "r2",
@@ -25,12 +32,14 @@ pub(super) fn scores_table(
         "split_half",
         "oracle_jackknife",
     ];
+    let header = ["neuron", "penalty"].into_iter().chain(ratio).chain(header);
     table.write_record(header).map_err(|e| failed(&e))?;
     for (n, one) in scores.iter().enumerate() {
         let number = |v: Option<f64>| v.filter(|v| !v.is_nan()).map_or(String::new(), |v| format!("{v:.6}"));
+        let name = names.and_then(|all| all.get(n)).cloned().unwrap_or_else(|| n.to_string());
+        let penalty = chosen.penalties.get(n).map_or(String::new(), |v| format!("{v:e}"));
+        let ratio = chosen.ratios.get(n).map(|v| format!("{v:e}"));
         let row = [
-            names.and_then(|all| all.get(n)).cloned().unwrap_or_else(|| n.to_string()),
-            format!("{:e}", penalties[n]),
             one.constant.to_string(),
             number(Some(one.pearson_r)),
             number(Some(one.r2)),
@@ -42,6 +51,7 @@ pub(super) fn scores_table(
             number(one.split_half),
             number(one.oracle_jackknife),
         ];
+        let row = [name, penalty].into_iter().chain(ratio).chain(row);
         table.write_record(row).map_err(|e| failed(&e))?;
     }
     table.into_inner().map_err(|e| failed(&e))

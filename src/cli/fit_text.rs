@@ -1,0 +1,129 @@
+//! What `striate fit` says: warnings, the table of scores, and what a dry run would do.
+
+use serde_json::json;
+use striate::Result;
+use striate::gpu::Gpu;
+use striate::scores::LEAST_FEV;
+use striate::tasks::{FitJob, FitRequest, FitSummary, ReadoutRequest};
+
+use super::features::estimate;
+use super::output::{Outcome, lines, mebibytes};
+
+/// What a reader of the scores should know.
+pub fn warnings(summary: &FitSummary) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let constant = summary.test.constant_neurons;
+    if constant > 0 {
+        warnings.push(format!(
+            "{constant} of {} neurons have constant responses or predictions and no correlation",
+            summary.n_neurons
+        ));
+    }
+    let grids = [
+        ("penalty", "--lambdas", summary.at_grid_edges),
+        ("ratio", "--ratios", summary.ratios_at_grid_edges),
+    ];
+    for (what, option, edges) in grids {
+        let ends = [("smallest", "lower"), ("largest", "higher")];
+        for (count, (edge, end)) in edges.unwrap_or_default().iter().zip(ends) {
+            if 4 * count > summary.n_neurons {
+                warnings.push(format!(
+                    "{count} of {} neurons took the {edge} {what}: {option} should reach {end}",
+                    summary.n_neurons
+                ));
+            }
+        }
+    }
+    warnings
+}
+
+/// The scores as a table: how much can be explained at all stands next to what was.
+pub fn table(summary: &FitSummary) -> String {
+    let test = &summary.test;
+    let number = |v: f64| if v.is_nan() { "none".to_string() } else { format!("{v:.3}") };
+    let mut rows = vec![
+        (
+            "images".to_string(),
+            format!(
+                "{} train, {} validation, {} test",
+                summary.n_train, summary.n_validation, summary.n_test
+            ),
+        ),
+        ("features".into(), summary.n_features.to_string()),
+        ("neurons".into(), format!("{} ({} constant)", summary.n_neurons, test.constant_neurons)),
+        ("median r".into(), number(test.median_r)),
+        ("mean r".into(), number(test.mean_r)),
+        ("median R2".into(), number(test.median_r2)),
+        ("median explained variance".into(), number(test.median_explained_variance)),
+    ];
+    if summary.n_repeats > 1 {
+        rows.extend([
+            ("explainable fraction (FEV), median".to_string(), number(test.median_fev)),
+            (
+                "explained of that (FEVE), median".into(),
+                format!(
+                    "{} over {} neurons with FEV of at least {LEAST_FEV}",
+                    number(test.median_feve),
+                    test.feve_neurons
+                ),
+            ),
+            ("single-trial r, median".into(), number(test.median_single_trial_correlation)),
+            ("jackknife oracle r, median".into(), number(test.median_oracle_jackknife)),
+            ("split-half reliability, median".into(), number(test.median_split_half)),
+        ]);
+    }
+    let seconds = summary.seconds.get("total").copied().unwrap_or(f64::NAN);
+    rows.push(("seconds".into(), format!("{seconds:.1}")));
+    rows.push(("results".into(), summary.out.display().to_string()));
+    lines(&rows)
+}
+
+/// What a fit would do and take.
+pub fn dry_run(gpu: &Gpu, request: &FitRequest, job: &FitJob<'_>) -> Result<Outcome> {
+    let plan = job.plan(gpu)?;
+    let (neurons, images, repeats) = job.responses.repeats.dim();
+    let tiers = [&job.split.train, &job.split.validation, &job.split.test].map(Vec::len);
+    let [train, validation, test] = tiers;
+    let unused = job.split.unused;
+    let (ridge, ratios) = match &request.readout {
+        ReadoutRequest::Ridge(ridge) => (ridge, None),
+        ReadoutRequest::SmoothRidge(asked) => (&asked.ridge, Some(&asked.ratios)),
+    };
+    let by_ratios = ratios.map_or(String::new(), |r| format!(" by {} ratios", r.values().len()));
+    let seconds = estimate(gpu, plan.operations.total())?;
+    let chosen = match validation {
+        0 => format!("{} folds of the training images", ridge.folds),
+        _ => "the validation images".to_string(),
+    };
+    let form = format!("{:?}", plan.form).to_lowercase();
+    let [used, budget] = [plan.gpu_bytes, plan.gpu_budget_bytes].map(mebibytes);
+    let steps = plan.operations;
+    let steps = [
+        ("network", steps.network),
+        ("rotation", steps.rotation),
+        ("kernel matrix", steps.kernel_matrix),
+        ("losses", steps.readout_losses),
+        ("weights", steps.weights),
+    ];
+    let steps = steps.map(|(step, operations)| format!("{step} {:.1}", operations / 1e9)).join(", ");
+    let text = lines(&[
+        ("responses", format!("{neurons} neurons, {images} images, {repeats} repeats")),
+        ("features", format!("{} of each image, in {} slabs", plan.n_features, plan.slabs.slabs)),
+        ("split", format!("{train} train, {validation} validation, {test} test, {unused} unused")),
+        ("penalties", format!("{}{by_ratios}, chosen on {chosen}", ridge.penalties.count())),
+        ("form", format!("{form}, {} passes of the images", plan.passes)),
+        ("GPU memory", format!("{used} of a budget of {budget}")),
+        ("GFLOP", steps),
+        ("time", format!("about {seconds:.1} s, and what reading and decomposing take")),
+        ("readout on disk", mebibytes(plan.model_bytes)),
+        ("would write", request.out.display().to_string()),
+    ]);
+    let document = json!({
+        "dry_run": true, "plan": plan, "input": request.input, "readout": request.readout.name(),
+        "penalties": ridge.penalties, "ratios": ratios,
+        "intercept": ridge.intercept, "n_neurons": neurons, "n_repeats": repeats,
+        "split": {"train": train, "validation": validation, "test": test, "unused": unused},
+        "estimated_seconds": seconds, "adapter": gpu.describe(), "out": request.out,
+    });
+    Ok(Outcome::new(document, text))
+}
