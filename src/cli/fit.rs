@@ -8,6 +8,7 @@ use striate::io::responses::Layout;
 use striate::ridge::{Penalties, Ratios};
 use striate::tasks::{
     FeaturesInput, FitJob, FitRequest, Input, ReadoutRequest, RidgeRequest, SmoothRidgeRequest, SplitRequest,
+    TrainedRequest,
 };
 use striate::{Error, Kind, Result};
 
@@ -15,6 +16,7 @@ use super::common::Common;
 use super::fit_text::{dry_run, table, warnings};
 use super::output::{Outcome, merged};
 use super::source::{NetworkArgs, missing};
+use super::training::TrainingArgs;
 use super::values;
 
 /// The fraction of images that test where nothing else is said.
@@ -51,13 +53,14 @@ pub struct FitArgs {
     /// Without --split: the fraction of images, drawn by --seed, that test [default: 0.2].
     #[arg(long, value_parser = values::fraction, value_name = "F")]
     pub test_fraction: Option<f64>,
-    /// The kind of readout: ridge, or smooth-ridge, which penalises the Laplacian of the weights over the map too.
+    /// The kind of readout: in closed form ridge, or smooth-ridge, which penalises the Laplacian of the weights over the
+    /// map too; trained simple, spatial, factored, or mlp.
     #[arg(long, value_enum, default_value = "ridge", value_name = "NAME")]
     pub readout: Readout,
     /// Penalties to choose from: 15 values from 1e-5 to 1e2 as -5:2:15, or a list as 0.01,0.1,1; in units of the
-    /// mean eigenvalue, or as such after absolute: (absolute:1,10,100).
-    #[arg(long, default_value = "-5:2:15", allow_hyphen_values = true, value_name = "RANGE|LIST")]
-    pub lambdas: Penalties,
+    /// mean eigenvalue, or as such after absolute: (absolute:1,10,100) [default: -5:2:15].
+    #[arg(long, allow_hyphen_values = true, value_name = "RANGE|LIST")]
+    pub lambdas: Option<Penalties>,
     /// For smooth-ridge: ratios of the Laplacian's penalty to that of the squared weights, to choose from [default:
     /// 0,0.01,0.1,1,10,100]. Penalties are then in units of the mean eigenvalue of each ratio.
     #[arg(long, allow_hyphen_values = true, value_name = "LIST")]
@@ -77,6 +80,11 @@ pub struct FitArgs {
     /// Check everything and say what would be computed.
     #[arg(long)]
     pub dry_run: bool,
+    /// For trained readouts: train once more on training and validation images together, for as many epochs as were best.
+    #[arg(long)]
+    pub refit: bool,
+    #[command(flatten)]
+    pub training: TrainingArgs,
     #[command(flatten)]
     pub network: NetworkArgs,
 }
@@ -88,6 +96,14 @@ pub enum Readout {
     Ridge,
     /// Linear, with a penalty on the squared weights and one on their Laplacian over the map.
     SmoothRidge,
+    /// One weight a feature, trained.
+    Simple,
+    /// The same with a penalty on the Laplacian over the map.
+    Spatial,
+    /// A mask over positions times weights of channels.
+    Factored,
+    /// Dense layers.
+    Mlp,
 }
 
 /// Which training images share a fold.
@@ -126,30 +142,61 @@ impl FitArgs {
             responses,
             layout: self.responses_layout.clone(),
             split: self.split.clone().map_or(SplitRequest::Random { test_fraction }, SplitRequest::File),
-            readout: self.readout()?,
+            readout: self.readout(seed)?,
             seed,
             out,
         })
     }
 
-    fn readout(&self) -> Result<ReadoutRequest> {
+    fn readout(&self, seed: u64) -> Result<ReadoutRequest> {
+        let trained = match self.readout {
+            Readout::Ridge | Readout::SmoothRidge => None,
+            Readout::Simple => Some("simple"),
+            Readout::Spatial => Some("spatial"),
+            Readout::Factored => Some("factored"),
+            Readout::Mlp => Some("mlp"),
+        };
+        if let Some(name) = trained {
+            return self.trained(name, seed);
+        }
+        if let Some(option) = self.training.given().or(self.refit.then_some("refit".into())) {
+            let advice = "Leave it out, or take --readout factored";
+            let found = "is for readouts that are trained";
+            return Err(Error::new(Kind::Usage, format!("--{option}"), found, "", advice));
+        }
         let ridge = RidgeRequest {
-            penalties: self.lambdas.clone(),
+            penalties: self.lambdas.clone().unwrap_or_default(),
             folds: self.folds,
             shuffled_folds: self.fold_order == FoldOrder::Shuffled,
             intercept: !self.no_intercept,
         };
-        Ok(match (self.readout, &self.ratios) {
-            (Readout::Ridge, None) => ReadoutRequest::Ridge(ridge),
-            (Readout::Ridge, Some(_)) => {
-                let advice = "Add --readout smooth-ridge, or leave --ratios out";
-                return Err(Error::new(Kind::Usage, "--ratios", "--readout ridge has none", "", advice));
-            }
+        match (self.readout, &self.ratios) {
             (Readout::SmoothRidge, ratios) => {
                 let ratios = ratios.clone().unwrap_or_default();
-                ReadoutRequest::SmoothRidge(SmoothRidgeRequest { ridge, ratios })
+                Ok(ReadoutRequest::SmoothRidge(SmoothRidgeRequest { ridge, ratios }))
             }
-        })
+            (_, Some(_)) => {
+                let advice = "Add --readout smooth-ridge, or leave --ratios out";
+                Err(Error::new(Kind::Usage, "--ratios", "is for --readout smooth-ridge", "", advice))
+            }
+            (_, None) => Ok(ReadoutRequest::Ridge(ridge)),
+        }
+    }
+
+    fn trained(&self, name: &str, seed: u64) -> Result<ReadoutRequest> {
+        let closed = [
+            ("--lambdas", self.lambdas.is_some(), "Write --l2 instead"),
+            ("--ratios", self.ratios.is_some(), "Write --laplace instead"),
+            ("--no-intercept", self.no_intercept, "Leave it out"),
+        ];
+        if let Some((option, _, advice)) = closed.into_iter().find(|(_, given, _)| *given) {
+            let found = format!("is not for --readout {name}, which is trained");
+            return Err(Error::new(Kind::Usage, option, found, "", advice));
+        }
+        let (shared, settings) = self.training.options(Some(name), seed)?.finish()?;
+        let validation_fraction = self.training.validation_fraction();
+        let request = TrainedRequest { shared, settings, validation_fraction, refit: self.refit };
+        Ok(ReadoutRequest::Trained(Box::new(request)))
     }
 
     fn input(&self, seed: u64) -> Result<Input> {

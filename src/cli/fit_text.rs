@@ -7,7 +7,7 @@ use striate::scores::LEAST_FEV;
 use striate::tasks::{FitJob, FitRequest, FitSummary, ReadoutRequest};
 
 use super::features::estimate;
-use super::output::{Outcome, lines, mebibytes};
+use super::output::{Outcome, lines, mebibytes, merged};
 
 /// What a reader of the scores should know.
 pub fn warnings(summary: &FitSummary) -> Vec<String> {
@@ -85,16 +85,12 @@ pub fn dry_run(gpu: &Gpu, request: &FitRequest, job: &FitJob<'_>) -> Result<Outc
     let tiers = [&job.split.train, &job.split.validation, &job.split.test].map(Vec::len);
     let [train, validation, test] = tiers;
     let unused = job.split.unused;
-    let (ridge, ratios) = match &request.readout {
-        ReadoutRequest::Ridge(ridge) => (ridge, None),
-        ReadoutRequest::SmoothRidge(asked) => (&asked.ridge, Some(&asked.ratios)),
-    };
-    let by_ratios = ratios.map_or(String::new(), |r| format!(" by {} ratios", r.values().len()));
-    let seconds = estimate(gpu, plan.operations.total())?;
     let chosen = match validation {
-        0 => format!("{} folds of the training images", ridge.folds),
+        0 => "of the training images".to_string(),
         _ => "the validation images".to_string(),
     };
+    let (what, text, method) = method(&request.readout, &chosen);
+    let seconds = estimate(gpu, plan.operations.total())?;
     let form = format!("{:?}", plan.form).to_lowercase();
     let [used, budget] = [plan.gpu_bytes, plan.gpu_budget_bytes].map(mebibytes);
     let steps = plan.operations;
@@ -104,13 +100,14 @@ pub fn dry_run(gpu: &Gpu, request: &FitRequest, job: &FitJob<'_>) -> Result<Outc
         ("kernel matrix", steps.kernel_matrix),
         ("losses", steps.readout_losses),
         ("weights", steps.weights),
+        ("training", steps.training),
     ];
     let steps = steps.map(|(step, operations)| format!("{step} {:.1}", operations / 1e9)).join(", ");
     let text = lines(&[
         ("responses", format!("{neurons} neurons, {images} images, {repeats} repeats")),
         ("features", format!("{} of each image, in {} slabs", plan.n_features, plan.slabs.slabs)),
         ("split", format!("{train} train, {validation} validation, {test} test, {unused} unused")),
-        ("penalties", format!("{}{by_ratios}, chosen on {chosen}", ridge.penalties.count())),
+        (what, text),
         ("form", format!("{form}, {} passes of the images", plan.passes)),
         ("GPU memory", format!("{used} of a budget of {budget}")),
         ("GFLOP", steps),
@@ -120,10 +117,33 @@ pub fn dry_run(gpu: &Gpu, request: &FitRequest, job: &FitJob<'_>) -> Result<Outc
     ]);
     let document = json!({
         "dry_run": true, "plan": plan, "input": request.input, "readout": request.readout.name(),
-        "penalties": ridge.penalties, "ratios": ratios,
-        "intercept": ridge.intercept, "n_neurons": neurons, "n_repeats": repeats,
+        "n_neurons": neurons, "n_repeats": repeats,
         "split": {"train": train, "validation": validation, "test": test, "unused": unused},
         "estimated_seconds": seconds, "adapter": gpu.describe(), "out": request.out,
     });
-    Ok(Outcome::new(document, text))
+    Ok(Outcome::new(merged(document, &method), text))
+}
+
+/// How a readout is fitted: a line of the plan, and what the document says of it.
+fn method(readout: &ReadoutRequest, chosen: &str) -> (&'static str, String, serde_json::Value) {
+    let (ridge, ratios) = match readout {
+        ReadoutRequest::Ridge(ridge) => (ridge, None),
+        ReadoutRequest::SmoothRidge(asked) => (&asked.ridge, Some(&asked.ratios)),
+        ReadoutRequest::Trained(asked) => {
+            let again = if asked.refit { ", then once more on all of them" } else { "" };
+            let text = format!(
+                "{} of {} images a step, at most {} epochs{again}",
+                asked.shared.model.name(),
+                asked.shared.batch,
+                asked.shared.epochs
+            );
+            let document = json!({"shared": asked.shared, "settings": asked.settings, "refit": asked.refit});
+            return ("training", text, document);
+        }
+    };
+    let by_ratios = ratios.map_or(String::new(), |r| format!(" by {} ratios", r.values().len()));
+    let folds = if chosen.starts_with("of") { format!("{} folds ", ridge.folds) } else { String::new() };
+    let text = format!("{}{by_ratios}, chosen on {folds}{chosen}", ridge.penalties.count());
+    let document = json!({"penalties": ridge.penalties, "ratios": ratios, "intercept": ridge.intercept});
+    ("penalties", text, document)
 }

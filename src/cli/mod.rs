@@ -15,6 +15,7 @@ mod predict;
 mod progress;
 mod simulate;
 mod source;
+mod training;
 mod values;
 
 use std::ffi::OsString;

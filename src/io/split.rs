@@ -113,6 +113,31 @@ impl Split {
         Ok(Split { train, validation: Vec::new(), test, unused: 0 })
     }
 
+    /// Training rows and rows that say when training stops: the validation rows, or where there are none
+    /// round(n * `fraction`) of the n training rows, at least one and at most all but one, drawn by Fisher-Yates over the
+    /// ChaCha8 stream `validation` of `seed`. Both ascend.
+    ///
+    /// # Errors
+    /// [`Kind::Input`] for fewer than 2 training rows without validation rows.
+    pub fn stopped_by(&self, fraction: f64, seed: u64) -> Result<(Vec<usize>, Vec<usize>)> {
+        if !self.validation.is_empty() {
+            return Ok((self.train.clone(), self.validation.clone()));
+        }
+        let rows = self.train.len();
+        if rows < 2 {
+            let found = format!("{rows} training images, of which some must say when training stops");
+            let advice = "Put more images into the training tier";
+            return Err(Error::new(Kind::Input, "split", found, "at least 2", advice));
+        }
+        let mut train = self.train.clone();
+        Random::stream(seed, "validation").shuffle(&mut train);
+        let stopping = ((rows as f64 * fraction).round() as usize).clamp(1, rows - 1);
+        let mut validation: Vec<usize> = train.drain(..stopping).collect();
+        train.sort_unstable();
+        validation.sort_unstable();
+        Ok((train, validation))
+    }
+
     /// Writes the CSV that [`Split::read`] reads, in the order of the images.
     ///
     /// # Errors
@@ -192,6 +217,23 @@ mod tests {
         let path = scratch(&format!("split-{name}")).join("split.csv");
         std::fs::write(&path, text).unwrap();
         Split::read(&path, n_images)
+    }
+
+    #[test]
+    fn training_stops_by_validation_rows_or_by_a_share_of_the_others() {
+        let split = Split { train: (5..25).collect(), test: vec![0], ..Split::default() };
+        let (train, validation) = split.stopped_by(0.2, 3).unwrap();
+        assert_eq!((train.len(), validation.len()), (16, 4));
+        let mut both = [train.clone(), validation.clone()].concat();
+        both.sort_unstable();
+        assert_eq!(both, split.train);
+        assert!(train.is_sorted() && validation.is_sorted());
+        assert_eq!(split.stopped_by(0.2, 3).unwrap(), (train.clone(), validation.clone()));
+        assert_ne!(split.stopped_by(0.2, 4).unwrap().1, validation);
+        assert_eq!(split.stopped_by(0.999, 4).unwrap().0.len(), 1);
+        let named = Split { validation: vec![2], ..split };
+        assert_eq!(named.stopped_by(0.5, 3).unwrap(), ((5..25).collect(), vec![2]));
+        assert!(Split { train: vec![1], ..Split::default() }.stopped_by(0.5, 0).is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::plan::{self, FitPlan};
 use super::ridge_fit::{RidgeJob, RidgeRequest, SmoothRidgeRequest};
 use super::run_folder::{self, FILES, Found};
 use super::smooth::Smooth;
+use super::trained_fit::{TrainedJob, TrainedRequest};
 use crate::error::Result;
 use crate::features::Source;
 use crate::gpu::Gpu;
@@ -39,6 +40,8 @@ pub enum ReadoutRequest {
     Ridge(RidgeRequest),
     /// Linear, with a penalty on the squared weights and one on their Laplacian over the map.
     SmoothRidge(SmoothRidgeRequest),
+    /// Trained by gradient descent.
+    Trained(Box<TrainedRequest>),
 }
 
 impl ReadoutRequest {
@@ -47,6 +50,7 @@ impl ReadoutRequest {
         match self {
             ReadoutRequest::Ridge(_) => "ridge",
             ReadoutRequest::SmoothRidge(_) => "smooth-ridge",
+            ReadoutRequest::Trained(asked) => asked.shared.model.name(),
         }
     }
 }
@@ -125,6 +129,8 @@ impl FitRequest {
 enum Method {
     /// In closed form.
     Ridge(RidgeJob),
+    /// By gradient descent.
+    Trained(TrainedJob),
 }
 
 /// A fit whose files have been read and checked against each other, for which no GPU is needed. Of images,
@@ -185,6 +191,7 @@ impl<'a> FitJob<'a> {
                 let smooth = Smooth::new(asked.ratios.clone(), source.shape())?;
                 Method::Ridge(RidgeJob::new(&asked.ridge, Some(smooth), &split, request.seed)?)
             }
+            ReadoutRequest::Trained(asked) => Method::Trained(TrainedJob::new(asked, &split, request.seed)?),
         };
         keep(&request.out, &request.files())?;
         clock.done("reading");
@@ -196,8 +203,11 @@ impl<'a> FitJob<'a> {
     /// # Errors
     /// Memory, if it does not fit the budget.
     pub fn plan(&self, gpu: &Gpu) -> Result<FitPlan> {
-        let Method::Ridge(job) = &self.method;
-        plan::of_ridge(gpu, &self.source, self.responses.n_neurons(), job)
+        let neurons = self.responses.n_neurons();
+        match &self.method {
+            Method::Ridge(job) => plan::of_ridge(gpu, &self.source, neurons, job),
+            Method::Trained(job) => plan::of_training(gpu, &self.source, neurons, job),
+        }
     }
 
     /// Runs the fit and writes its folder.
@@ -211,8 +221,10 @@ impl<'a> FitJob<'a> {
         let folder = Folder::create(&request.out, &FILES)?;
         let (measured, shape) = (responses.average(), source.shape());
         let work = Work { gpu, request, source, responses: &measured, folder: &folder, clock: &mut clock };
-        let Method::Ridge(job) = method;
-        let readout = job.run(work, &plan, progress)?;
+        let readout = match method {
+            Method::Ridge(job) => job.run(work, &plan, progress)?,
+            Method::Trained(job) => job.run(work, progress)?,
+        };
 
         let held_out = responses.repeats.select(Axis(1), &split.test);
         let predicted = readout.predictions.select(Axis(1), &split.test);

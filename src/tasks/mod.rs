@@ -3,6 +3,7 @@
 mod clock;
 mod extract;
 mod fit;
+mod host_features;
 mod input;
 mod model;
 mod plan;
@@ -12,6 +13,8 @@ mod ridge_fit;
 mod run_folder;
 mod scores_table;
 mod smooth;
+mod trained_fit;
+mod trained_model;
 
 pub use extract::{ExtractRequest, ExtractSummary, LayerSummary, extract};
 pub use fit::{FitJob, FitRequest, FitSummary, ReadoutRequest, SplitRequest, fit};
@@ -21,6 +24,7 @@ pub use plan::{FitPlan, Form, Operations};
 pub use predict::{PredictRequest, PredictSummary, predict};
 pub use record::{AdapterRecord, InputRecord, RunRecord};
 pub use ridge_fit::{RidgeRequest, SmoothRidgeRequest};
+pub use trained_fit::TrainedRequest;
 
 /// Told of the progress of a step: its name, and the share of it that is done, from 0 to 1.
 pub type Progress<'a> = dyn FnMut(&'static str, f64) + 'a;

@@ -4,11 +4,13 @@
 use super::model;
 use super::ridge_fit::RidgeJob;
 use super::smooth::Smooth;
+use super::trained_fit::TrainedJob;
 use crate::error::{Kind, Result};
 use crate::features::{SlabPlan, Source, UNIT};
 use crate::gpu::Gpu;
 use crate::ridge;
 use crate::routines::Gram;
+use crate::training::{self, Model, Resident, Trainer};
 use serde::Serialize;
 
 /// Which matrix is decomposed.
@@ -19,6 +21,8 @@ pub enum Form {
     Dual,
     /// That of the features: there are fewer.
     Primal,
+    /// None: the readout is trained.
+    Trained,
 }
 
 /// What a fit will take.
@@ -61,12 +65,14 @@ pub struct Operations {
     pub readout_losses: f64,
     /// Weights of the features.
     pub weights: f64,
+    /// Sums and gradients of a trained readout in all epochs, if none stops it early.
+    pub training: f64,
 }
 
 impl Operations {
     /// Of all steps.
     pub fn total(&self) -> f64 {
-        self.network + self.rotation + self.kernel_matrix + self.readout_losses + self.weights
+        self.network + self.rotation + self.kernel_matrix + self.readout_losses + self.weights + self.training
     }
 }
 
@@ -121,6 +127,49 @@ pub(super) fn of_ridge(gpu: &Gpu, source: &Source, neurons: usize, job: &RidgeJo
     })
 }
 
+/// What a trained fit will take. Features come through slabs, leave the device, and come back as the readout wants them.
+///
+/// # Errors
+/// Memory, if it does not fit the budget.
+pub(super) fn of_training(gpu: &Gpu, source: &Source, neurons: usize, job: &TrainedJob) -> Result<FitPlan> {
+    let (images, features, shape) = (source.images(), source.features(), source.shape());
+    let budget = gpu.ledger().budget();
+    let taken = source.overhead(gpu)? + working_bytes(gpu);
+    let slabs = SlabPlan::new(gpu, images, features, budget.saturating_sub(taken)).map_err(|why| {
+        let needed = taken + SlabPlan::least_bytes(images, features, UNIT);
+        if why.kind() == Kind::Memory { crate::gpu::too_large("fit", needed, budget, budget) } else { why }
+    })?;
+    let shared = job.shared();
+    let trainer = Trainer::bytes(gpu, shared, shape, [neurons, images], 1);
+    let training = Resident::bytes(shared, shape, images) + trainer;
+    if training > budget {
+        return Err(crate::gpu::too_large("training", training, budget, budget));
+    }
+    let weights = training::weights(shared, shape, neurons);
+    Ok(FitPlan {
+        n_images: images,
+        n_features: features,
+        n_neurons: neurons,
+        form: Form::Trained,
+        passes: slabs.passes(),
+        gpu_bytes: training.max(taken + slabs.bytes(images)),
+        slabs,
+        gpu_budget_bytes: budget,
+        model_bytes: match &shared.model {
+            Model::Mlp { .. } => 4 * weights as u64,
+            _ => model::file_bytes(neurons, features),
+        },
+        operations: Operations {
+            network: source.operations(gpu)?,
+            rotation: 0.0,
+            kernel_matrix: 0.0,
+            readout_losses: 0.0,
+            weights: 0.0,
+            training: 4.0 * training::products(shared, shape, neurons) * job.images_trained(),
+        },
+    })
+}
+
 /// Operations of all but the network, for `[images, features, neurons]`.
 fn readout_operations(form: Form, sizes: [usize; 3], plan: &ridge::Plan, spaces: usize) -> Operations {
     let times = spaces as f64;
@@ -137,6 +186,7 @@ fn readout_operations(form: Form, sizes: [usize; 3], plan: &ridge::Plan, spaces:
         kernel_matrix: times * kernel_matrix,
         readout_losses: times * plan.folds.iter().map(fold).sum::<f64>(),
         weights: 2.0 * images * features * neurons,
+        training: 0.0,
     }
 }
 

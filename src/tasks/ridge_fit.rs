@@ -80,9 +80,9 @@ impl RidgeJob {
         let mut report = |share| progress("features", share);
         let spaces = match (&frequencies, plan.form) {
             (None, Form::Dual) => vec![kernel(gpu, &mut space, plan, &mut report)?],
-            (None, Form::Primal) => vec![Space::Features(all(gpu, &mut space, plan, &mut report)?)],
+            (None, _) => vec![Space::Features(all(gpu, &mut space, plan, &mut report)?)],
             (Some(f), Form::Dual) => f.kernels(gpu, &mut space, plan, &mut report)?,
-            (Some(f), Form::Primal) => f.weighted(&all(gpu, &mut space, plan, &mut report)?),
+            (Some(f), _) => f.weighted(&all(gpu, &mut space, plan, &mut report)?),
         };
         work.clock.done("features");
         let mut report = |share| progress("ridge", share);

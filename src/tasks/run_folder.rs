@@ -6,6 +6,7 @@ use super::model;
 use super::plan::FitPlan;
 use super::record::{AdapterRecord, InputRecord, RunRecord};
 use super::scores_table::{Chosen, scores_table};
+use super::trained_fit::CURVES;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::io::commit::{self, Folder, RECORD};
@@ -16,8 +17,8 @@ use ndarray::Array2;
 use serde_json::{Map, Value, json};
 
 /// The files of a run folder.
-pub(super) const FILES: [&str; 6] =
-    [model::FILE, "measured.npy", "predictions.npy", "scores.csv", "split.csv", RECORD];
+pub(super) const FILES: [&str; 7] =
+    [model::FILE, CURVES, "measured.npy", "predictions.npy", "scores.csv", "split.csv", RECORD];
 
 /// What a method found. The readout itself is in the folder already.
 pub(super) struct Readout {

@@ -5,6 +5,7 @@
 
 mod batch;
 mod block;
+mod check;
 mod columns;
 mod course;
 mod curves;
@@ -13,6 +14,7 @@ mod factored;
 mod features;
 mod loss;
 mod network;
+mod options;
 mod readout;
 mod settings;
 mod start;
@@ -23,9 +25,10 @@ mod trainer;
 
 pub use curves::{CurvePoint, Measure, Tier};
 pub use features::Resident;
+pub use options::{READOUTS, TrainingOptions, WIDTHS};
 pub use readout::{Linear, Readout};
 pub use settings::{
     Activation, FactorNorm, Initialisation, Loss, Model, Nonlinearity, Optimiser, Penalties, PenaltyScale,
     Reduction, Settings, Shared, Standardise,
 };
-pub use trainer::{Data, Outcome, Trainer};
+pub use trainer::{Data, Outcome, Trainer, products, weights};

@@ -5,7 +5,7 @@ use super::columns::Columns;
 use super::features::{Layout, Resident};
 use super::network::Network;
 use super::settings::{Model, Nonlinearity, Settings, Shared};
-use super::start::Weights;
+use super::start::{LayerWeights, Weights};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Recording};
 use ndarray::{Array1, Array2, Axis, s};
@@ -136,4 +136,96 @@ pub(super) fn sums(
     }
     let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
     ndarray::concatenate(Axis(0), &views).map_err(|e| Error::internal("sums", e))
+}
+
+/// Reads a tensor by its name.
+pub type Read<'a, T> = dyn Fn(&str) -> Result<T> + 'a;
+
+impl Readout {
+    /// All weights by name, shape and values, without the padding of units.
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+        let neurons = self.columns.real;
+        let sizes = real_sizes(self.layout, &self.shared.model, neurons);
+        let mut all = Vec::new();
+        for (depth, (layer, [inputs, units])) in self.weights.layers.iter().zip(&sizes).enumerate() {
+            let values = layer.weights.slice(s![..*inputs, ..*units]).iter().copied().collect();
+            all.push((format!("layers.{depth}.weights"), vec![*inputs, *units], values));
+            let bias = layer.bias.as_ref().unwrap_or(&self.weights.bias);
+            all.push((format!("layers.{depth}.bias"), vec![*units], bias.slice(s![0, ..*units]).to_vec()));
+        }
+        let vector = |name: &str, values: Vec<f32>| (name.to_string(), vec![values.len()], values);
+        let scaling = |of: fn(&Scaling) -> f64| self.scaling.iter().map(|s| of(s) as f32).collect();
+        all.push(vector("feature_means", self.means.clone()));
+        all.push(vector("feature_scales", self.scales.clone()));
+        all.push(vector("response_means", scaling(|s| s.mean)));
+        all.push(vector("response_deviations", scaling(|s| s.deviation)));
+        all
+    }
+
+    /// An `mlp` from its tensors; `None` if their shapes do not fit each other.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn from_tensors(
+        shared: &Shared,
+        shape: [usize; 3],
+        one: &Read<'_, Array1<f32>>,
+        two: &Read<'_, Array2<f32>>,
+    ) -> Result<Option<Self>> {
+        let [means, scales] = [one("feature_means")?, one("feature_scales")?].map(|v| v.to_vec());
+        let (response_means, deviations) = (one("response_means")?, one("response_deviations")?);
+        let (layout, neurons) = (Layout::new(&shared.model, shape), response_means.len());
+        let sizes = real_sizes(layout, &shared.model, neurons);
+        let counted = [means.len(), scales.len()] == [layout.columns; 2] && deviations.len() == neurons;
+        if !counted || neurons == 0 {
+            return Ok(None);
+        }
+        let mut layers = Vec::new();
+        let mut bias = Array2::zeros((1, 0));
+        for (depth, [inputs, units]) in sizes.iter().enumerate() {
+            let (weights, own) =
+                (two(&format!("layers.{depth}.weights"))?, one(&format!("layers.{depth}.bias"))?);
+            if weights.dim() != (*inputs, *units) || own.len() != *units {
+                return Ok(None);
+            }
+            let rows = if depth == 0 { *inputs } else { inputs.next_multiple_of(4) };
+            let mut padded = Array2::zeros((rows, units.next_multiple_of(4)));
+            padded.slice_mut(s![..*inputs, ..*units]).assign(&weights);
+            let mut row = Array2::zeros((1, units.next_multiple_of(4)));
+            row.slice_mut(s![0, ..*units]).assign(&own);
+            let last = depth + 1 == sizes.len();
+            layers.push(LayerWeights { weights: padded, bias: (!last).then(|| row.clone()) });
+            bias = row;
+        }
+        let pair = |(mean, deviation): (&f32, &f32)| Scaling {
+            mean: f64::from(*mean),
+            deviation: f64::from(*deviation),
+        };
+        Ok(Some(Readout {
+            layout,
+            columns: Columns::new(neurons, 1),
+            shared: shared.clone(),
+            weights: Weights { layers, bias },
+            scaling: response_means.iter().zip(&deviations).map(pair).collect(),
+            means,
+            scales,
+        }))
+    }
+
+    /// What features are standardised by: means and scales.
+    pub fn standardisation(&self) -> (Vec<f32>, Vec<f32>) {
+        (self.means.clone(), self.scales.clone())
+    }
+
+    /// Number of neurons.
+    pub fn neurons(&self) -> usize {
+        self.columns.real
+    }
+}
+
+/// Inputs and units of each dense layer, without padding.
+pub(super) fn real_sizes(layout: Layout, model: &Model, neurons: usize) -> Vec<[usize; 2]> {
+    let widths: &[usize] = if let Model::Mlp { widths, .. } = model { widths } else { &[] };
+    let all: Vec<usize> = [layout.columns].iter().chain(widths).chain(&[neurons]).copied().collect();
+    all.windows(2).map(|pair| [pair[0], pair[1]]).collect()
 }

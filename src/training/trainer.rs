@@ -7,8 +7,8 @@ use super::curves::{CurvePoint, Measure, Tier};
 use super::features::{Layout, Resident};
 use super::loss::LossSum;
 use super::network::Network;
-use super::readout::{Readout, Scaling, sums};
-use super::settings::{Loss, Reduction, Settings, Shared};
+use super::readout::{Readout, Scaling, real_sizes, sums};
+use super::settings::{Loss, Model, Reduction, Settings, Shared};
 use super::start::{self, LayerWeights, Weights};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Buffer, Gpu, Matrix, Recording};
@@ -392,6 +392,23 @@ impl<'a> Trainer<'a> {
         self.memory =
             BatchMemory::new(self.gpu, self.data.features.layout, self.shared.batch, self.columns.all())?;
         Ok(())
+    }
+}
+
+/// Number of weights of one configuration, biases aside.
+pub fn weights(shared: &Shared, shape: [usize; 3], neurons: usize) -> usize {
+    let layout = Layout::new(&shared.model, shape);
+    match &shared.model {
+        Model::Factored => (layout.rows + layout.columns) * neurons,
+        model => real_sizes(layout, model, neurons).iter().map(|[inputs, units]| inputs * units).sum(),
+    }
+}
+
+/// Multiplications that one image's linear sums of one configuration take.
+pub fn products(shared: &Shared, shape: [usize; 3], neurons: usize) -> f64 {
+    match &shared.model {
+        Model::Factored => shape.iter().product::<usize>() as f64 * neurons as f64,
+        _ => weights(shared, shape, neurons) as f64,
     }
 }
 
