@@ -12,8 +12,10 @@ fn every_kernel_translates_to_spirv_msl_and_hlsl() {
         let (text, _) = kernel.source(Family::Tiled).expect("WGSL that naga can read");
         let module = naga::front::wgsl::parse_str(text).expect("WGSL that naga can read");
         // Without subgroups: what every GPU has.
-        let mut validator =
-            Validator::new(ValidationFlags::all(), Capabilities::default() | Capabilities::IMMEDIATES);
+        let mut validator = Validator::new(
+            ValidationFlags::all(),
+            Capabilities::default() | Capabilities::IMMEDIATES | Capabilities::SHADER_FLOAT16_IN_FLOAT32,
+        );
         let info = validator.validate(&module).unwrap_or_else(|e| panic!("{name}: {e:?}"));
         let (module, info) = process_overrides(&module, &info, None, &Default::default())
             .unwrap_or_else(|e| panic!("{name}: {e:?}"));

@@ -16,6 +16,8 @@ fn folder() -> PathBuf {
 fn parse(text: &str) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
     let allowed = Capabilities::default() | Capabilities::IMMEDIATES | Capabilities::SUBGROUP;
+    // unpack2x16float, which every version of WGSL has.
+    let allowed = allowed | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     let info = Validator::new(ValidationFlags::all(), allowed).validate(&module);
     info.map(|info| (module, info)).map_err(|e| e.emit_to_string(text))
 }
@@ -365,7 +367,8 @@ fn the_loop_lint_sees_bounds() {
 #[test]
 fn the_use_lint_sees_what_nothing_reads() {
     let module = sample("", "out[0] = p.n + thread;");
-    let allowed = Capabilities::default() | Capabilities::IMMEDIATES;
+    let allowed =
+        Capabilities::default() | Capabilities::IMMEDIATES | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     let info = Validator::new(ValidationFlags::all(), allowed).validate(&module).expect("a valid sample");
     assert_eq!(unused(&module, &info), ["shared_word"]);
 }

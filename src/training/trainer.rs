@@ -140,6 +140,48 @@ impl<'a> Trainer<'a> {
         })
     }
 
+    /// Starts every configuration of factored readouts from the same weights: masks (positions, neurons), feature weights
+    /// (channels, neurons), and constants, in the units of training.
+    ///
+    /// # Errors
+    /// Usage, if the readouts are not factored; Internal, if the shapes do not fit.
+    pub fn start_from(
+        &self,
+        masks: ArrayView2<'_, f32>,
+        features: ArrayView2<'_, f32>,
+        constants: &[f32],
+    ) -> Result<()> {
+        if self.shared.model != Model::Factored {
+            let found = format!("{} readouts", self.shared.model.name());
+            return Err(Error::new(
+                Kind::Usage,
+                "training",
+                found,
+                "factored ones",
+                "Leave the start to the settings",
+            ));
+        }
+        let (masks, features) = (masks.to_owned(), features.to_owned());
+        let constants = Array2::from_shape_fn((1, constants.len()), |(_, neuron)| constants[neuron]);
+        let layers =
+            if self.data.features.layout.mask_outside { [masks, features] } else { [features, masks] };
+        for (block, start) in self.network.blocks().into_iter().zip(layers.iter().chain([&constants])) {
+            if start.dim() != (block.weights.rows, self.columns.real) {
+                return Err(Error::internal(
+                    "start of training",
+                    format!("{:?} for {:?}", start.dim(), block.weights),
+                ));
+            }
+            let all = Array2::from_shape_fn((block.weights.rows, block.weights.columns), |(row, column)| {
+                start.get([row, column % self.columns.neurons]).copied().unwrap_or(0.0)
+            });
+            for matrix in [&block.weights, &block.best] {
+                self.gpu.write(&matrix.buffer, 0, &crate::gpu::padded_rows(all.view()))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether all configurations are done.
     pub fn done(&self) -> bool {
         self.courses.is_empty()
