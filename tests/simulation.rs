@@ -4,34 +4,13 @@
 
 mod command;
 
-use command::Scratch;
+use command::{Scratch, Table};
 use ndarray::{Array3, Axis, Ix2, Ix3};
 use striate::io::weights::WeightFile;
 use striate::scores::agreement::pearson_r;
 use striate::scores::{LEAST_FEV, score};
 
 const SIZE: usize = 32;
-
-/// Columns of a CSV by name.
-struct Table(Vec<Vec<String>>);
-
-impl Table {
-    fn read(here: &Scratch, name: &str) -> Table {
-        let bytes = here.bytes(name);
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(bytes.as_slice());
-        Table(reader.records().map(|row| row.unwrap().iter().map(String::from).collect()).collect())
-    }
-
-    fn texts(&self, name: &str) -> Vec<&str> {
-        let column = self.0[0].iter().position(|n| n == name).unwrap();
-        self.0[1..].iter().map(|row| &row[column][..]).collect()
-    }
-
-    /// Empty fields are NaN.
-    fn numbers(&self, name: &str) -> Vec<f64> {
-        self.texts(name).into_iter().map(|text| text.parse().unwrap_or(f64::NAN)).collect()
-    }
-}
 
 fn mean(values: impl IntoIterator<Item = f64>) -> f64 {
     let all: Vec<f64> = values.into_iter().collect();

@@ -118,3 +118,24 @@ pub fn distance(got: &ArrayD<f32>, want: &ArrayD<f32>) -> f32 {
         (got - want).iter().fold(0f32, |most, v| if v.is_nan() { f32::NAN } else { most.max(v.abs()) });
     worst / want.std(0.0)
 }
+
+/// Columns of a CSV by name.
+pub struct Table(Vec<Vec<String>>);
+
+impl Table {
+    pub fn read(here: &Scratch, name: &str) -> Table {
+        let bytes = here.bytes(name);
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(bytes.as_slice());
+        Table(reader.records().map(|row| row.unwrap().iter().map(String::from).collect()).collect())
+    }
+
+    pub fn texts(&self, name: &str) -> Vec<&str> {
+        let column = self.0[0].iter().position(|n| n == name).unwrap();
+        self.0[1..].iter().map(|row| &row[column][..]).collect()
+    }
+
+    /// Empty fields are NaN.
+    pub fn numbers(&self, name: &str) -> Vec<f64> {
+        self.texts(name).into_iter().map(|text| text.parse().unwrap_or(f64::NAN)).collect()
+    }
+}
