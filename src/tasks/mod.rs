@@ -9,6 +9,7 @@ mod model;
 mod plan;
 mod predict;
 mod record;
+mod reliability;
 mod ridge_fit;
 mod run_folder;
 mod scores_table;
