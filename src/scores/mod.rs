@@ -3,6 +3,7 @@
 pub mod agreement;
 pub mod bootstrap;
 pub mod correlation;
+pub mod held_out;
 pub mod histogram;
 pub mod linkage;
 pub mod permutation;

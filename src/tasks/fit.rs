@@ -130,6 +130,19 @@ impl FitRequest {
     }
 }
 
+impl FitRequest {
+    /// Reads the responses to so many images, and which of these train and test.
+    pub(super) fn recording(&self, images: usize) -> Result<(Responses, Split)> {
+        let layout = self.layout.as_ref().map(|text| text.parse::<Layout>()).transpose()?;
+        let responses = Responses::read(&self.responses, layout, Some(images))?;
+        let split = match &self.split {
+            SplitRequest::File(path) => Split::read(path, images)?,
+            SplitRequest::Random { test_fraction } => Split::random(images, *test_fraction, self.seed)?,
+        };
+        Ok((responses, split))
+    }
+}
+
 /// A readout as it will be fitted: what was asked for, and what follows from the split.
 enum Method {
     /// In closed form.
@@ -184,12 +197,7 @@ impl<'a> FitJob<'a> {
         let mut clock = Clock::new();
         let source = request.input.open()?;
         let images = source.images();
-        let layout = request.layout.as_ref().map(|text| text.parse::<Layout>()).transpose()?;
-        let responses = Responses::read(&request.responses, layout, Some(images))?;
-        let split = match &request.split {
-            SplitRequest::File(path) => Split::read(path, images)?,
-            SplitRequest::Random { test_fraction } => Split::random(images, *test_fraction, request.seed)?,
-        };
+        let (responses, split) = request.recording(images)?;
         let method = match &request.readout {
             ReadoutRequest::Ridge(asked) => Method::Ridge(RidgeJob::new(asked, None, &split, request.seed)?),
             ReadoutRequest::SmoothRidge(asked) => {

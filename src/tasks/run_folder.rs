@@ -19,8 +19,16 @@ use ndarray::Array2;
 use serde_json::{Map, Value, json};
 
 /// The files of a run folder.
-pub(super) const FILES: [&str; 8] =
-    [model::FILE, CURVES, "measured.npy", "predictions.npy", reliability::FILE, "scores.csv", "split.csv", RECORD];
+pub(super) const FILES: [&str; 8] = [
+    model::FILE,
+    CURVES,
+    "measured.npy",
+    "predictions.npy",
+    reliability::FILE,
+    "scores.csv",
+    "split.csv",
+    RECORD,
+];
 
 /// What a method found. The readout itself is in the folder already.
 pub(super) struct Readout {
