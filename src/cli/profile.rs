@@ -190,7 +190,7 @@ fn table(summary: &ProfileSummary, size: &str, control: &str) -> String {
 }
 
 fn cells(row: &[String]) -> String {
-    row.iter().map(|cell| format!("{cell:<22}")).collect::<String>().trim_end().to_string()
+    row.iter().map(|cell| format!("{cell:<24}")).collect::<String>().trim_end().to_string()
 }
 
 fn shown(mean: &LayerMean) -> String {
