@@ -220,11 +220,11 @@ fn dry_run(gpu: &Gpu, request: &ProfileRequest, job: &ProfileJob<'_>) -> Result<
         let weights = if run.random_weights { ", random weights" } else { "" };
         let layers = run.layers.iter().map(|layer| format!("{} {}", layer.layer, layer.n_features));
         let layers = layers.collect::<Vec<_>>().join(", ");
-        let passes = run.slabs.passes;
-        rows.push((
-            format!("size {}{weights}", run.size),
-            format!("{layers}; {passes} passes of the images"),
-        ));
+        let passes = match run.slabs.passes {
+            1 => "one pass".to_string(),
+            more => format!("{more} passes"),
+        };
+        rows.push((format!("size {}{weights}", run.size), format!("{layers}; {passes} of the images")));
     }
     rows.extend([
         ("GPU memory".into(), format!("{used} of a budget of {budget}")),

@@ -235,16 +235,4 @@ mod tests {
         leaves.sort_unstable();
         assert_eq!((same.len(), leaves), (4, vec![0, 1, 2, 3, 4]));
     }
-
-    #[test]
-    #[ignore = "a measurement: cargo test --release --lib linkage -- --ignored --nocapture"]
-    fn seconds_of_five_thousand_items() {
-        let values: Vec<f64> = {
-            let mut r = Random::stream(6, "t");
-            (0..25_000_000).map(|_| r.uniform()).collect()
-        };
-        let start = std::time::Instant::now();
-        let merges = average_linkage(5000, |a, b| values[a * 5000 + b]).unwrap();
-        println!("{} merges in {:.2} s", merges.len(), start.elapsed().as_secs_f64());
-    }
 }

@@ -164,7 +164,7 @@ mod tests {
         let mut y = Array3::zeros((neurons, images, repeats));
         for (n, mut neuron) in y.outer_iter_mut().enumerate() {
             for mut image in neuron.outer_iter_mut() {
-                let mean = if n % 4 == 0 { 0.0 } else { signal * random.normal() };
+                let mean = if n.is_multiple_of(4) { 0.0 } else { signal * random.normal() };
                 image.mapv_inplace(|_| (mean + random.normal()) as f32);
             }
         }
@@ -179,12 +179,12 @@ mod tests {
             assert_eq!(one.fev.unwrap(), Trials::new(y.index_axis(Axis(0), n).outer_iter()).fev());
             assert!(one.fev_interval.unwrap().holds(one.fev.unwrap()), "{n}: {one:?}");
         }
-        let wrong = all.iter().enumerate().filter(|(n, one)| one.tuned == Some(n % 4 == 0)).count();
+        let wrong = all.iter().enumerate().filter(|(n, one)| one.tuned == Some(n.is_multiple_of(4))).count();
         // Five in a hundred of those called tuned may be wrong; among 60 eight would be far more.
         assert!(wrong < 8, "{wrong}");
         let truth = 0.49 / 1.49;
         let held = |n: usize, one: &NeuronReliability| {
-            one.fev_interval.unwrap().holds(if n % 4 == 0 { 0.0 } else { truth })
+            one.fev_interval.unwrap().holds(if n.is_multiple_of(4) { 0.0 } else { truth })
         };
         let covered = all.iter().enumerate().filter(|(n, one)| held(*n, one)).count();
         assert!((68..=80).contains(&covered), "{covered} of 80");
@@ -215,18 +215,5 @@ mod tests {
         assert!(said.contains("near 0") && said.contains("4000 features"), "{said}");
         let good = recording(40, 100, 20, 1.0);
         assert!(!summary(good.slice(s![.., .., ..])).contains("near 0"));
-    }
-
-    #[test]
-    #[ignore = "a measurement: cargo test --release --lib reliability -- --ignored --nocapture"]
-    fn seconds_of_five_thousand_neurons() {
-        let y = recording(5000, 100, 10, 0.5);
-        let start = std::time::Instant::now();
-        let all = reliability(y.view(), 0);
-        println!("reliability: {:.1} s for {} neurons", start.elapsed().as_secs_f64(), all.len());
-        let p = y.map_axis(Axis(2), |v| v[0]);
-        let start = std::time::Instant::now();
-        let intervals = super::super::bootstrap::pearson_intervals(y.view(), p.view(), 1000, 0);
-        println!("intervals of r: {:.1} s for {}", start.elapsed().as_secs_f64(), intervals.len());
     }
 }

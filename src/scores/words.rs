@@ -70,7 +70,8 @@ fn tuned(summary: &ReliabilitySummary, names: Option<&[String]>) -> String {
         "{} of {} neurons respond to the images at all (permutation test, 5 % false discoveries)",
         summary.tuned, summary.with_repeats
     );
-    let name = |n: &usize| names.and_then(|all| all.get(*n)).map_or_else(|| n.to_string(), shown);
+    let name =
+        |n: &usize| names.and_then(|all| all.get(*n)).map_or_else(|| n.to_string(), |name| shown(name));
     let mut untuned: Vec<String> = summary.untuned.iter().take(NAMED).map(name).collect();
     if summary.untuned.len() > NAMED {
         untuned.push(format!("and {} more", summary.untuned.len() - NAMED));
@@ -82,6 +83,6 @@ fn tuned(summary: &ReliabilitySummary, names: Option<&[String]>) -> String {
 }
 
 /// A name from a file, short and on one line.
-fn shown(name: &String) -> String {
+fn shown(name: &str) -> String {
     name.chars().take(40).collect::<String>().escape_debug().to_string()
 }

@@ -42,7 +42,7 @@ pub(super) fn obstacle(layers: usize, neurons: usize) -> Option<String> {
              layers are needed"
         ));
     }
-    if neurons < 2 || neurons > MOST_NEURONS {
+    if !(2..=MOST_NEURONS).contains(&neurons) {
         return Some(format!(
             "Profiles of {neurons} neurons are not correlated: it takes 2 to {MOST_NEURONS}"
         ));
