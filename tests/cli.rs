@@ -179,7 +179,7 @@ fn simulations_are_written_whole_described_and_not_overwritten_with_their_runs()
     assert!((0.2..1.0).contains(&responses["median_fev"].as_f64().unwrap()), "{responses}");
     assert_eq!(info("e/images.npy")["arrays"][0]["images"]["count"], 20);
     assert_eq!((&info("e/split.csv")["train"], &info("e/split.csv")["test"]), (&16.into(), &4.into()));
-    assert_eq!(info("e/neurons.csv")["kind"], "table");
+    assert_eq!(info("e/neurons.csv")["kind"], "labels");
     std::fs::create_dir(here.0.join("e/run")).unwrap();
     here.striate(&["simulate", "--out", "e"]).refused(4, &["run", "lost"]);
     assert!(here.0.join("e/run").is_dir());

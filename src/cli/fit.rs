@@ -41,6 +41,21 @@ pub struct FitArgs {
     /// Features that are there already, images x anything, instead of images, network and weights.
     #[arg(long, value_name = "FILE.npy")]
     pub features: Option<PathBuf>,
+    #[command(flatten)]
+    pub readout: ReadoutArgs,
+    /// The folder to write: readout, predictions, scores, record.
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+    /// Check everything and say what would be computed.
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub network: NetworkArgs,
+}
+
+/// What readouts are fitted to, and how: the options of every command that fits some.
+#[derive(Debug, Args)]
+pub struct ReadoutArgs {
     /// Recorded responses: .npy or .npz of (neurons, images) or (neurons, images, repeats), or a .csv table.
     #[arg(long, value_name = "FILE")]
     pub responses: Option<PathBuf>,
@@ -74,19 +89,11 @@ pub struct FitArgs {
     /// Fit no constant.
     #[arg(long)]
     pub no_intercept: bool,
-    /// The folder to write: readout, predictions, scores, record.
-    #[arg(long, value_name = "FOLDER")]
-    pub out: Option<PathBuf>,
-    /// Check everything and say what would be computed.
-    #[arg(long)]
-    pub dry_run: bool,
     /// For trained readouts: train once more on training and validation images together, for as many epochs as were best.
     #[arg(long)]
     pub refit: bool,
     #[command(flatten)]
     pub training: TrainingArgs,
-    #[command(flatten)]
-    pub network: NetworkArgs,
 }
 
 /// The kind of readout.
@@ -115,16 +122,15 @@ pub enum FoldOrder {
     Contiguous,
 }
 
-impl FitArgs {
-    /// Checks the options against each other.
+impl ReadoutArgs {
+    /// Checks the options against each other; `input` and `out` come from options of the command's own.
     ///
     /// # Errors
     /// [`Kind::Usage`], naming the option that is missing or superfluous.
-    pub fn request(&self, seed: u64) -> Result<FitRequest> {
-        let input = self.input(seed)?;
+    pub fn request(&self, input: Input, out: Option<&PathBuf>, seed: u64) -> Result<FitRequest> {
         let responses =
             self.responses.clone().ok_or_else(|| missing("--responses", "a file of recorded responses"))?;
-        let out = self.out.clone().ok_or_else(|| missing("--out", "the folder to write"))?;
+        let out = out.cloned().ok_or_else(|| missing("--out", "the folder to write"))?;
         if self.split.is_some() && self.test_fraction.is_some() {
             let advice = "Leave one of them out";
             return Err(Error::new(Kind::Usage, "--test-fraction", "--split is given too", "", advice));
@@ -198,7 +204,9 @@ impl FitArgs {
         let request = TrainedRequest { shared, settings, validation_fraction, refit: self.refit };
         Ok(ReadoutRequest::Trained(Box::new(request)))
     }
+}
 
+impl FitArgs {
     fn input(&self, seed: u64) -> Result<Input> {
         match (&self.features, self.network.any()) {
             (Some(file), None) => {
@@ -211,7 +219,7 @@ impl FitArgs {
                 let input = self.network.input(seed)?;
                 if input.layers.len() > 1 {
                     let found = format!("{} layers", input.layers.len());
-                    let advice = "Fit one layer after the other";
+                    let advice = "Fit one layer after the other, or compare them by striate profile";
                     return Err(Error::new(Kind::Usage, "--layer", found, "one layer", advice));
                 }
                 Ok(Input::Network(input))
@@ -228,7 +236,7 @@ pub fn exclusive(option: &str) -> Error {
 
 /// Runs `striate fit`.
 pub fn run(args: &FitArgs, common: &Common) -> Result<Outcome> {
-    let request = args.request(common.seed)?;
+    let request = args.readout.request(args.input(common.seed)?, args.out.as_ref(), common.seed)?;
     // What cannot be read is said before an adapter is looked for.
     let job = FitJob::read(&request)?;
     let gpu = common.open_gpu()?;

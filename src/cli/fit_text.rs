@@ -4,6 +4,7 @@ use serde_json::json;
 use striate::Result;
 use striate::gpu::Gpu;
 use striate::scores::LEAST_FEV;
+use striate::scores::reliability::ReliabilitySummary;
 use striate::tasks::{FitJob, FitRequest, FitSummary, ReadoutRequest};
 
 use super::features::estimate;
@@ -37,7 +38,7 @@ pub fn warnings(summary: &FitSummary) -> Vec<String> {
     warnings
 }
 
-/// The scores as a table: how much can be explained at all stands next to what was.
+/// How much can be explained at all, in words, and then the scores as a table.
 pub fn table(summary: &FitSummary) -> String {
     let test = &summary.test;
     let number = |v: f64| if v.is_nan() { "none".to_string() } else { format!("{v:.3}") };
@@ -75,7 +76,12 @@ pub fn table(summary: &FitSummary) -> String {
     let seconds = summary.seconds.get("total").copied().unwrap_or(f64::NAN);
     rows.push(("seconds".into(), format!("{seconds:.1}")));
     rows.push(("results".into(), summary.out.display().to_string()));
-    lines(&rows)
+    format!("{}\n{}", explained(&summary.reliability), lines(&rows))
+}
+
+/// How much can be explained at all, a line for each sentence.
+pub fn explained(reliability: &ReliabilitySummary) -> String {
+    reliability.sentences.iter().map(|sentence| format!("{sentence}\n")).collect()
 }
 
 /// What a fit would do and take.

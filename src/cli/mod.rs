@@ -12,6 +12,7 @@ mod fit_text;
 mod info;
 mod output;
 mod predict;
+mod profile;
 mod progress;
 mod simulate;
 mod source;
@@ -34,6 +35,8 @@ Examples:
   striate info responses.npy                  what a file or a folder holds
   striate fit --images images --responses responses.npy --net vgg19 --weights vgg19-dcbb9e9d.pth \\
       --layer relu3_1 --size 56 --pool 7 --split split.csv --out run
+  striate profile --images images --responses responses.npy --net vgg19 --weights vgg19-dcbb9e9d.pth \\
+      --layer relu1_1,relu2_1,relu3_1 --size 56 --pool 7 --labels neurons.csv --out profile
   striate predict run --images new-images --out predictions.npy
 
 Results go to stdout, everything else to stderr; with --json stdout is one JSON document.
@@ -68,6 +71,8 @@ enum Command {
     Features(features::FeaturesArgs),
     /// Fits a readout from features to recorded neurons, and scores it on images held out.
     Fit(fit::FitArgs),
+    /// Profiles neurons: how well each of several layers predicts each of them, beside nulls and noise ceilings.
+    Profile(profile::ProfileArgs),
     /// Predicts responses to new images with a fitted readout.
     Predict(predict::PredictArgs),
     /// Simulates an experiment whose truth is known: images, neurons, responses, a split.
@@ -114,6 +119,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Info(args) => info::run(args),
         Command::Features(args) => features::run(args, common),
         Command::Fit(args) => fit::run(args, common),
+        Command::Profile(args) => profile::run(args, common),
         Command::Predict(args) => predict::run(args, common),
         Command::Simulate(args) => simulate::run(args, common),
         Command::Completions { shell } => Ok(completions(*shell)),

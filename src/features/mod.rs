@@ -1,13 +1,15 @@
 //! Features of images: a network's layers, the images themselves, or a file, as slabs of a matrix on the device.
 
 mod extract;
+mod layers;
 mod network_source;
 mod slabs;
 mod source;
 mod weight_source;
 
 pub use extract::Extractor;
+pub use layers::{LayerColumns, LayersPlan, visit_layers};
 pub use network_source::{LayerRequest, NetworkSource};
-pub use slabs::{FeatureSpace, Prepare, Slab, SlabPlan, UNIT};
+pub use slabs::{FeatureSpace, LARGEST, Prepare, Slab, SlabPlan, UNIT};
 pub use source::{FileSource, Source};
 pub use weight_source::WeightSource;

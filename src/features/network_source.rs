@@ -187,6 +187,20 @@ impl NetworkSource {
         Extractor::estimate(gpu, &self.network, &self.wanted(), self.input)
     }
 
+    /// GPU memory besides the features themselves, in bytes.
+    ///
+    /// # Errors
+    /// As [`NetworkSource::estimate`].
+    pub fn overhead(&self, gpu: &Gpu) -> Result<u64> {
+        let estimate = self.estimate(gpu)?;
+        let words = |layer: usize| {
+            let s = self.shape(layer);
+            Maps::words(estimate.batch, [s.channels, s.height, s.width]) + self.features(layer)
+        };
+        let pooled: usize = (0..self.layers()).map(words).sum();
+        Ok(estimate.bytes + 4 * pooled as u64)
+    }
+
     /// Loads the weights, once.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ pub const UNIT: usize = 512;
 
 /// Columns of a slab at most. Predictions are summed in plain f32 over one slab and in f64 over slabs: four times as many
 /// columns would cost them the fifth digit.
-const LARGEST: usize = 4096;
+pub const LARGEST: usize = 4096;
 
 /// How a feature space is cut to fit into memory.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -204,7 +204,7 @@ fn unbound(gpu: &Gpu, images: usize, columns: usize) -> Error {
 }
 
 /// Takes the mean over some rows off every column, in place. Returns the means.
-fn centre(gpu: &Gpu, matrix: &Matrix, rows: &[usize]) -> Result<Vec<f32>> {
+pub(super) fn centre(gpu: &Gpu, matrix: &Matrix, rows: &[usize]) -> Result<Vec<f32>> {
     let mut include = vec![0f32; matrix.rows];
     for row in rows {
         include[*row] = 1.0;

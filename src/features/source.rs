@@ -3,7 +3,7 @@
 use super::network_source::{NetworkSource, draw};
 use super::slabs::Slab;
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Maps};
+use crate::gpu::Gpu;
 use crate::io::npy::{Rows, split_member};
 use ndarray::Axis;
 use std::ops::Range;
@@ -140,18 +140,10 @@ impl Source {
     /// # Errors
     /// As [`NetworkSource::estimate`].
     pub fn overhead(&self, gpu: &Gpu) -> Result<u64> {
-        Ok(match self {
-            Source::File(_) => 0,
-            Source::Network(n) => {
-                let estimate = n.estimate(gpu)?;
-                let words = |layer| {
-                    let s = n.shape(layer);
-                    Maps::words(estimate.batch, [s.channels, s.height, s.width]) + n.features(layer)
-                };
-                let pooled: usize = (0..n.layers()).map(words).sum();
-                estimate.bytes + 4 * pooled as u64
-            }
-        })
+        match self {
+            Source::File(_) => Ok(0),
+            Source::Network(n) => n.overhead(gpu),
+        }
     }
 
     /// Writes the features of a range of images into slabs, whose rows are these images.

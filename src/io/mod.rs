@@ -3,6 +3,7 @@
 pub mod commit;
 pub mod hash;
 pub mod images;
+pub mod labels;
 pub mod npy;
 pub mod resize;
 mod response_table;

@@ -245,6 +245,13 @@ pub fn encode(array: ArrayViewD<f32>) -> Vec<u8> {
     bytes
 }
 
+/// The same for float64.
+pub fn encode_f64(array: ArrayViewD<f64>) -> Vec<u8> {
+    let mut bytes = header_bytes("<f8", array.shape());
+    bytes.extend(array.iter().flat_map(|v| v.to_le_bytes()));
+    bytes
+}
+
 /// The same for bytes (uint8).
 pub fn encode_u8(array: ArrayViewD<u8>) -> Vec<u8> {
     let mut bytes = header_bytes("|u1", array.shape());

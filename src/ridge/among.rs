@@ -20,6 +20,8 @@ pub struct Grid {
     pub unit: f64,
     /// Held-out mean squared error, averaged over folds: (penalties, neurons).
     pub losses: Array2<f64>,
+    /// The same of each fold.
+    pub folds: Vec<Array2<f64>>,
 }
 
 /// A readout fitted among several spaces.
@@ -44,6 +46,13 @@ impl Among {
     /// The penalty of each neuron in absolute units.
     pub fn penalties(&self) -> Vec<f64> {
         self.spaces.iter().zip(&self.chosen).map(|(s, c)| self.grids[*s].penalties[*c]).collect()
+    }
+
+    /// Held-out mean squared error in each fold, with the space and penalty chosen over all: (folds, neurons).
+    pub fn fold_losses(&self) -> Array2<f64> {
+        let folds = self.grids.first().map_or(0, |grid| grid.folds.len());
+        let own = |(fold, n): (usize, usize)| self.grids[self.spaces[n]].folds[fold][[self.chosen[n], n]];
+        Array2::from_shape_fn((folds, self.chosen.len()), own)
     }
 
     /// How many neurons took the smallest, and the largest penalty of the grid, as [`super::Fit::at_the_edges`].
@@ -142,14 +151,16 @@ fn search(
     let scales = scales(responses, &plan.fit);
     let chunk_bytes = chunk_bytes(gpu, space, plan);
     let mut losses = Array2::<f64>::zeros((penalties.len(), responses.nrows()));
+    let mut folds = Vec::with_capacity(plan.folds.len());
     for (number, (train, held_out)) in plan.folds.iter().enumerate() {
         let targets = Targets { responses, train, scales: &scales, centred: plan.intercept, chunk_bytes };
         let spectrum = Spectrum::new(space, train, held_out, plan.intercept)?;
         let folded = fold_losses(gpu, &spectrum, &targets, held_out, &penalties)?;
-        losses += &(folded / plan.folds.len() as f64);
+        losses += &(&folded / plan.folds.len() as f64);
+        folds.push(folded);
         done(number + 1);
     }
-    Ok(Grid { penalties, unit, losses })
+    Ok(Grid { penalties, unit, losses, folds })
 }
 
 fn chunk_bytes(gpu: &Gpu, space: &Space, plan: &Plan) -> usize {

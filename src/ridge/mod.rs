@@ -87,7 +87,7 @@ pub fn fit(
 ) -> Result<Fit> {
     let Among { mut grids, chosen, predictions, coefficients, intercepts, .. } =
         fit_among(gpu, std::slice::from_ref(space), responses, plan, progress)?;
-    let Some(Grid { penalties, unit, losses }) = grids.pop() else {
+    let Some(Grid { penalties, unit, losses, .. }) = grids.pop() else {
         return Err(Error::internal("ridge", "a space without a grid"));
     };
     Ok(Fit { penalties, unit, chosen, losses, predictions, coefficients, intercepts })

@@ -1,7 +1,15 @@
 //! How well predictions agree with recorded responses. Every score is defined once, under its own name.
 
 pub mod agreement;
+pub mod bootstrap;
+pub mod correlation;
+pub mod held_out;
+pub mod histogram;
+pub mod linkage;
+pub mod permutation;
+pub mod reliability;
 pub mod repeats;
+mod words;
 
 use std::collections::BTreeMap;
 
@@ -153,7 +161,7 @@ impl Summary {
 }
 
 /// The median, between the two middle values where there are two; NaN for none.
-fn median(mut values: Vec<f64>) -> f64 {
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.len() {

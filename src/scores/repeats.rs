@@ -30,6 +30,30 @@ impl Trials {
         self.0.iter().any(|values| values.len() > 1)
     }
 
+    /// The repeats of each image that has at least two.
+    pub(super) fn repeated(&self) -> impl Iterator<Item = &[f64]> {
+        self.0.iter().map(Vec::as_slice).filter(|values| values.len() > 1)
+    }
+
+    /// For each image what [`Trials::fev`] and [`Trials::feve`] sum over images: trials, their sum, the sum of their
+    /// squares, the variance over repeats, whether it has one, and the squared errors of a prediction. In units of the
+    /// standard deviation over all trials, about their mean, so that sums of squares lose no digits.
+    pub(super) fn sums(&self, predictions: Option<&[f64]>) -> Vec<[f64; 6]> {
+        let all: Vec<f64> = self.0.iter().flatten().copied().collect();
+        let (centre, unit) = (mean(&all), variance(&all, 0.0).sqrt());
+        let of = |(image, values): (usize, &Vec<f64>)| {
+            let z = |v: f64| (v - centre) / unit;
+            let repeated = values.len() > 1;
+            let noise = if repeated { variance(values, 1.0) / (unit * unit) } else { 0.0 };
+            let errors =
+                predictions.map_or(0.0, |p| values.iter().map(|v| ((v - p[image]) / unit).powi(2)).sum());
+            let squares = values.iter().map(|v| z(*v).powi(2)).sum();
+            let sum = values.iter().map(|v| z(*v)).sum();
+            [values.len() as f64, sum, squares, noise, f64::from(u8::from(repeated)), errors]
+        };
+        self.0.iter().enumerate().map(of).collect()
+    }
+
     /// Correlation to average: [`pearson_r`] between the mean response to each image and the prediction for it
     /// (Sensorium's `correlation to average`).
     pub fn correlation_to_average(&self, predictions: &[f64]) -> f64 {
@@ -131,11 +155,32 @@ impl Trials {
     }
 }
 
+/// [`Trials::fev`] and [`Trials::feve`] of sums over images of [`Trials::sums`]; NaN as there.
+pub(super) fn explained([trials, sum, squares, noise, repeated, errors]: &[f64; 6]) -> [f64; 2] {
+    let total = (squares - sum * sum / trials) / (trials - 1.0);
+    let noise = noise / repeated;
+    let explainable = total - noise;
+    [explainable / total, 1.0 - (errors / trials - noise) / explainable]
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
     use ndarray::{Array2, array};
+
+    #[test]
+    fn sums_over_images_give_the_same_fractions() {
+        let (y, p) = (trials(&(100.0 * example() + 1e4)), [10_300.0, 10_400.0, 10_700.0]);
+        let sums = y.sums(Some(&p)).into_iter().fold([0.0; 6], |mut sums, terms| {
+            sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+            sums
+        });
+        let [fev, feve] = explained(&sums);
+        assert!((fev - y.fev()).abs() < 1e-12 && (feve - y.feve(&p)).abs() < 1e-12);
+        let constant = trials(&array![[0.1, 0.1], [0.1, 0.1]]).sums(None);
+        assert!(explained(&constant[0])[0].is_nan());
+    }
 
     fn trials(values: &Array2<f32>) -> Trials {
         Trials::new(values.outer_iter())

@@ -4,6 +4,7 @@ use super::Progress;
 use super::clock::Clock;
 use super::input::{Input, keep};
 use super::plan::{self, FitPlan};
+use super::reliability;
 use super::ridge_fit::{RidgeJob, RidgeRequest, SmoothRidgeRequest};
 use super::run_folder::{self, FILES, Found};
 use super::smooth::Smooth;
@@ -14,6 +15,8 @@ use crate::gpu::Gpu;
 use crate::io::commit::Folder;
 use crate::io::responses::{Layout, Responses};
 use crate::io::split::Split;
+use crate::scores::bootstrap::{DRAWS, pearson_intervals};
+use crate::scores::reliability::ReliabilitySummary;
 use crate::scores::{Summary, score};
 use ndarray::{Array2, Axis};
 use serde::Serialize;
@@ -99,6 +102,8 @@ pub struct FitSummary {
     pub n_repeats: usize,
     /// The adapter.
     pub adapter: String,
+    /// How much can be explained at all, by the repeats of all images.
+    pub reliability: ReliabilitySummary,
     /// Scores on test images.
     pub test: Summary,
     /// Neurons that took the smallest and the largest penalty of the grid, where there is one.
@@ -122,6 +127,19 @@ impl FitRequest {
             files.push(("split", path.clone()));
         }
         files
+    }
+}
+
+impl FitRequest {
+    /// Reads the responses to so many images, and which of these train and test.
+    pub(super) fn recording(&self, images: usize) -> Result<(Responses, Split)> {
+        let layout = self.layout.as_ref().map(|text| text.parse::<Layout>()).transpose()?;
+        let responses = Responses::read(&self.responses, layout, Some(images))?;
+        let split = match &self.split {
+            SplitRequest::File(path) => Split::read(path, images)?,
+            SplitRequest::Random { test_fraction } => Split::random(images, *test_fraction, self.seed)?,
+        };
+        Ok((responses, split))
     }
 }
 
@@ -179,12 +197,7 @@ impl<'a> FitJob<'a> {
         let mut clock = Clock::new();
         let source = request.input.open()?;
         let images = source.images();
-        let layout = request.layout.as_ref().map(|text| text.parse::<Layout>()).transpose()?;
-        let responses = Responses::read(&request.responses, layout, Some(images))?;
-        let split = match &request.split {
-            SplitRequest::File(path) => Split::read(path, images)?,
-            SplitRequest::Random { test_fraction } => Split::random(images, *test_fraction, request.seed)?,
-        };
+        let (responses, split) = request.recording(images)?;
         let method = match &request.readout {
             ReadoutRequest::Ridge(asked) => Method::Ridge(RidgeJob::new(asked, None, &split, request.seed)?),
             ReadoutRequest::SmoothRidge(asked) => {
@@ -229,8 +242,17 @@ impl<'a> FitJob<'a> {
         let held_out = responses.repeats.select(Axis(1), &split.test);
         let predicted = readout.predictions.select(Axis(1), &split.test);
         let scores = score(held_out.view(), predicted.view(), request.seed)?;
+        let intervals = pearson_intervals(held_out.view(), predicted.view(), DRAWS, request.seed);
+        let fitted = [readout.n_fitted, plan.n_features];
+        let reliability = reliability::write(&folder, &responses, fitted, request.seed)?;
         clock.done("scores");
-        let found = Found { readout: &readout, measured: &measured, scores: &scores, split: &split };
+        let found = Found {
+            readout: &readout,
+            measured: &measured,
+            scores: &scores,
+            intervals: &intervals,
+            split: &split,
+        };
         run_folder::write(&folder, &found, responses.neuron_names.as_deref())?;
         let inputs = super::record::hashes(&request.files())?;
         clock.done("writing");
@@ -247,6 +269,7 @@ impl<'a> FitJob<'a> {
             n_neurons: responses.n_neurons(),
             n_repeats: responses.n_repeats(),
             adapter: gpu.describe(),
+            reliability,
             test: Summary::new(&scores),
             at_grid_edges: readout.at_grid_edges,
             ratios_at_grid_edges: readout.ratios_at_grid_edges,

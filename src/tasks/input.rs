@@ -82,6 +82,14 @@ impl NetworkInput {
         Ok(input)
     }
 
+    /// The size that images have when they enter the network.
+    ///
+    /// # Errors
+    /// Input, if the first image cannot be read.
+    pub fn image_size(&self) -> Result<Size> {
+        self.open_images()?.data_size_for(&self.preparation())
+    }
+
     fn preparation(&self) -> Preparation {
         // Statistics that are not measured yet do not matter to shapes, which is all that is asked before.
         let normalise = match self.normalise {
@@ -150,7 +158,7 @@ impl Input {
     /// Input, if the first image cannot be read.
     pub fn sized(&self) -> Result<Self> {
         let Input::Network(network) = self else { return Ok(self.clone()) };
-        let size = Some(network.open_images()?.data_size_for(&network.preparation())?);
+        let size = Some(network.image_size()?);
         Ok(Input::Network(NetworkInput { size, ..network.clone() }))
     }
 

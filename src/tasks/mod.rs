@@ -8,7 +8,9 @@ mod input;
 mod model;
 mod plan;
 mod predict;
+mod profile;
 mod record;
+mod reliability;
 mod ridge_fit;
 mod run_folder;
 mod scores_table;
@@ -22,6 +24,10 @@ pub use input::{FeaturesInput, Input, NetworkInput, NormaliseRequest};
 pub use model::Model;
 pub use plan::{FitPlan, Form, Operations};
 pub use predict::{PredictRequest, PredictSummary, predict};
+pub use profile::{
+    BestLayer, Control, LayerMean, PlannedRun, ProfileJob, ProfilePlan, ProfileRequest, ProfileSummary,
+    ProfiledLayer, profile,
+};
 pub use record::{AdapterRecord, InputRecord, RunRecord};
 pub use ridge_fit::{RidgeRequest, SmoothRidgeRequest};
 pub use trained_fit::TrainedRequest;

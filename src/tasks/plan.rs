@@ -53,7 +53,7 @@ pub struct FitPlan {
 
 /// Operations of the steps of a fit, additions and multiplications counted singly. The decompositions, on the
 /// host, are not among them.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Operations {
     /// The network, in all passes.
     pub network: f64,
@@ -171,7 +171,12 @@ pub(super) fn of_training(gpu: &Gpu, source: &Source, neurons: usize, job: &Trai
 }
 
 /// Operations of all but the network, for `[images, features, neurons]`.
-fn readout_operations(form: Form, sizes: [usize; 3], plan: &ridge::Plan, spaces: usize) -> Operations {
+pub(super) fn readout_operations(
+    form: Form,
+    sizes: [usize; 3],
+    plan: &ridge::Plan,
+    spaces: usize,
+) -> Operations {
     let times = spaces as f64;
     let [images, features, neurons] = sizes.map(|size| size as f64);
     // Only one of the two triangles of the kernel matrix is computed.

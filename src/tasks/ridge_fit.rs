@@ -148,7 +148,7 @@ impl RidgeJob {
 }
 
 /// Which rows are fitted in the end, and by which pairs of rows penalties are chosen.
-fn ridge_plan(request: &RidgeRequest, split: &Split, seed: u64) -> Result<ridge::Plan> {
+pub(super) fn ridge_plan(request: &RidgeRequest, split: &Split, seed: u64) -> Result<ridge::Plan> {
     let (fit, pairs) = if split.validation.is_empty() {
         let seed = request.shuffled_folds.then_some(seed);
         (split.train.clone(), folds(&split.train, request.folds, seed)?)

@@ -5,6 +5,7 @@ use super::input::Input;
 use super::model;
 use super::plan::FitPlan;
 use super::record::{AdapterRecord, InputRecord, RunRecord};
+use super::reliability;
 use super::scores_table::{Chosen, scores_table};
 use super::trained_fit::CURVES;
 use crate::error::{Error, Result};
@@ -13,12 +14,21 @@ use crate::io::commit::{self, Folder, RECORD};
 use crate::io::npy;
 use crate::io::split::Split;
 use crate::scores::NeuronScores;
+use crate::scores::bootstrap::Interval;
 use ndarray::Array2;
 use serde_json::{Map, Value, json};
 
 /// The files of a run folder.
-pub(super) const FILES: [&str; 7] =
-    [model::FILE, CURVES, "measured.npy", "predictions.npy", "scores.csv", "split.csv", RECORD];
+pub(super) const FILES: [&str; 8] = [
+    model::FILE,
+    CURVES,
+    "measured.npy",
+    "predictions.npy",
+    reliability::FILE,
+    "scores.csv",
+    "split.csv",
+    RECORD,
+];
 
 /// What a method found. The readout itself is in the folder already.
 pub(super) struct Readout {
@@ -44,6 +54,8 @@ pub(super) struct Found<'a> {
     /// (neurons, images): averages over repeats.
     pub measured: &'a Array2<f32>,
     pub scores: &'a [NeuronScores],
+    /// Of `pearson_r`, over test images.
+    pub intervals: &'a [Interval],
     pub split: &'a Split,
 }
 
@@ -51,7 +63,7 @@ pub(super) struct Found<'a> {
 pub(super) fn write(folder: &Folder, found: &Found<'_>, names: Option<&[String]>) -> Result<()> {
     npy::write(&folder.file("predictions.npy"), found.readout.predictions.view().into_dyn())?;
     npy::write(&folder.file("measured.npy"), found.measured.view().into_dyn())?;
-    let table = scores_table(names, found.scores, &found.readout.chosen)?;
+    let table = scores_table(names, found.scores, found.intervals, &found.readout.chosen)?;
     commit::write(&folder.file("scores.csv"), &table)?;
     found.split.write(&folder.file("split.csv"))
 }

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::scores::NeuronScores;
+use crate::scores::bootstrap::Interval;
 
 /// What each neuron took of the grids that there were; empty where there was none.
 pub(super) struct Chosen {
@@ -11,10 +12,11 @@ pub(super) struct Chosen {
     pub ratios: Vec<f64>,
 }
 
-/// `scores.csv`: one row a neuron; empty where a score does not apply.
+/// `scores.csv`: one row a neuron; empty where a score does not apply. `intervals` are those of `pearson_r`.
 pub(super) fn scores_table(
     names: Option<&[String]>,
     scores: &[NeuronScores],
+    intervals: &[Interval],
     chosen: &Chosen,
 ) -> Result<Vec<u8>> {
     let mut table = csv::Writer::from_writer(Vec::new());
@@ -31,10 +33,12 @@ pub(super) fn scores_table(
         "feve",
         "split_half",
         "oracle_jackknife",
+        "pearson_r_low",
+        "pearson_r_high",
     ];
     let header = ["neuron", "penalty"].into_iter().chain(ratio).chain(header);
     table.write_record(header).map_err(|e| failed(&e))?;
-    for (n, one) in scores.iter().enumerate() {
+    for (n, (one, interval)) in scores.iter().zip(intervals).enumerate() {
         let number = |v: Option<f64>| v.filter(|v| !v.is_nan()).map_or(String::new(), |v| format!("{v:.6}"));
         let name = names.and_then(|all| all.get(n)).cloned().unwrap_or_else(|| n.to_string());
         let penalty = chosen.penalties.get(n).map_or(String::new(), |v| format!("{v:e}"));
@@ -50,6 +54,8 @@ pub(super) fn scores_table(
             number(one.feve),
             number(one.split_half),
             number(one.oracle_jackknife),
+            number(Some(interval.low)),
+            number(Some(interval.high)),
         ];
         let row = [name, penalty].into_iter().chain(ratio).chain(row);
         table.write_record(row).map_err(|e| failed(&e))?;

@@ -112,25 +112,15 @@ impl<'a> Frequencies<'a> {
         plan: &FitPlan,
         progress: &mut dyn FnMut(f64),
     ) -> Result<Vec<Space>> {
-        let first = Gram::new(gpu, plan.n_images)?;
-        let mut grams = Vec::new();
-        for number in 1..self.smooth.ratios.values().len() {
-            grams.push((number as u32, first.another(gpu)?));
-        }
-        grams.insert(0, (0, first));
-        let choice = |number| Choice::upload(gpu, &vec![number; plan.n_images]);
-        let choices = grams.iter().map(|(number, _)| choice(*number)).collect::<Result<Vec<_>>>()?;
-        space.visit(gpu, progress, &mut |slab| {
-            for piece in self.smooth.pieces(slab.columns.len()) {
-                let weighted = Matrix::zeros(gpu, "weighted frequencies", plan.n_images, piece.len())?;
-                for ((_, gram), choice) in grams.iter().zip(&choices) {
-                    self.scale(gpu, [&slab.matrix, &weighted], piece.start, &self.features, choice)?;
-                    gram.add(gpu, &weighted)?;
-                }
-            }
-            Ok(())
-        })?;
-        grams.iter().map(|(_, gram)| Ok(Space::Kernel(gram.finish(gpu)?))).collect()
+        let kernels = Kernels::new(gpu, self.smooth, plan.n_images)?;
+        space.visit(gpu, progress, &mut |slab| kernels.add(gpu, self, &slab.matrix))?;
+        kernels.finish(gpu)
+    }
+
+    /// Rotates the frequencies of a slab's maps, in place.
+    pub fn rotate(&self, gpu: &Gpu, maps: &Matrix) -> Result<()> {
+        let spare = Matrix::zeros(gpu, "features to spare", maps.rows, maps.columns)?;
+        self.rotation.rotate(gpu, maps, &spare)
     }
 
     /// Rotated features, (images, features), weighted for every ratio.
@@ -167,5 +157,40 @@ impl<'a> Frequencies<'a> {
         let mut recording = Recording::new();
         recording.add(ScaleColumns { x, first, factors, choice, y }.launch()?);
         gpu.run(&recording)
+    }
+}
+
+/// The images' kernel matrix for every ratio, under way.
+pub(super) struct Kernels {
+    grams: Vec<Gram>,
+    /// The same ratio for every image, for each ratio.
+    choices: Vec<Choice>,
+}
+
+impl Kernels {
+    pub fn new(gpu: &Gpu, smooth: &Smooth, images: usize) -> Result<Self> {
+        let ratios = smooth.ratios.values().len();
+        let mut grams = vec![Gram::new(gpu, images)?];
+        for _ in 1..ratios {
+            grams.push(grams[0].another(gpu)?);
+        }
+        let choice = |number| Choice::upload(gpu, &vec![number as u32; images]);
+        Ok(Kernels { grams, choices: (0..ratios).map(choice).collect::<Result<_>>()? })
+    }
+
+    /// Adds a slab of rotated features.
+    pub fn add(&self, gpu: &Gpu, frequencies: &Frequencies<'_>, rotated: &Matrix) -> Result<()> {
+        for piece in frequencies.smooth.pieces(rotated.columns) {
+            let weighted = Matrix::zeros(gpu, "weighted frequencies", rotated.rows, piece.len())?;
+            for (gram, choice) in self.grams.iter().zip(&self.choices) {
+                frequencies.scale(gpu, [rotated, &weighted], piece.start, &frequencies.features, choice)?;
+                gram.add(gpu, &weighted)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn finish(&self, gpu: &Gpu) -> Result<Vec<Space>> {
+        self.grams.iter().map(|gram| Ok(Space::Kernel(gram.finish(gpu)?))).collect()
     }
 }

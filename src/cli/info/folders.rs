@@ -77,7 +77,8 @@ fn names(folder: &Path) -> Result<Vec<String>> {
 }
 
 /// What people look for in a record; the rest is in the file, and in `--json`.
-const LEFT_OUT: [&str; 6] = ["options", "inputs", "adapter", "seconds", "skipped", "out"];
+const LEFT_OUT: [&str; 8] =
+    ["options", "inputs", "adapter", "seconds", "skipped", "out", "sentences", "untuned"];
 
 /// Numbers and texts of the record as rows, by the names that lead to them.
 fn flatten(prefix: &str, record: &Map<String, Value>, findings: &mut Findings) {

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use serde_json::json;
+use striate::io::labels::Labels;
 use striate::io::responses::Responses;
 use striate::io::split::Split;
 use striate::{Error, Result};
@@ -19,6 +20,8 @@ struct Survey {
     rows: usize,
     /// The largest number in the column `image`.
     last_image: usize,
+    /// The column `neuron`.
+    neurons: Vec<String>,
 }
 
 /// Describes a table.
@@ -27,6 +30,9 @@ pub fn look(path: &Path) -> Result<Findings> {
     let has = |name: &str| survey.columns.iter().any(|column| column.eq_ignore_ascii_case(name));
     if has("image") && has("tier") {
         return split(path, &survey);
+    }
+    if has("area") && survey.rows > 0 {
+        return labels(path, &survey);
     }
     match Responses::read(path, None, None) {
         Ok(responses) => {
@@ -47,14 +53,16 @@ fn survey(path: &Path) -> Result<Survey> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(file);
     let columns: Vec<String> = reader.headers().map_err(broken)?.iter().map(str::to_string).collect();
     let image = columns.iter().position(|column| column.eq_ignore_ascii_case("image"));
-    let (mut rows, mut last_image) = (0, 0);
+    let neuron = columns.iter().position(|column| column.eq_ignore_ascii_case("neuron"));
+    let (mut rows, mut last_image, mut neurons) = (0, 0, Vec::new());
     for record in reader.records() {
         let record = record.map_err(broken)?;
         rows += 1;
         let named = image.and_then(|at| record.get(at)).and_then(|text| text.parse::<usize>().ok());
         last_image = last_image.max(named.unwrap_or(0));
+        neurons.extend(neuron.and_then(|at| record.get(at)).map(str::to_string));
     }
-    Ok(Survey { columns, rows, last_image })
+    Ok(Survey { columns, rows, last_image, neurons })
 }
 
 fn split(path: &Path, survey: &Survey) -> Result<Findings> {
@@ -74,6 +82,21 @@ fn split(path: &Path, survey: &Survey) -> Result<Findings> {
     if split.unused > 0 {
         findings.row("skipped", format!("{} images up to image {}", split.unused, survey.last_image));
     }
+    Ok(findings)
+}
+
+fn labels(path: &Path, survey: &Survey) -> Result<Findings> {
+    let names = (survey.neurons.len() == survey.rows).then_some(survey.neurons.as_slice());
+    let labels = Labels::read(path, names, survey.rows)?;
+    let count = |area: &String| (0..survey.rows).filter(|n| labels.area(*n) == Some(area)).count();
+    let areas: Vec<(String, usize)> =
+        labels.areas().into_iter().map(|area| (area.clone(), count(&area))).collect();
+    let document = json!({"neurons": survey.rows, "columns": labels.columns, "areas": areas});
+    let mut findings = Findings::new("labels", document);
+    findings.row("neurons", survey.rows.to_string());
+    let areas = areas.iter().map(|(area, count)| format!("{} {count}", area.escape_debug()));
+    findings.row("areas", areas.take(SHOWN).collect::<Vec<_>>().join(", "));
+    findings.row("columns", labels.columns.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", "));
     Ok(findings)
 }
 

@@ -1,0 +1,298 @@
+//! Profiles: how well each layer of a network predicts each neuron, from one pass over the images, beside its nulls.
+
+mod clusters;
+mod fits;
+mod plan;
+mod scored;
+mod tables;
+mod write;
+
+use super::Progress;
+use super::clock::Clock;
+use super::fit::{FitRequest, ReadoutRequest};
+use super::input::{Input, NetworkInput, keep};
+use super::ridge_fit::{RidgeRequest, ridge_plan};
+use super::smooth::Smooth;
+use crate::error::{Error, Kind, Result};
+use crate::features::NetworkSource;
+use crate::gpu::Gpu;
+use crate::io::images::Size;
+use crate::io::labels::Labels;
+use crate::io::responses::Responses;
+use crate::io::split::Split;
+use crate::random::Random;
+use crate::ridge::{self, Ratios};
+use crate::scores::reliability::ReliabilitySummary;
+pub use plan::{PlannedRun, ProfilePlan};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A null that a profile is held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Control {
+    /// The images change places among the training and among the test images; the responses stay.
+    Shuffled,
+    /// The same network with random weights.
+    Random,
+}
+
+impl Control {
+    /// Its name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Control::Shuffled => "shuffled",
+            Control::Random => "random",
+        }
+    }
+}
+
+/// Everything that a profile is asked for.
+#[derive(Debug, Clone)]
+pub struct ProfileRequest {
+    /// What a fit would be asked for, but of several layers.
+    pub fit: FitRequest,
+    /// A CSV of labels of the neurons.
+    pub labels: Option<PathBuf>,
+    /// Sizes that images are resized to, one after the other; the first is that of the input and the main one.
+    pub sizes: Vec<Size>,
+    /// The nulls.
+    pub controls: Vec<Control>,
+    /// Draws of the bootstrap intervals.
+    pub draws: usize,
+}
+
+/// One layer as it was profiled.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ProfiledLayer {
+    /// Its name; `pixels` for the image itself.
+    pub layer: String,
+    /// Features of an image.
+    pub n_features: usize,
+    /// Channels, rows and columns after pooling.
+    pub shape: [usize; 3],
+}
+
+/// A row of `layers.csv`: a mean over the neurons of an area.
+#[derive(Debug, Clone, Serialize)]
+pub struct LayerMean {
+    /// Size of the images.
+    pub size: String,
+    /// `none`, `shuffled` or `random`.
+    pub control: &'static str,
+    /// `all`, or an area.
+    pub area: String,
+    /// The layer.
+    pub layer: String,
+    /// `pearson_r`, `normalised_r` or `feve`.
+    pub measure: &'static str,
+    /// The mean and its intervals.
+    #[serde(flatten)]
+    pub score: crate::scores::held_out::MeanScore,
+}
+
+/// How many neurons a layer predicts best.
+#[derive(Debug, Clone, Serialize)]
+pub struct BestLayer {
+    /// The layer.
+    pub layer: String,
+    /// Neurons that chose it on training images.
+    pub neurons: usize,
+}
+
+/// What a profile found.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProfileSummary {
+    /// [`ReadoutRequest::name`].
+    pub readout: &'static str,
+    /// Number of images.
+    pub n_images: usize,
+    /// Images of the training tier.
+    pub n_train: usize,
+    /// Images of the validation tier.
+    pub n_validation: usize,
+    /// Images that readouts were fitted to in the end.
+    pub n_fitted: usize,
+    /// Images scored.
+    pub n_test: usize,
+    /// Neurons.
+    pub n_neurons: usize,
+    /// Most repeats of an image.
+    pub n_repeats: usize,
+    /// The layers, at the main size.
+    pub layers: Vec<ProfiledLayer>,
+    /// Sizes of images; the first is the main one.
+    pub sizes: Vec<String>,
+    /// `none`, and the nulls.
+    pub controls: Vec<&'static str>,
+    /// Areas of the labels.
+    pub areas: Vec<String>,
+    /// Draws of the intervals.
+    pub bootstrap: usize,
+    /// How much can be explained at all, by the repeats of all images.
+    pub reliability: ReliabilitySummary,
+    /// Means over neurons by size, control, area, layer and measure.
+    pub means: Vec<LayerMean>,
+    /// How many neurons chose each layer on training images.
+    pub best_layers: Vec<BestLayer>,
+    /// Mean over neurons of r on test images with each neuron's own best layer.
+    pub nested_mean_r: f64,
+    /// Why profiles were not correlated and clustered, if they were not.
+    pub not_clustered: Option<String>,
+    /// Passes of all images through a network.
+    pub passes: usize,
+    /// The adapter.
+    pub adapter: String,
+    /// Seconds of each step.
+    pub seconds: BTreeMap<String, f64>,
+    /// The folder.
+    pub out: PathBuf,
+}
+
+/// A network over images of one size.
+struct Run {
+    size: Size,
+    random: bool,
+    input: NetworkInput,
+    source: NetworkSource,
+    /// Ratios and maps of each layer, where weights are to be smooth.
+    smooth: Vec<Option<Smooth>>,
+}
+
+impl Run {
+    fn open(random: bool, input: NetworkInput, ratios: Option<&Ratios>) -> Result<Self> {
+        let (source, size) = (input.open()?, input.image_size()?);
+        let smooth = |layer| {
+            let maps = source.maps(layer).map(|s| [s.channels, s.height, s.width]);
+            let shape = maps.unwrap_or([source.features(layer), 1, 1]);
+            ratios.map(|ratios| Smooth::new(ratios.clone(), shape)).transpose()
+        };
+        let smooth = (0..source.layers()).map(smooth).collect::<Result<_>>()?;
+        Ok(Run { size, random, input, source, smooth })
+    }
+}
+
+/// A profile whose files have been read and checked against each other, for which no GPU is needed.
+pub struct ProfileJob<'a> {
+    request: &'a ProfileRequest,
+    runs: Vec<Run>,
+    ridge: ridge::Plan,
+    clock: Clock,
+    /// The recording.
+    pub responses: Responses,
+    /// Which images train and test.
+    pub split: Split,
+    /// Labels of the neurons.
+    pub labels: Option<Labels>,
+}
+
+impl ProfileRequest {
+    /// The files and folders that go in, each with its role.
+    fn files(&self) -> Vec<(&'static str, PathBuf)> {
+        let mut files = self.fit.files();
+        files.extend(self.labels.iter().map(|path| ("labels", path.clone())));
+        files
+    }
+
+    /// What is asked of a readout in closed form, and the ratios where its weights are to be smooth.
+    fn ridge(&self) -> Result<(&RidgeRequest, Option<&Ratios>)> {
+        Ok(match &self.fit.readout {
+            ReadoutRequest::Ridge(asked) => (asked, None),
+            ReadoutRequest::SmoothRidge(asked) => (&asked.ridge, Some(&asked.ratios)),
+            ReadoutRequest::Trained(_) => {
+                let found = format!("{} is trained", self.fit.readout.name());
+                let advice = "Fit its layers one by one with striate fit";
+                return Err(Error::new(Kind::Usage, "--readout", found, "ridge or smooth-ridge", advice));
+            }
+        })
+    }
+
+    fn has(&self, control: Control) -> bool {
+        self.controls.contains(&control)
+    }
+
+    /// The input of every pass, as it was asked for: all sizes, each with given and with random weights.
+    fn inputs(&self) -> Result<Vec<(bool, NetworkInput)>> {
+        let Input::Network(network) = &self.fit.input else {
+            let (found, advice) =
+                ("features of one layer", "Give --images, --net and several names to --layer");
+            return Err(Error::new(Kind::Usage, "profile", found, "layers of a network", advice));
+        };
+        if self.has(Control::Random) && network.weights.is_none() {
+            let found = format!("{} has no weights that could be random", network.network);
+            return Err(Error::new(Kind::Usage, "--controls", found, "", "Leave random out"));
+        }
+        let sizes = match self.sizes.is_empty() {
+            true => vec![network.size],
+            false => self.sizes.iter().copied().map(Some).collect(),
+        };
+        let random = format!("random:{}", Random::stream(self.fit.seed, "random weights").below(1 << 32));
+        let kinds: &[bool] = if self.has(Control::Random) { &[false, true] } else { &[false] };
+        let mut inputs = Vec::new();
+        for size in sizes {
+            for &is_random in kinds {
+                let weights = if is_random { Some(random.clone()) } else { network.weights.clone() };
+                inputs.push((is_random, NetworkInput { size, weights, ..network.clone() }));
+            }
+        }
+        Ok(inputs)
+    }
+}
+
+impl<'a> ProfileJob<'a> {
+    /// Reads responses, split and labels, opens the rest.
+    ///
+    /// # Errors
+    /// Usage or Input, if files are damaged or do not fit each other, or if the result would replace one of them.
+    pub fn read(request: &'a ProfileRequest) -> Result<Self> {
+        let mut clock = Clock::new();
+        let (asked, ratios) = request.ridge()?;
+        let mut runs = Vec::new();
+        for (random, input) in request.inputs()? {
+            runs.push(Run::open(random, input, ratios)?);
+        }
+        let images = runs.first().map_or(0, |run| run.source.images());
+        let (responses, split) = request.fit.recording(images)?;
+        let names = responses.neuron_names.as_deref();
+        let read = |path: &PathBuf| Labels::read(path, names, responses.n_neurons());
+        let labels = request.labels.as_ref().map(read).transpose()?;
+        let ridge = ridge_plan(asked, &split, request.fit.seed)?;
+        keep(&request.fit.out, &request.files())?;
+        clock.done("reading");
+        Ok(ProfileJob { request, runs, ridge, clock, responses, split, labels })
+    }
+
+    /// What the profile will take.
+    ///
+    /// # Errors
+    /// Memory, if it does not fit the budget.
+    pub fn plan(&self, gpu: &Gpu) -> Result<ProfilePlan> {
+        let stacked = if self.request.has(Control::Shuffled) { 2 } else { 1 };
+        let neurons = self.responses.n_neurons() * stacked;
+        let plans = self.runs.iter().map(|run| plan::of_run(gpu, run, neurons, &self.ridge));
+        Ok(ProfilePlan {
+            n_images: self.responses.n_images(),
+            n_neurons: self.responses.n_neurons(),
+            runs: plans.collect::<Result<_>>()?,
+            gpu_budget_bytes: gpu.ledger().budget(),
+        })
+    }
+
+    /// Runs the profile and writes its folder.
+    ///
+    /// # Errors
+    /// As [`profile()`].
+    pub fn run(self, gpu: &Gpu, progress: &mut Progress<'_>) -> Result<ProfileSummary> {
+        write::run(self, gpu, progress)
+    }
+}
+
+/// Profiles and writes a folder.
+///
+/// # Errors
+/// Usage or Input, if files are damaged or do not fit each other; Memory, if the job does not fit the budget; Device, if
+/// the adapter fails; Output, if the folder cannot be written. Nothing is half-written.
+pub fn profile(gpu: &Gpu, request: &ProfileRequest, progress: &mut Progress<'_>) -> Result<ProfileSummary> {
+    ProfileJob::read(request)?.run(gpu, progress)
+}

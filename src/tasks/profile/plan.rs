@@ -1,0 +1,130 @@
+//! What a profile takes of memory and time, from headers and the sizes of the recording.
+
+use super::super::plan::{Form, Operations, readout_operations, working_bytes};
+use super::super::smooth::Smooth;
+use super::{ProfiledLayer, Run};
+use crate::error::{Kind, Result};
+use crate::features::{LARGEST, LayerColumns, LayersPlan, UNIT};
+use crate::gpu::Gpu;
+use crate::io::images::Size;
+use crate::ridge;
+use crate::routines::Gram;
+use serde::Serialize;
+
+/// What a profile will take.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProfilePlan {
+    /// Number of images.
+    pub n_images: usize,
+    /// Number of neurons.
+    pub n_neurons: usize,
+    /// A network over images of one size, each.
+    pub runs: Vec<PlannedRun>,
+    /// Budget for GPU memory in bytes.
+    pub gpu_budget_bytes: u64,
+}
+
+/// What the network over images of one size will take.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlannedRun {
+    /// Size of the images.
+    pub size: String,
+    /// Whether the weights are random as a control.
+    pub random_weights: bool,
+    /// Its layers.
+    pub layers: Vec<ProfiledLayer>,
+    /// How their features are cut.
+    pub slabs: LayersPlan,
+    /// GPU memory in bytes.
+    pub gpu_bytes: u64,
+    /// What the device computes.
+    pub operations: Operations,
+}
+
+impl ProfilePlan {
+    /// GPU memory in bytes, of the largest run.
+    pub fn gpu_bytes(&self) -> u64 {
+        self.runs.iter().map(|run| run.gpu_bytes).max().unwrap_or(0)
+    }
+
+    /// Passes of all images through a network.
+    pub fn passes(&self) -> usize {
+        self.runs.iter().map(|run| run.slabs.passes).sum()
+    }
+
+    /// Operations of all runs.
+    pub fn operations(&self) -> f64 {
+        self.runs.iter().map(|run| run.operations.total()).sum()
+    }
+}
+
+/// A size as `--sizes` has it: 56, or 56x48.
+fn shown(size: Size) -> String {
+    if size.height == size.width { size.height.to_string() } else { size.to_string() }
+}
+
+/// Which matrix of a layer is decomposed.
+fn form(images: usize, features: usize) -> Form {
+    if features >= images { Form::Dual } else { Form::Primal }
+}
+
+/// What a run will take for so many neurons, shuffled ones counted.
+pub(super) fn of_run(gpu: &Gpu, run: &Run, neurons: usize, ridge: &ridge::Plan) -> Result<PlannedRun> {
+    let images = run.source.images();
+    let column = |(layer, smooth): (usize, &Option<Smooth>)| LayerColumns {
+        features: run.source.features(layer),
+        unit: smooth.as_ref().map_or(UNIT, Smooth::unit),
+    };
+    let columns: Vec<LayerColumns> = run.smooth.iter().enumerate().map(column).collect();
+    let spaces = run.smooth.iter().flatten().map(|smooth| smooth.ratios.values().len()).max().unwrap_or(1);
+    let rank = columns.iter().map(|c| c.features.min(images)).max().unwrap_or(0);
+    let gram = if rank == images { Gram::bytes(images, spaces) } else { 0 };
+    // A layer's Gram matrix is gone when its ridge begins; the slabs of the other layers stay.
+    let least = ridge::least_bytes(images, rank, ridge.penalties.count());
+    let bases = run.smooth.iter().flatten().map(Smooth::bytes).max().unwrap_or(0);
+    // A slab is rotated with another of its size to spare.
+    let spare = if bases > 0 {
+        LayersPlan::least_bytes(images, &columns).max(4 * (images * LARGEST) as u64)
+    } else {
+        0
+    };
+    let fixed = run.source.overhead(gpu)? + gram.max(least) + bases + spare;
+    let (budget, taken) = (gpu.ledger().budget(), fixed + working_bytes(gpu));
+    let needed = taken + LayersPlan::least_bytes(images, &columns);
+    let slabs =
+        LayersPlan::new(gpu, images, columns.clone(), budget.saturating_sub(taken)).map_err(|why| {
+            if why.kind() != Kind::Memory || needed <= budget {
+                return why;
+            }
+            crate::gpu::too_large("profile", needed, budget, budget)
+        })?;
+    let network = run.source.estimate(gpu)?.operations * (images * slabs.passes) as f64;
+    let mut operations = Operations { network, ..Operations::default() };
+    for (columns, smooth) in columns.iter().zip(&run.smooth) {
+        let sizes = [images, columns.features, neurons];
+        let one = readout_operations(form(images, columns.features), sizes, ridge, spaces);
+        operations.kernel_matrix += one.kernel_matrix;
+        operations.readout_losses += one.readout_losses;
+        operations.rotation += smooth.as_ref().map_or(0.0, |s| s.operations(images, columns.features));
+    }
+    Ok(PlannedRun {
+        size: shown(run.size),
+        random_weights: run.random,
+        layers: layers(run),
+        gpu_bytes: fixed + slabs.bytes,
+        slabs,
+        operations,
+    })
+}
+
+fn layers(run: &Run) -> Vec<ProfiledLayer> {
+    let one = |number: usize| {
+        let shape = run.source.shape(number);
+        ProfiledLayer {
+            layer: run.input.layers.get(number).cloned().unwrap_or_else(|| "pixels".into()),
+            n_features: run.source.features(number),
+            shape: [shape.channels, shape.height, shape.width],
+        }
+    };
+    (0..run.source.layers()).map(one).collect()
+}
