@@ -13,6 +13,7 @@ mod info;
 mod output;
 mod predict;
 mod progress;
+mod report;
 mod simulate;
 mod source;
 mod training;
@@ -35,6 +36,7 @@ Examples:
   striate fit --images images --responses responses.npy --net vgg19 --weights vgg19-dcbb9e9d.pth \\
       --layer relu3_1 --size 56 --pool 7 --split split.csv --out run
   striate predict run --images new-images --out predictions.npy
+  striate report run                          the run as one page, with plots
 
 Results go to stdout, everything else to stderr; with --json stdout is one JSON document.
 
@@ -70,6 +72,8 @@ enum Command {
     Fit(fit::FitArgs),
     /// Predicts responses to new images with a fitted readout.
     Predict(predict::PredictArgs),
+    /// Writes run folders as pages: what can be explained, scores, plots, the record.
+    Report(report::ReportArgs),
     /// Simulates an experiment whose truth is known: images, neurons, responses, a split.
     Simulate(simulate::SimulateArgs),
     /// Prints the script that completes commands and options in a shell.
@@ -115,6 +119,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Features(args) => features::run(args, common),
         Command::Fit(args) => fit::run(args, common),
         Command::Predict(args) => predict::run(args, common),
+        Command::Report(args) => report::run(args, common),
         Command::Simulate(args) => simulate::run(args, common),
         Command::Completions { shell } => Ok(completions(*shell)),
     }

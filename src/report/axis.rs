@@ -113,7 +113,10 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_inside() {
-        assert_eq!(texts(&Axis::linear("", -0.2, 1.0)), ["\u{2212}0.2", "0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
+        assert_eq!(
+            texts(&Axis::linear("", -0.2, 1.0)),
+            ["\u{2212}0.2", "0", "0.2", "0.4", "0.6", "0.8", "1.0"]
+        );
         assert_eq!(texts(&Axis::linear("", 0.0, 37.0)), ["0", "10", "20", "30"]);
         for (low, high) in [(1.0, 1.0 + 1e-9), (-3e9, 5e12), (0.0, 1e-7), (-1e-300, 1e-300)] {
             let axis = Axis::linear("", low, high);

@@ -56,9 +56,10 @@ pub(super) fn section(run: &Run) -> Result<Option<Section>> {
     marks.extend(joins);
     let mut section = Section::new("clusters", "Cluster map");
     section.say(sentence(&order, &ordered));
-    let mut description = "Correlation of layer profiles, vermilion for 1, grey for 0, blue for \u{2212}1, in the order of \
+    let mut description =
+        "Correlation of layer profiles, vermilion for 1, grey for 0, blue for \u{2212}1, in the order of \
                            the dendrogram above (average linkage); the strip between them shows areas."
-        .to_string();
+            .to_string();
     if each > 1 {
         description.push_str(&format!(" Each cell is the average over {each} by {each} neurons."));
     }
@@ -89,7 +90,12 @@ fn read_order(run: &Run, n: usize) -> Result<Order> {
     for at in 0..n {
         let (Some(position), Some(neuron)) = (positions[at], row(texts[at])) else {
             let found = format!("line {} names no neuron of the matrix", at + 2);
-            return Err(Error::input(table.path(), found, "a position and a neuron of reliability.csv", AGAIN));
+            return Err(Error::input(
+                table.path(),
+                found,
+                "a position and a neuron of reliability.csv",
+                AGAIN,
+            ));
         };
         rows.push((position, neuron, areas[at].to_string()));
     }

@@ -85,7 +85,8 @@ impl Configurations {
         let mut order: Vec<usize> =
             (0..self.names.len()).filter(|n| self.validation_r[*n].is_some()).collect();
         order.sort_by(|a, b| {
-            let [a, b] = [a, b].map(|n| (self.marked[*n], self.validation_r[*n].unwrap_or(f64::NEG_INFINITY)));
+            let [a, b] =
+                [a, b].map(|n| (self.marked[*n], self.validation_r[*n].unwrap_or(f64::NEG_INFINITY)));
             b.0.cmp(&a.0).then(b.1.total_cmp(&a.1))
         });
         order
@@ -119,8 +120,10 @@ impl Configurations {
     fn words(&self, configuration: usize, wanted: impl Fn(&str) -> bool) -> String {
         let names = self.varying.keys().filter(|name| wanted(name));
         let words = names.map(|name| (name, self.level(name, configuration)));
-        let words: Vec<String> =
-            words.filter(|(_, level)| !level.is_empty()).map(|(name, level)| format!("{name} {level}")).collect();
+        let words: Vec<String> = words
+            .filter(|(_, level)| !level.is_empty())
+            .map(|(name, level)| format!("{name} {level}"))
+            .collect();
         if words.is_empty() { "as the others".into() } else { words.join(", ") }
     }
 }

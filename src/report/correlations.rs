@@ -40,7 +40,11 @@ impl Pair {
     }
 
     fn name(&self) -> String {
-        if self.within { format!("within {}", self.first) } else { format!("{} and {}", self.first, self.second) }
+        if self.within {
+            format!("within {}", self.first)
+        } else {
+            format!("{} and {}", self.first, self.second)
+        }
     }
 }
 
@@ -53,7 +57,10 @@ pub(super) fn section(run: &Run) -> Result<Option<Section>> {
     let mut section = Section::new("correlations", "Profiles of neurons compared");
     section.findings.extend(sentences(&pairs));
     if pairs.len() > MOST {
-        section.say(format!("The first {MOST} of {} are drawn; correlations.csv has all.", counted(pairs.len(), "pair")));
+        section.say(format!(
+            "The first {MOST} of {} are drawn; correlations.csv has all.",
+            counted(pairs.len(), "pair")
+        ));
     }
     for (n, pair) in pairs.iter().take(MOST).enumerate() {
         section.figures.push(figure(n, pair)?);

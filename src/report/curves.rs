@@ -124,7 +124,8 @@ impl Curves {
         marks.extend(lines);
         let plot = Plot::new(self.epochs(measure), scale.axis(name, &every), marks).with_legend(legend);
         let description =
-            "Mean over neurons; the band runs from the 5th to the 95th percentile of the neurons.".to_string();
+            "Mean over neurons; the band runs from the 5th to the 95th percentile of the neurons."
+                .to_string();
         let (file, title) = match sweep {
             true => (
                 format!("curve_{}_{measure}", super::section::slug(configuration)),
@@ -163,16 +164,19 @@ impl Curves {
             let points = thinned(points).iter().map(|p| (p.epoch, scale.at(p.mean))).collect();
             marks.push(Mark::Line { points, colour, width });
         }
-        let legend = vec![("each configuration".into(), Colour::Sky), (format!("best ({best})"), Colour::Vermilion)];
+        let legend =
+            vec![("each configuration".into(), Colour::Sky), (format!("best ({best})"), Colour::Vermilion)];
         let plot = Plot::new(self.epochs(measure), scale.axis(name, &every), marks).with_legend(legend);
-        let description = format!("Means over neurons ({tier}) of {}.", counted(curves.len(), "configuration"));
+        let description =
+            format!("Means over neurons ({tier}) of {}.", counted(curves.len(), "configuration"));
         let title = format!("All configurations: {name}");
         Figure::new(format!("curves_{measure}"), title, description, plot, sheet).map(Some)
     }
 
     fn epochs(&self, measure: &str) -> Axis {
         let of_measure = self.0.iter().filter(|((_, m, _), _)| m == measure);
-        let (low, high) = super::axis::range(of_measure.flat_map(|(_, points)| points.iter().map(|p| p.epoch)));
+        let (low, high) =
+            super::axis::range(of_measure.flat_map(|(_, points)| points.iter().map(|p| p.epoch)));
         let mut axis = Axis::linear("epoch", low, high);
         axis.ticks.retain(|(at, _)| at.fract().abs() < 1e-9);
         axis

@@ -86,7 +86,10 @@ fn sentences(fit: &Run, table: &Table) -> Result<Vec<String>> {
     }
     let missing = r.len() - values.len();
     if missing > 0 {
-        said.push(format!("{} without a correlation: constant responses or predictions.", counted(missing, "neuron")));
+        said.push(format!(
+            "{} without a correlation: constant responses or predictions.",
+            counted(missing, "neuron")
+        ));
     }
     Ok(said)
 }

@@ -128,7 +128,8 @@ fn numbers(run: &Run, reliability: &Reliability) -> Grid {
         grid.row(["tuned neurons".into(), count(with(Some(true)))]);
         grid.row(["untuned neurons".into(), count(with(Some(false)))]);
     }
-    let medians = [("median FEV", &reliability.fev), ("median split-half reliability", &reliability.split_half)];
+    let medians =
+        [("median FEV", &reliability.fev), ("median split-half reliability", &reliability.split_half)];
     for (what, values) in medians {
         let values = sorted(values.iter().copied());
         if !values.is_empty() {
@@ -186,8 +187,7 @@ fn fev_intervals(reliability: &Reliability) -> Result<Option<Figure>> {
     let mut plot = Plot::new(x, y, marks).high(250);
     let untuned = order.len() <= SINGLE && reliability.tuned.contains(&Some(false));
     if untuned {
-        plot =
-            plot.with_legend(vec![("tuned".into(), Colour::Blue), ("untuned".into(), Colour::Vermilion)]);
+        plot = plot.with_legend(vec![("tuned".into(), Colour::Blue), ("untuned".into(), Colour::Vermilion)]);
     }
     let sure = order.iter().filter(|o| o.2 > 0.0).count();
     let description = format!(

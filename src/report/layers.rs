@@ -114,7 +114,11 @@ fn point(x: f64, row: &Row, colour: Colour) -> Vec<Mark> {
 }
 
 fn ends(row: &Row) -> Vec<f64> {
-    [Some((row.mean, row.mean)), row.neurons, row.images].into_iter().flatten().flat_map(|(a, b)| [a, b]).collect()
+    [Some((row.mean, row.mean)), row.neurons, row.images]
+        .into_iter()
+        .flatten()
+        .flat_map(|(a, b)| [a, b])
+        .collect()
 }
 
 /// Areas in their order, those beyond the colours left out; `all` has the ink.
@@ -149,7 +153,8 @@ fn by_layer(rows: &[&Row], measure: &str, name: &str, size: &str, several: bool)
     for row in &owned {
         let pair = |p: Option<(f64, f64)>| [field(p.map(|p| p.0)), field(p.map(|p| p.1))];
         let names = [&row.layer, &row.area, &row.control].map(String::clone);
-        sheet.row(names.into_iter().chain([field(row.mean)]).chain(pair(row.neurons)).chain(pair(row.images)));
+        sheet
+            .row(names.into_iter().chain([field(row.mean)]).chain(pair(row.neurons)).chain(pair(row.images)));
     }
     let place = |layer: &str| layers.iter().position(|other| other == layer).unwrap_or(0) as f64;
     let mut marks = Vec::new();
@@ -164,13 +169,13 @@ fn by_layer(rows: &[&Row], measure: &str, name: &str, size: &str, several: bool)
     for (control, colour, said) in
         [("shuffled", Colour::Vermilion, "shuffled images"), ("random", Colour::Purple, "random weights")]
     {
-        let nulls: Vec<&Row> =
-            owned.iter().filter(|row| row.control == control && row.area == ALL).collect();
+        let nulls: Vec<&Row> = owned.iter().filter(|row| row.control == control && row.area == ALL).collect();
         for pair in nulls.windows(2) {
             let [from, to] = [pair[0], pair[1]].map(|row| (place(&row.layer), row.mean));
             marks.push(Mark::Dashes { from, to, colour });
         }
-        let dot = |row: &&Row| Mark::Dot { at: (place(&row.layer), row.mean), colour, radius: 2.5, opacity: 1.0 };
+        let dot =
+            |row: &&Row| Mark::Dot { at: (place(&row.layer), row.mean), colour, radius: 2.5, opacity: 1.0 };
         marks.extend(nulls.iter().map(dot));
         if !nulls.is_empty() {
             legend.push((said.to_string(), colour));
@@ -181,7 +186,9 @@ fn by_layer(rows: &[&Row], measure: &str, name: &str, size: &str, several: bool)
     let description = "Means over neurons. Thin lines: 95 % interval over neurons; wide faint bars: over images. Nulls \
                        are over all areas.";
     let (file, title) = match several {
-        true => (format!("layers_{measure}_size_{}", super::section::slug(size)), format!("{name}, size {size}")),
+        true => {
+            (format!("layers_{measure}_size_{}", super::section::slug(size)), format!("{name}, size {size}"))
+        }
         false => (format!("layers_{measure}"), format!("By layer: {name}")),
     };
     Figure::new(file, title, description, plot, sheet).map(Some)
@@ -215,7 +222,8 @@ fn by_size(rows: &[Row], measure: &str, name: &str, sizes: &[String]) -> Result<
     let x = Axis::named("image size in pixels", sizes.iter().cloned());
     let plot = Plot::new(x, Axis::around(name, every), marks).with_legend(areas);
     let description = "The mean score of each area's best layer at that size, with intervals as above.";
-    Figure::new(format!("sizes_{measure}"), format!("By image size: {name}"), description, plot, sheet).map(Some)
+    Figure::new(format!("sizes_{measure}"), format!("By image size: {name}"), description, plot, sheet)
+        .map(Some)
 }
 
 fn best<'a>(rows: impl Iterator<Item = &'a Row>) -> Option<&'a Row> {
@@ -236,7 +244,11 @@ fn sentences(rows: &[Row]) -> Vec<String> {
         let interval = row.neurons.map_or(String::new(), |(low, high)| {
             format!(" (95 % interval over neurons {} to {})", number(low), number(high))
         });
-        said.push(format!("{subject} predicted best by {}{at}: mean r {}{interval}.", row.layer, number(row.mean)));
+        said.push(format!(
+            "{subject} predicted best by {}{at}: mean r {}{interval}.",
+            row.layer,
+            number(row.mean)
+        ));
     }
     for (control, what) in [("shuffled", "Shuffled images"), ("random", "Random weights")] {
         if let Some(row) = best(of(control).filter(|row| row.area == ALL)) {

@@ -25,11 +25,21 @@ pub(super) struct Picture {
 }
 
 /// Blue over grey to vermilion, for values around 0: its middle can be seen on white and on black.
-const SIGNED: [[f64; 3]; 5] =
-    [[0.0, 68.0, 136.0], [86.0, 170.0, 220.0], [236.0, 236.0, 236.0], [240.0, 150.0, 80.0], [165.0, 50.0, 0.0]];
+const SIGNED: [[f64; 3]; 5] = [
+    [0.0, 68.0, 136.0],
+    [86.0, 170.0, 220.0],
+    [236.0, 236.0, 236.0],
+    [240.0, 150.0, 80.0],
+    [165.0, 50.0, 0.0],
+];
 /// Dark blue over grey to yellow, in which lightness grows evenly.
-const GROWING: [[f64; 3]; 5] =
-    [[0.0, 32.0, 77.0], [65.0, 77.0, 107.0], [124.0, 123.0, 120.0], [188.0, 175.0, 111.0], [255.0, 234.0, 70.0]];
+const GROWING: [[f64; 3]; 5] = [
+    [0.0, 32.0, 77.0],
+    [65.0, 77.0, 107.0],
+    [124.0, 123.0, 120.0],
+    [188.0, 175.0, 111.0],
+    [255.0, 234.0, 70.0],
+];
 
 /// The colour of a share from 0 to 1; see-through for NaN.
 fn colour(stops: &[[f64; 3]; 5], share: f64) -> Pixel {

@@ -57,7 +57,12 @@ fn deviation(values: &[f64]) -> f64 {
     (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64).sqrt()
 }
 
-fn pairs(n: usize, predicted: &Array2<f64>, measured: &Array2<f64>, test: &[usize]) -> Vec<(usize, f64, f64)> {
+fn pairs(
+    n: usize,
+    predicted: &Array2<f64>,
+    measured: &Array2<f64>,
+    test: &[usize],
+) -> Vec<(usize, f64, f64)> {
     let pair = |image: &usize| (*image, predicted[[n, *image]], measured[[n, *image]]);
     test.iter().map(pair).filter(|(_, p, m)| p.is_finite() && m.is_finite()).collect()
 }
@@ -67,7 +72,11 @@ fn sentence(neurons: &[Chosen], predicted: &Array2<f64>, measured: &Array2<f64>,
         let pairs = pairs(one.neuron, predicted, measured, test);
         let spread = deviation(&pairs.iter().map(|p| p.1).collect::<Vec<_>>())
             / deviation(&pairs.iter().map(|p| p.2).collect::<Vec<_>>());
-        let spread = if spread.is_finite() { format!("{} times as wide", number(spread)) } else { "of no width".into() };
+        let spread = if spread.is_finite() {
+            format!("{} times as wide", number(spread))
+        } else {
+            "of no width".into()
+        };
         format!("{} ({}, r = {}): {spread}", one.name, one.rank, number(one.r))
     };
     let said: Vec<String> = neurons.iter().map(said).collect();

@@ -45,7 +45,7 @@ pub(super) fn section(run: &Run) -> Result<Option<Section>> {
         section.figures.push(figure);
         section.say(sentence);
     }
-    for (name, _) in all.varying.iter().filter(|(name, _)| !name.eq("seed")).take(MOST_FIGURES) {
+    for (name, _) in all.varying.iter().filter(|(name, _)| *name != "seed").take(MOST_FIGURES) {
         section.figures.push(by_parameter(&all, name)?);
     }
     section.grids.push(best_table(&all));
@@ -70,7 +70,8 @@ fn what_was_tried(all: &Configurations) -> String {
 fn explained_variance(run: &Run, all: &Configurations) -> Result<Option<Vec<Vec<f64>>>> {
     let Some(table) = run.table("sweep_neurons.csv")? else { return Ok(None) };
     let values = table.numbers("explained_variance")?;
-    let places: BTreeMap<&str, usize> = all.names.iter().enumerate().map(|(n, name)| (&name[..], n)).collect();
+    let places: BTreeMap<&str, usize> =
+        all.names.iter().enumerate().map(|(n, name)| (&name[..], n)).collect();
     let mut grouped = vec![Vec::new(); all.names.len()];
     for (name, value) in table.texts("configuration")?.into_iter().zip(values) {
         if let Some(place) = places.get(name) {
@@ -112,7 +113,8 @@ fn by_penalties(all: &Configurations, neurons: &[Vec<f64>]) -> Result<(Figure, S
     );
     groups.truncate(MOST_GROUPS);
     let clipped = groups.iter().flat_map(|(_, values)| values).filter(|v| **v < LEAST_SHOWN).count();
-    let violin = |(n, (name, values)): (usize, (String, Vec<f64>))| Violin { name, values, colour: series(n) };
+    let violin =
+        |(n, (name, values)): (usize, (String, Vec<f64>))| Violin { name, values, colour: series(n) };
     let shown: Vec<Violin> = groups.into_iter().enumerate().map(violin).collect();
     let (plot, sheet) = violins("explained variance", &shown, LEAST_SHOWN);
     let mut description = format!(
@@ -142,7 +144,12 @@ fn by_parameter(all: &Configurations, name: &str) -> Result<Figure> {
             sheet.row([level.clone(), all.names[*n].clone(), field(all.validation_r[*n])]);
         }
         for value in &values {
-            marks.push(Mark::Dot { at: (x as f64, *value), colour: Colour::Blue, radius: 3.0, opacity: 0.55 });
+            marks.push(Mark::Dot {
+                at: (x as f64, *value),
+                colour: Colour::Blue,
+                radius: 3.0,
+                opacity: 0.55,
+            });
         }
         if !values.is_empty() {
             means.push((x as f64, mean(&values)));
@@ -152,8 +159,8 @@ fn by_parameter(all: &Configurations, name: &str) -> Result<Figure> {
     marks.push(Mark::Line { points: means, colour: Colour::Vermilion, width: 2.0 });
     let x = Axis::named(name, levels.iter().cloned());
     let plot = Plot::new(x, Axis::around("validation r", every), marks).high(260);
-    let plot = plot
-        .with_legend(vec![("a configuration".into(), Colour::Blue), ("mean".into(), Colour::Vermilion)]);
+    let plot =
+        plot.with_legend(vec![("a configuration".into(), Colour::Blue), ("mean".into(), Colour::Vermilion)]);
     let description = format!("Each configuration's mean validation r, over the values of {name}.");
     Figure::new(format!("validation_by_{}", slug(name)), format!("By {name}"), description, plot, sheet)
 }
@@ -161,7 +168,8 @@ fn by_parameter(all: &Configurations, name: &str) -> Result<Figure> {
 fn best_table(all: &Configurations) -> Grid {
     let names: Vec<&str> = all.varying.keys().map(String::as_str).collect();
     let scores = ["validation r", "test median r", "test median explained variance", "epochs"];
-    let header: Vec<&str> = ["configuration"].into_iter().chain(names.iter().copied()).chain(scores).collect();
+    let header: Vec<&str> =
+        ["configuration"].into_iter().chain(names.iter().copied()).chain(scores).collect();
     let mut grid = Grid::new("The best configurations by validation r", &header);
     for n in all.order().into_iter().take(BEST) {
         let levels = names.iter().map(|name| all.level(name, n).to_string());
@@ -173,7 +181,8 @@ fn best_table(all: &Configurations) -> Grid {
 }
 
 fn summary_table(all: &Configurations) -> Option<Grid> {
-    let header = ["hyper-parameter", "value", "configurations", "diverged", "best validation r", "mean validation r"];
+    let header =
+        ["hyper-parameter", "value", "configurations", "diverged", "best validation r", "mean validation r"];
     let mut grid = Grid::new("By hyper-parameter", &header);
     for (name, levels) in &all.varying {
         for level in levels {

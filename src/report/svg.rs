@@ -93,7 +93,9 @@ impl Svg {
 
     fn opening(&self, more: &str) -> String {
         let (width, height) = (self.size.0 * SCALE, self.size.1 * SCALE);
-        format!("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" role=\"img\" {more}>")
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" role=\"img\" {more}>"
+        )
     }
 
     /// The drawing inside a page, in the page's colours; `id` begins the names of its parts.

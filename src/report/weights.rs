@@ -87,9 +87,7 @@ fn read(path: &Path, model: &WeightFile, shape: [usize; 3], neuron: usize) -> Re
 /// The row of a neuron in a tensor, without reading the others.
 fn row(path: &Path, model: &WeightFile, name: &str, wanted: &[usize], neuron: usize) -> Result<Vec<f64>> {
     let found = model.tensors().iter().find(|tensor| tensor.name == name);
-    let fits = |tensor: &&TensorInfo| {
-        matches!(tensor.shape.split_first(), Some((rows, rest)) if neuron < *rows && rest == wanted)
-    };
+    let fits = |tensor: &&TensorInfo| matches!(tensor.shape.split_first(), Some((rows, rest)) if neuron < *rows && rest == wanted);
     let (Some(_), Some(at)) = (found.filter(fits), model.plain_f32_at(name)) else {
         let shape = found.map_or(Vec::new(), |tensor| tensor.shape.clone());
         let found = format!("{name} has the shape {shape:?}");
@@ -129,7 +127,8 @@ fn sentence(one: &Chosen, looks: &Looks) -> String {
     if !of_features.is_finite() {
         return format!("{subject} reads nothing: all its weights are 0.");
     }
-    let channels = format!("the strongest tenth of the channels hold {} of the squared weights", percent(of_features));
+    let channels =
+        format!("the strongest tenth of the channels hold {} of the squared weights", percent(of_features));
     let Some(mask) = &looks.mask else { return format!("{subject}: {channels}.") };
     let total: f64 = mask.iter().map(|v| v * v).sum();
     let centre = |axis: fn((usize, usize)) -> usize| {
@@ -155,17 +154,21 @@ fn mask_figure(one: &Chosen, mask: &Array2<f64>, factored: bool) -> Result<Figur
     let most = largest(mask.iter().copied());
     let signed = factored && mask.iter().any(|v| *v < 0.0);
     let cells = if signed { Cells::signed(mask.view(), most) } else { Cells::growing(mask.view(), most) };
-    let marks = vec![Mark::Cells { corners: [(-0.5, -0.5), (width as f64 - 0.5, height as f64 - 0.5)], cells }];
+    let marks =
+        vec![Mark::Cells { corners: [(-0.5, -0.5), (width as f64 - 0.5, height as f64 - 0.5)], cells }];
     let axis = |label: &str, length: usize| {
         let mut axis = Axis::linear(label, -0.5, length as f64 - 0.5);
         axis.ticks.retain(|(at, _)| at.fract().abs() < 1e-9);
         axis
     };
-    let mut plot = Plot::new(axis("column of the map", width), axis("row of the map", height).reversed(), marks);
+    let mut plot =
+        Plot::new(axis("column of the map", width), axis("row of the map", height).reversed(), marks);
     plot.size = (340, (60.0 + 290.0 * (height as f64 / width as f64).clamp(0.3, 1.5)) as u32);
     let most = number(most);
     let description = match (factored, signed) {
-        (true, true) => format!("Spatial mask, from \u{2212}{most} (blue) over 0 (grey) to {most} (vermilion)."),
+        (true, true) => {
+            format!("Spatial mask, from \u{2212}{most} (blue) over 0 (grey) to {most} (vermilion).")
+        }
         (true, false) => format!("Spatial mask, from 0 (dark) to {most} (yellow)."),
         _ => format!("Root mean square of the weights over channels, from 0 (dark) to {most} (yellow)."),
     };
@@ -197,7 +200,8 @@ fn feature_figure(one: &Chosen, looks: &Looks) -> Result<Figure> {
     named.sort_by(by_size);
     let strongest: Vec<String> =
         named.iter().take(5).map(|(channel, v)| format!("{channel} ({})", number(**v))).collect();
-    let what = if looks.factored { "Feature weights" } else { "Root mean square of the weights over positions" };
+    let what =
+        if looks.factored { "Feature weights" } else { "Root mean square of the weights over positions" };
     let description = format!("{what}. Strongest channels: {}.", strongest.join(", "));
     let title = format!("What {} ({}) reads", short(&one.name, 24), one.rank);
     Figure::new(format!("channels_{}", one.rank), title, description, Plot::new(x, y, marks).high(240), sheet)

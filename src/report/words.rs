@@ -79,7 +79,10 @@ mod tests {
             said,
             ["0.57", "\u{2212}0.012", "12.3", "12,346", "1.2e-5", "\u{2212}3.00", "0", "no value"]
         );
-        assert_eq!((counted(1, "neuron"), counted(1200, "image")), ("1 neuron".into(), "1,200 images".into()));
+        assert_eq!(
+            (counted(1, "neuron"), counted(1200, "image")),
+            ("1 neuron".into(), "1,200 images".into())
+        );
         assert_eq!([percent(0.964), percent(0.0), percent(0.004)], ["96 %", "0 %", "0.4 %"]);
     }
 
