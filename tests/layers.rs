@@ -18,7 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "networks", "error",
         ],
     ),
-    ("report", &["io", "error"]),
+    ("report", &["scores", "io", "error"]),
     ("doctor", &["kernels", "gpu", "error"]),
     ("features", &["kernels", "gpu", "io", "networks", "error", "random"]),
     ("ridge", &["routines", "kernels", "gpu", "error"]),

@@ -89,8 +89,9 @@ pub(super) fn range(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
 fn step(span: f64) -> f64 {
     let raw = (span / TICKS).abs().max(1e-300);
     let power = 10f64.powf(raw.log10().floor());
-    let times = [1.0, 2.0, 5.0].into_iter().find(|times| raw <= times * power * 1.000_001);
-    times.unwrap_or(10.0) * power
+    let steps = [(1.5, 1.0), (3.5, 2.0), (7.5, 5.0)];
+    let times = steps.into_iter().find(|(most, _)| raw <= most * power).map_or(10.0, |(_, times)| times);
+    times * power
 }
 
 fn tick_text(value: f64, step: f64, decimals: usize) -> String {

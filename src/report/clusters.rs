@@ -1,5 +1,6 @@
 //! The cluster map: the correlations of all neurons' profiles in the order of the dendrogram.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use ndarray::Array2;
@@ -40,8 +41,9 @@ pub(super) fn section(run: &Run) -> Result<Option<Section>> {
     }
     let order = read_order(run, n)?;
     let linkage = run.matrix("linkage.npy", n.saturating_sub(1), "joins")?;
-    let ordered = Array2::from_shape_fn((n, n), |(a, b)| matrix[[order.neurons[a], order.neurons[b]]]);
-    let (small, each) = reduced(ordered.view());
+    // The matrix may be large: it is not copied into the order.
+    let ordered = |a: usize, b: usize| f64::from(matrix[[order.neurons[a], order.neurons[b]]]);
+    let (small, each) = reduced((n, n), ordered);
     let corners = [(0.0, 1.0), (n as f64, 0.0)];
     let mut marks = vec![Mark::Cells { corners, cells: Cells::signed(small.view(), 1.0) }];
     let areas = distinct(&order.areas);
@@ -55,7 +57,7 @@ pub(super) fn section(run: &Run) -> Result<Option<Section>> {
     let drawn = joins.len();
     marks.extend(joins);
     let mut section = Section::new("clusters", "Cluster map");
-    section.say(sentence(&order, &ordered));
+    section.say(sentence(&order, ordered));
     let mut description =
         "Correlation of layer profiles, vermilion for 1, grey for 0, blue for \u{2212}1, in the order of \
                            the dendrogram above (average linkage); the strip between them shows areas."
@@ -82,10 +84,8 @@ fn read_order(run: &Run, n: usize) -> Result<Order> {
     let (texts, areas) = (table.texts("neuron")?, table.texts("area")?);
     let reliability = run.table("reliability.csv")?;
     let names = reliability.as_ref().map(|table| table.texts("neuron")).transpose()?.unwrap_or_default();
-    let row = |text: &str| {
-        let named = names.iter().position(|name| *name == text);
-        named.or_else(|| text.parse().ok()).filter(|row| *row < n)
-    };
+    let places: BTreeMap<&str, usize> = names.into_iter().enumerate().map(|(n, name)| (name, n)).collect();
+    let row = |text: &str| places.get(text).copied().or_else(|| text.parse().ok()).filter(|row| *row < n);
     let mut rows: Vec<(f64, usize, String)> = Vec::new();
     for at in 0..n {
         let (Some(position), Some(neuron)) = (positions[at], row(texts[at])) else {
@@ -144,7 +144,7 @@ fn strip(order: &Order, areas: &[String]) -> Mark {
 }
 
 /// The joins as brackets, the highest only. Rows of SciPy's linkage: two clusters, their distance, their size.
-fn dendrogram(path: &Path, linkage: &Array2<f64>, order: &Order) -> Result<Vec<Mark>> {
+fn dendrogram(path: &Path, linkage: &Array2<f32>, order: &Order) -> Result<Vec<Mark>> {
     let n = order.neurons.len();
     let damaged = |found: String| Error::input(path, found, "the linkage of the neurons, as SciPy's", AGAIN);
     if linkage.ncols() != 4 {
@@ -157,6 +157,7 @@ fn dendrogram(path: &Path, linkage: &Array2<f64>, order: &Order) -> Result<Vec<M
     }
     let mut joins = Vec::new();
     for (row, join) in linkage.outer_iter().enumerate() {
+        let join = join.mapv(f64::from);
         let cluster = |value: f64| clusters.get(value as usize).copied().filter(|_| value >= 0.0);
         let (Some(a), Some(b)) = (cluster(join[0]), cluster(join[1])) else {
             return Err(damaged(format!("row {row} joins clusters that are not there yet")));
@@ -180,14 +181,16 @@ fn dendrogram(path: &Path, linkage: &Array2<f64>, order: &Order) -> Result<Vec<M
 }
 
 /// How much more alike neighbours in the map are than any two neurons, and whether they share areas.
-fn sentence(order: &Order, ordered: &Array2<f64>) -> String {
+fn sentence(order: &Order, correlation: impl Fn(usize, usize) -> f64) -> String {
     let n = order.neurons.len();
     let mean = |values: &mut dyn Iterator<Item = f64>| {
         let (sum, n) = values.filter(|v| v.is_finite()).fold((0.0, 0.0), |(s, n), v| (s + v, n + 1.0));
         sum / n
     };
-    let neighbours = mean(&mut (1..n).map(|row| ordered[[row, row - 1]]));
-    let all = mean(&mut ordered.indexed_iter().filter(|((a, b), _)| a > b).map(|(_, v)| *v));
+    let neighbours = mean(&mut (1..n).map(|row| correlation(row, row - 1)));
+    let all = mean(
+        &mut (0..n * n).map(|at| (at / n, at % n)).filter(|(a, b)| a > b).map(|(a, b)| correlation(a, b)),
+    );
     let start = format!(
         "{}: two neurons' profiles correlate by {} on average, neighbours in the map by {}",
         counted(n, "neuron"),

@@ -1,6 +1,6 @@
 //! Several runs side by side.
 
-use super::distributions::{LEAST_SHOWN, MEASURES};
+use super::distributions::{LEAST_SHOWN, MEASURES, values};
 use super::neurons::Reliability;
 use super::run::{Command, Run};
 use super::section::{Figure, Grid, Section, slug};
@@ -81,8 +81,8 @@ fn scores(run: &Run, name: String) -> Result<Scores> {
         (true, "pearson_r") => "nested_r",
         _ => own,
     };
-    let values = |own| -> Result<Vec<f64>> { Ok(sorted(table.numbers_if(column(own))?.unwrap_or_default())) };
-    Ok(Scores { name, values: MEASURES.iter().map(|m| values(m.column)).collect::<Result<_>>()? })
+    let values = MEASURES.iter().map(|measure| values(&table, column(measure.column)));
+    Ok(Scores { name, values: values.collect::<Result<_>>()? })
 }
 
 fn sentence(all: &[Scores]) -> Option<String> {

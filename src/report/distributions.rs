@@ -7,6 +7,7 @@ use super::statistics::{mean, median, quantile, sorted};
 use super::table::{AGAIN, Table};
 use super::words::{count, counted, number};
 use crate::error::{Error, Result};
+use crate::scores::LEAST_FEV;
 
 /// Below it an R2 is as bad as any: histograms end there.
 pub(super) const LEAST_SHOWN: f64 = -1.0;
@@ -39,7 +40,7 @@ pub(super) fn section(run: &Run) -> Result<Option<Section>> {
         &["score", "neurons", "5 %", "median", "mean", "95 %"],
     );
     for measure in &MEASURES {
-        let values = sorted(table.numbers_if(measure.column)?.unwrap_or_default());
+        let values = values(&table, measure.column)?;
         if values.is_empty() {
             continue;
         }
@@ -55,6 +56,18 @@ pub(super) fn section(run: &Run) -> Result<Option<Section>> {
     section.findings.extend(sentences(fit, &table)?);
     section.grids.push(grid);
     Ok(Some(section))
+}
+
+/// The numbers of a score, ascending; of FEVE those of neurons with enough explainable variance, as in the summary of
+/// a fit.
+pub(super) fn values(table: &Table, column: &str) -> Result<Vec<f64>> {
+    let mut values = table.numbers_if(column)?.unwrap_or_default();
+    if let (true, Some(fev)) = (column == "feve", table.numbers_if("fev")?) {
+        for (value, fev) in values.iter_mut().zip(fev) {
+            *value = value.filter(|_| fev.is_some_and(|fev| fev >= LEAST_FEV));
+        }
+    }
+    Ok(sorted(values))
 }
 
 fn sentences(fit: &Run, table: &Table) -> Result<Vec<String>> {
@@ -100,8 +113,12 @@ fn figure(measure: &Measure, values: &[f64]) -> Result<Figure> {
         0 => String::new(),
         n => format!(" {} below \u{2212}1 stand in the first bar.", counted(n, "neuron")),
     };
+    let only = match measure.column {
+        "feve" => format!(" Neurons with an FEV of at least {LEAST_FEV} only."),
+        _ => String::new(),
+    };
     let description = format!(
-        "Histogram over {}; the dashed line is the median, {}.{below}",
+        "Histogram over {}; the dashed line is the median, {}.{below}{only}",
         counted(values.len(), "neuron"),
         number(median(values))
     );

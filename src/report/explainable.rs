@@ -21,7 +21,8 @@ const SINGLE: usize = 120;
 pub(super) fn section(run: &Run) -> Result<Option<Section>> {
     let Some(reliability) = Reliability::read(run)? else { return Ok(None) };
     let mut section = Section::new("explainable", "How much can be explained");
-    let repeats = run.count("n_repeats");
+    let mean = run.fitted().unwrap_or(run).number("/reliability/recording/mean_repeats");
+    let repeats = mean.or_else(|| run.number("/n_repeats"));
     let fev = sorted(reliability.fev.iter().copied());
     if reliability.is_known() {
         section.say(what_noise_means(median(&fev), repeats));
@@ -47,7 +48,7 @@ pub(super) fn section(run: &Run) -> Result<Option<Section>> {
 }
 
 /// What the median neuron's noise means for a score.
-fn what_noise_means(fev: f64, repeats: Option<usize>) -> String {
+fn what_noise_means(fev: f64, repeats: Option<f64>) -> String {
     let share = fev.clamp(0.0, 1.0);
     let start = format!("The median neuron's responses are {} noise on single trials", percent(1.0 - share));
     if share < 0.005 {
@@ -56,18 +57,24 @@ fn what_noise_means(fev: f64, repeats: Option<usize>) -> String {
         );
     }
     let reach = format!("an R2 of {} is all that any model can reach on single trials", number(share));
-    match repeats.filter(|n| *n > 1) {
+    match repeats.filter(|n| *n > 1.0) {
         None => format!("{start}: {reach}."),
         Some(n) => {
             // The noise's variance falls with the number of repeats, the signal's stays.
-            let averaged = share / (share + (1.0 - share) / n as f64);
-            let ending = format!("of the averages over {n} repeats {} can be explained", percent(averaged));
+            let averaged = share / (share + (1.0 - share) / n);
+            let ending =
+                format!("of averages over {} repeats {} can be explained", shortest(n), percent(averaged));
             match share < 0.5 {
                 true => format!("{start}: {reach}. Score the averages: {ending}."),
                 false => format!("{start}: {reach}; {ending}."),
             }
         }
     }
+}
+
+/// A number of repeats: whole where it is.
+fn shortest(repeats: f64) -> String {
+    if repeats.fract() == 0.0 { format!("{repeats:.0}") } else { format!("{repeats:.1}") }
 }
 
 fn who_is_tuned(reliability: &Reliability) -> Vec<String> {
@@ -81,9 +88,9 @@ fn who_is_tuned(reliability: &Reliability) -> Vec<String> {
     if untuned.is_empty() {
         return vec![format!("All {} respond to images (permutation test).", counted(known, "neuron"))];
     }
-    let verb = if untuned.len() == 1 { "does" } else { "do" };
     vec![format!(
-        "{} of {} respond to images (permutation test); {} {verb} not, and no model can predict what is noise alone: {}.",
+        "{} of {} respond to images (permutation test). Of {} it cannot be shown, and what is noise alone no model can \
+         predict: {}.",
         count(known - untuned.len()),
         counted(known, "neuron"),
         count(untuned.len()),

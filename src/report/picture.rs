@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use image::{ImageEncoder, codecs::png::PngEncoder};
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{Array2, ArrayView2};
 
 use crate::error::{Error, Result};
 
@@ -96,19 +96,20 @@ impl Picture {
     }
 }
 
-/// Averages neighbouring rows and columns until there are at most [`MOST_CELLS`] of each; also how many went into
+/// A matrix of this shape, given by its values; neighbouring rows and columns averaged until there are at most [`MOST_CELLS`] of each; also how many went into
 /// one. NaN counts for nothing, and stays where there is nothing else.
-pub(super) fn reduced(values: ArrayView2<f64>) -> (Array2<f64>, usize) {
-    let (rows, columns) = values.dim();
+pub(super) fn reduced(
+    (rows, columns): (usize, usize),
+    value: impl Fn(usize, usize) -> f64,
+) -> (Array2<f64>, usize) {
     let each = rows.max(columns).div_ceil(MOST_CELLS).max(1);
-    if each == 1 {
-        return (values.to_owned(), 1);
-    }
     let average = |(row, column): (usize, usize)| {
         let (row, column) = (row * each, column * each);
-        let block = values.slice(s![row..(row + each).min(rows), column..(column + each).min(columns)]);
-        let (sum, n) =
-            block.iter().filter(|v| !v.is_nan()).fold((0.0, 0.0), |(sum, n), v| (sum + v, n + 1.0));
+        let rows = row..(row + each).min(rows);
+        let block =
+            rows.flat_map(|row| (column..(column + each).min(columns)).map(move |column| (row, column)));
+        let values = block.map(|(row, column)| value(row, column)).filter(|v| !v.is_nan());
+        let (sum, n) = values.fold((0.0, 0.0), |(sum, n), v| (sum + v, n + 1.0));
         sum / n
     };
     (Array2::from_shape_fn((rows.div_ceil(each), columns.div_ceil(each)), average), each)
@@ -127,11 +128,10 @@ mod tests {
 
     #[test]
     fn large_matrices_are_averaged_in_blocks() {
-        let values = Array2::from_shape_fn((721, 721), |(row, column)| (row / 3 + column / 3) as f64);
-        let (small, each) = reduced(values.view());
+        let (small, each) = reduced((721, 721), |row, column| (row / 3 + column / 3) as f64);
         assert_eq!((small.dim(), each), ((241, 241), 3));
         assert_eq!((small[[0, 0]], small[[240, 240]], small[[7, 9]]), (0.0, 480.0, 16.0));
-        let holes = Array2::from_elem((400, 2), f64::NAN);
-        assert!(reduced(holes.view()).0.iter().all(|v| v.is_nan()));
+        assert!(reduced((400, 2), |_, _| f64::NAN).0.iter().all(|v| v.is_nan()));
+        assert_eq!(reduced((2, 2), |row, column| (10 * row + column) as f64).0[[1, 0]], 10.0);
     }
 }

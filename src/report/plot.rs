@@ -60,7 +60,7 @@ struct Margins {
 impl Plot {
     /// A plot of the usual size.
     pub(super) fn new(x: Axis, y: Axis, marks: Vec<Mark>) -> Plot {
-        Plot { size: (460, 300), x, y, marks, legend: Vec::new() }
+        Plot { size: (400, 280), x, y, marks, legend: Vec::new() }
     }
 
     /// The same plot with another height.

@@ -59,15 +59,16 @@ fn deviation(values: &[f64]) -> f64 {
 
 fn pairs(
     n: usize,
-    predicted: &Array2<f64>,
-    measured: &Array2<f64>,
+    predicted: &Array2<f32>,
+    measured: &Array2<f32>,
     test: &[usize],
 ) -> Vec<(usize, f64, f64)> {
-    let pair = |image: &usize| (*image, predicted[[n, *image]], measured[[n, *image]]);
+    let value = |of: &Array2<f32>, image: &usize| f64::from(of[[n, *image]]);
+    let pair = |image: &usize| (*image, value(predicted, image), value(measured, image));
     test.iter().map(pair).filter(|(_, p, m)| p.is_finite() && m.is_finite()).collect()
 }
 
-fn sentence(neurons: &[Chosen], predicted: &Array2<f64>, measured: &Array2<f64>, test: &[usize]) -> String {
+fn sentence(neurons: &[Chosen], predicted: &Array2<f32>, measured: &Array2<f32>, test: &[usize]) -> String {
     let said = |one: &Chosen| {
         let pairs = pairs(one.neuron, predicted, measured, test);
         let spread = deviation(&pairs.iter().map(|p| p.1).collect::<Vec<_>>())
@@ -77,13 +78,13 @@ fn sentence(neurons: &[Chosen], predicted: &Array2<f64>, measured: &Array2<f64>,
         } else {
             "of no width".into()
         };
-        format!("{} ({}, r = {}): {spread}", one.name, one.rank, number(one.r))
+        format!("{spread} for neuron {} ({}, r = {})", one.name, one.rank, number(one.r))
     };
     let said: Vec<String> = neurons.iter().map(said).collect();
-    format!("Predictions spread less than responses where the readout is unsure: {}.", said.join("; "))
+    format!("On test images predictions are spread, compared with responses, {}.", said.join(", "))
 }
 
-fn figure(one: &Chosen, predicted: &Array2<f64>, measured: &Array2<f64>, test: &[usize]) -> Result<Figure> {
+fn figure(one: &Chosen, predicted: &Array2<f32>, measured: &Array2<f32>, test: &[usize]) -> Result<Figure> {
     let pairs = pairs(one.neuron, predicted, measured, test);
     let mut sheet = Sheet::new(&["image", "predicted", "measured"]);
     for (image, p, m) in &pairs {

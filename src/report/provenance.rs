@@ -101,7 +101,8 @@ fn scalar(value: &Value) -> String {
 }
 
 /// Options that a command line of a ridge fit can give, and what the record says of their results.
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 12] = [
+    "readout",
     "responses",
     "responses_layout",
     "split",
@@ -129,6 +130,7 @@ fn command(run: &Run) -> Option<String> {
     }
     let mut line = Line(vec!["striate fit".into()]);
     features(&mut line, &record.input)?;
+    line.option("--readout", &Value::String("ridge".into()));
     line.option("--responses", options.get("responses")?);
     line.option("--responses-layout", options.get("responses_layout").unwrap_or(&Value::Null));
     match options.get("split")?.as_object()?.iter().next()? {

@@ -57,7 +57,7 @@ fn what_was_tried(all: &Configurations) -> String {
     let failed: Vec<&str> =
         all.diverged.iter().zip(&all.names).filter(|(d, _)| **d).map(|(_, name)| &name[..]).collect();
     let varied: Vec<String> =
-        all.varying.iter().map(|(name, levels)| format!("{name} ({})", levels.len())).collect();
+        all.varying.iter().map(|(name, levels)| format!("{name} with {} values", levels.len())).collect();
     let varied = if varied.is_empty() { "nothing varied".into() } else { list(&varied, 12) };
     let ending = match failed.len() {
         0 => "none diverged".into(),

@@ -123,12 +123,12 @@ impl Run {
     ///
     /// # Errors
     /// Input, where it is damaged or has another number of rows or of axes.
-    pub(super) fn matrix(&self, name: &str, rows: usize, of: &str) -> Result<Option<Array2<f64>>> {
+    pub(super) fn matrix(&self, name: &str, rows: usize, of: &str) -> Result<Option<Array2<f32>>> {
         let path = self.folder.join(name);
         if !path.exists() {
             return Ok(None);
         }
-        let array = npy::read_f64(&path, None)?;
+        let array = npy::read(&path, None)?;
         let shape = array.shape().to_vec();
         let matrix = array.into_dimensionality::<Ix2>().ok().filter(|matrix| matrix.nrows() == rows);
         let matrix = matrix.ok_or_else(|| {
@@ -138,6 +138,11 @@ impl Run {
             return Err(Error::input(&path, "holds nothing but NaN", "numbers", AGAIN));
         }
         Ok(Some(matrix))
+    }
+
+    /// A number of the record's summary, by the names that lead to it.
+    pub(super) fn number(&self, pointer: &str) -> Option<f64> {
+        self.record.summary.pointer(pointer)?.as_f64()
     }
 
     /// A whole number of the record's summary.

@@ -116,7 +116,7 @@ fn largest(values: impl Iterator<Item = f64>) -> f64 {
 
 /// The centre of mass of a mask's squares, and how much of them the strongest tenth of the positions holds.
 fn sentence(one: &Chosen, looks: &Looks) -> String {
-    let subject = format!("{} ({})", one.name, one.rank);
+    let subject = format!("The readout of neuron {} ({})", one.name, one.rank);
     let energy = |values: &mut dyn Iterator<Item = f64>| {
         let mut squares: Vec<f64> = values.map(|v| v * v).collect();
         squares.sort_by(|a, b| b.total_cmp(a));
@@ -172,7 +172,7 @@ fn mask_figure(one: &Chosen, mask: &Array2<f64>, factored: bool) -> Result<Figur
         (true, false) => format!("Spatial mask, from 0 (dark) to {most} (yellow)."),
         _ => format!("Root mean square of the weights over channels, from 0 (dark) to {most} (yellow)."),
     };
-    let title = format!("Where {} ({}) looks", short(&one.name, 24), one.rank);
+    let title = format!("Where neuron {} ({}) looks", short(&one.name, 24), one.rank);
     Figure::new(format!("mask_{}", one.rank), title, description, plot, sheet)
 }
 
@@ -203,6 +203,6 @@ fn feature_figure(one: &Chosen, looks: &Looks) -> Result<Figure> {
     let what =
         if looks.factored { "Feature weights" } else { "Root mean square of the weights over positions" };
     let description = format!("{what}. Strongest channels: {}.", strongest.join(", "));
-    let title = format!("What {} ({}) reads", short(&one.name, 24), one.rank);
+    let title = format!("What neuron {} ({}) reads", short(&one.name, 24), one.rank);
     Figure::new(format!("channels_{}", one.rank), title, description, Plot::new(x, y, marks).high(240), sheet)
 }

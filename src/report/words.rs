@@ -20,11 +20,8 @@ pub(super) fn number(value: f64) -> String {
 /// A share of one as per cent.
 pub(super) fn percent(share: f64) -> String {
     let value = 100.0 * share;
-    if value.abs() < 10.0 && value.fract().abs() > 0.05 && value.abs() < 1.0 {
-        format!("{value:.1} %")
-    } else {
-        format!("{value:.0} %")
-    }
+    let small = (0.05..1.0).contains(&value.abs());
+    if small { format!("{value:.1} %") } else { format!("{value:.0} %") }
 }
 
 /// A count with its thousands set apart.
