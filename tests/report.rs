@@ -74,10 +74,10 @@ fn a_fit_has_every_figure_and_says_what_is_seen() {
     let page = checked(&summary);
     // The median FEV is 0.055: 4 repeats make 0.19 of it.
     assert!(
-        page.contains("94 % noise on single trials: an R2 of 0.055 is all that any model can reach"),
+        page.contains("94\u{a0}% noise on single trials: an R2 of 0.055 is all that any model can reach"),
         "{page}"
     );
-    assert!(page.contains("of averages over 4 repeats 19 % can be explained"));
+    assert!(page.contains("of averages over 4 repeats 19\u{a0}% can be explained"));
     assert!(page.contains("7 of 8 neurons respond to images") && page.contains("predict: n2."));
     assert!(page.contains("24 features for 14 fitted images, 1.71 features an image"));
     assert!(page.contains("1 of 8 are below 0") && page.contains("1 neuron below \u{2212}1"));

@@ -92,7 +92,7 @@ fn sentences(fit: &Run, table: &Table) -> Result<Vec<String>> {
     if let Some(low) = table.numbers_if("pearson_r_low")? {
         let sure = low.iter().flatten().filter(|low| **low > 0.0).count();
         said.push(format!(
-            "For {} of {} the 95 % interval of r, over test images, lies above 0.",
+            "For {} of {} the 95\u{a0}% interval of r, over test images, lies above 0.",
             count(sure),
             counted(values.len(), "neuron")
         ));

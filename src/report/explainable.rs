@@ -198,7 +198,7 @@ fn fev_intervals(reliability: &Reliability) -> Result<Option<Figure>> {
     }
     let sure = order.iter().filter(|o| o.2 > 0.0).count();
     let description = format!(
-        "FEV with its 95 % interval over images; for {} of {} the interval lies above 0.",
+        "FEV with its 95\u{a0}% interval over images; for {} of {} the interval lies above 0.",
         count(sure),
         counted(order.len(), "neuron")
     );

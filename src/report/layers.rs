@@ -183,7 +183,7 @@ fn by_layer(rows: &[&Row], measure: &str, name: &str, size: &str, several: bool)
     }
     let y = Axis::around(name, owned.iter().flat_map(ends).chain([0.0]));
     let plot = Plot::new(Axis::named("", layers), y, marks).with_legend(legend).high(330);
-    let description = "Means over neurons. Thin lines: 95 % interval over neurons; wide faint bars: over images. Nulls \
+    let description = "Means over neurons. Thin lines: 95\u{a0}% interval over neurons; wide faint bars: over images. Nulls \
                        are over all areas.";
     let (file, title) = match several {
         true => {
@@ -242,7 +242,7 @@ fn sentences(rows: &[Row]) -> Vec<String> {
         let subject = if area == ALL { "All neurons together are".into() } else { format!("{area} is") };
         let at = if several { format!(" at size {}", row.size) } else { String::new() };
         let interval = row.neurons.map_or(String::new(), |(low, high)| {
-            format!(" (95 % interval over neurons {} to {})", number(low), number(high))
+            format!(" (95\u{a0}% interval over neurons {} to {})", number(low), number(high))
         });
         said.push(format!(
             "{subject} predicted best by {}{at}: mean r {}{interval}.",

@@ -17,11 +17,11 @@ pub(super) fn number(value: f64) -> String {
     text.replace('-', "\u{2212}")
 }
 
-/// A share of one as per cent.
+/// A share of one as per cent; the sign stays on the line of its number.
 pub(super) fn percent(share: f64) -> String {
     let value = 100.0 * share;
     let small = (0.05..1.0).contains(&value.abs());
-    if small { format!("{value:.1} %") } else { format!("{value:.0} %") }
+    if small { format!("{value:.1}\u{a0}%") } else { format!("{value:.0}\u{a0}%") }
 }
 
 /// A count with its thousands set apart.
@@ -80,7 +80,7 @@ mod tests {
             (counted(1, "neuron"), counted(1200, "image")),
             ("1 neuron".into(), "1,200 images".into())
         );
-        assert_eq!([percent(0.964), percent(0.0), percent(0.004)], ["96 %", "0 %", "0.4 %"]);
+        assert_eq!([percent(0.964), percent(0.0), percent(0.004)], ["96\u{a0}%", "0\u{a0}%", "0.4\u{a0}%"]);
     }
 
     #[test]
