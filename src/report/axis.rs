@@ -98,7 +98,7 @@ fn tick_text(value: f64, step: f64, decimals: usize) -> String {
     if value.abs() < 1e-9 * step {
         return "0".into();
     }
-    if step >= 1e5 || step < 1e-4 {
+    if !(1e-4..1e5).contains(&step) {
         return format!("{value:.0e}").replace('-', "\u{2212}");
     }
     format!("{value:.decimals$}").replace('-', "\u{2212}")

@@ -114,9 +114,12 @@ fn subtitle(run: &Run) -> String {
     format!("{what}{readout}{neurons}; reported by Striate {}.", env!("CARGO_PKG_VERSION"))
 }
 
+/// Makes a section of a run, or none where the folder lacks its data.
+type Reader = fn(&Run) -> Result<Option<Section>>;
+
 /// All sections for which the folder has the data, in their order.
 fn sections(run: &Run) -> Result<Vec<Section>> {
-    let readers: [fn(&Run) -> Result<Option<Section>>; 9] = [
+    let readers: [Reader; 9] = [
         explainable::section,
         distributions::section,
         regularisation::section,

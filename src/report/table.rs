@@ -147,7 +147,7 @@ impl Sheet {
 pub(super) fn field(value: impl Into<Option<f64>>) -> String {
     match value.into().filter(|v| v.is_finite()) {
         None => String::new(),
-        Some(v) if v == 0.0 => "0".into(),
+        Some(0.0) => "0".into(),
         Some(v) if !(1e-4..1e9).contains(&v.abs()) => format!("{v:.5e}"),
         Some(v) => format!("{v:.6}"),
     }
