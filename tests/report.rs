@@ -1,4 +1,5 @@
-//! Reports of run folders: every figure in the page and as files, nothing taken from a folder unescaped, damage refused.
+//! Reports of run folders: every figure in the page and as files, nothing taken from a folder unescaped,
+//! damage refused.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

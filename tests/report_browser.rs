@@ -1,5 +1,5 @@
-//! Reports in headless Chromium: every figure is in the document, nothing is blank, nothing is wider than the screen.
-//! Says in a line where there is no Chromium, and passes.
+//! Reports in headless Chromium: every figure is in the document, nothing is blank, nothing is wider than
+//! the screen. Says in a line where there is no Chromium, and passes.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -101,13 +101,15 @@ fn looks_right(shot: &RgbImage, dark: bool) {
     assert!(colours.len() > 50, "{} colours", colours.len());
 }
 
-/// Whether nothing reaches beyond the window's right edge. A script in a copy of the page says so by the colour of the
-/// ground; the page itself forbids scripts.
+/// Whether nothing reaches beyond the window's right edge. A script in a copy of the page says so by the
+/// colour of the ground; the page itself forbids scripts.
 fn fits(browser: &Path, here: &Scratch, page: &Path, window: u32) -> bool {
     let html = fs::read_to_string(page).unwrap();
     let script = format!(
-        "<script>const look = () => document.body.parentElement.style.background = document.body.style.background = \
-         innerWidth != {window} ? '#00f' : document.documentElement.scrollWidth > {window} ? '#f00' : '#0f0'; \
+        "<script>const look = () => {{ \
+         const wide = document.documentElement.scrollWidth > {window}; \
+         const ground = innerWidth != {window} ? '#00f' : wide ? '#f00' : '#0f0'; \
+         document.body.style.background = document.documentElement.style.background = ground; }}; \
          look(); addEventListener('resize', look)</script>"
     );
     let copy = here.0.join("measured.html");

@@ -17,8 +17,9 @@ Examples:
   striate report run-* --out comparison.html    and one page that compares them
   striate report run --json                     which figures there are, and where
 
-A report is one HTML file that needs no network and no script: how much can be explained, scores, what a sweep or a
-profile found, predictions, weights, the record. Each plot is also there as SVG, its numbers as CSV.";
+A report is one HTML file that needs no network and no script: how much can be explained, scores, what a
+sweep or a profile found, predictions, weights, the record. Each plot is also there as SVG, its numbers as
+CSV.";
 
 /// The options of `striate report`.
 #[derive(Debug, Args)]

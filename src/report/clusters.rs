@@ -77,7 +77,8 @@ pub(super) fn section(run: &Run) -> Result<Option<Section>> {
     Ok(Some(section))
 }
 
-/// `cluster_order.csv`: neurons are found in the matrix by the order of `reliability.csv`, or are its rows' numbers.
+/// `cluster_order.csv`: neurons are found in the matrix by the order of `reliability.csv`, or are its rows'
+/// numbers.
 fn read_order(run: &Run, n: usize) -> Result<Order> {
     let table = run.needs("cluster_order.csv")?;
     let positions = table.numbers("position")?;
@@ -143,7 +144,8 @@ fn strip(order: &Order, areas: &[String]) -> Mark {
     Mark::Cells { corners, cells: Cells::strip(order.areas.iter().map(rgb)) }
 }
 
-/// The joins as brackets, the highest only. Rows of SciPy's linkage: two clusters, their distance, their size.
+/// The joins as brackets, the highest only. Rows of SciPy's linkage: two clusters, their distance, their
+/// size.
 fn dendrogram(path: &Path, linkage: &Array2<f32>, order: &Order) -> Result<Vec<Mark>> {
     let n = order.neurons.len();
     let damaged = |found: String| Error::input(path, found, "the linkage of the neurons, as SciPy's", AGAIN);

@@ -45,8 +45,8 @@ pub(super) fn sections(runs: &[Run]) -> Result<Vec<Section>> {
             continue;
         }
         let (plot, sheet) = violins(measure.name, &with, LEAST_SHOWN);
-        let description = "Violins over neurons. Dot: median; thick line: quartiles; thin line: 5th to 95th percentile. \
-                           What lies below \u{2212}1 is drawn there.";
+        let description = "Violins over neurons. Dot: median; thick line: quartiles; thin line: 5th to 95th \
+        percentile. What lies below \u{2212}1 is drawn there.";
         let mut title = measure.name.to_string();
         title[..1].make_ascii_uppercase();
         let name = format!("comparison_{}", slug(measure.column));
@@ -64,8 +64,8 @@ fn names(runs: &[Run]) -> Vec<String> {
     runs.iter().map(name).collect()
 }
 
-/// Of a fit its scores, of a sweep those of the best configuration, of a profile those of each neuron's best layer
-/// chosen on other images.
+/// Of a fit its scores, of a sweep those of the best configuration, of a profile those of each neuron's best
+/// layer chosen on other images.
 fn scores(run: &Run, name: String) -> Result<Scores> {
     let table = match run.fitted() {
         Some(fit) => Some((fit.needs("scores.csv")?, false)),

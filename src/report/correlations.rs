@@ -102,7 +102,8 @@ fn sentences(pairs: &[Pair]) -> Option<String> {
     let (within, between) = (said(true), said(false));
     Some(match (within, between) {
         (Some(within), Some(between)) => format!(
-            "The median correlation of two neurons' layer profiles is {within}; between areas it is {between}."
+            "The median correlation of two neurons' layer profiles is {within}; between areas it is \
+             {between}."
         ),
         (Some(only), None) | (None, Some(only)) => {
             format!("The median correlation of two neurons' layer profiles is {only}.")

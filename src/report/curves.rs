@@ -197,8 +197,8 @@ impl Curves {
         let last = validation.last()?;
         let subject = if sweep { format!("In configuration {configuration} the") } else { "The".into() };
         Some(format!(
-            "{subject} mean validation {name} is best in epoch {} ({}), where that of the training images is {}; the last of {} \
-             epochs gives {}.",
+            "{subject} mean validation {name} is best in epoch {} ({}), where that of the training images \
+             is {}; the last of {} epochs gives {}.",
             count(best.epoch as usize),
             number(best.mean),
             number(train.mean),

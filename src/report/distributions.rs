@@ -58,8 +58,8 @@ pub(super) fn section(run: &Run) -> Result<Option<Section>> {
     Ok(Some(section))
 }
 
-/// The numbers of a score, ascending; of FEVE those of neurons with enough explainable variance, as in the summary of
-/// a fit.
+/// The numbers of a score, ascending; of FEVE those of neurons with enough explainable variance, as in the
+/// summary of a fit.
 pub(super) fn values(table: &Table, column: &str) -> Result<Vec<f64>> {
     let mut values = table.numbers_if(column)?.unwrap_or_default();
     if let (true, Some(fev)) = (column == "feve", table.numbers_if("fev")?) {
@@ -81,8 +81,8 @@ fn sentences(fit: &Run, table: &Table) -> Result<Vec<String>> {
     let images = fit.count("n_test").map_or(String::new(), |n| format!(" on {}", counted(n, "test image")));
     let negative = values.iter().filter(|v| **v < 0.0).count();
     said.push(format!(
-        "The median neuron's responses are predicted with r = {}{images} (5th to 95th percentile {} to {}); {} of {} \
-         are below 0.",
+        "The median neuron's responses are predicted with r = {}{images} (5th to 95th percentile {} to {}); \
+         {} of {} are below 0.",
         number(median(&values)),
         number(quantile(&values, 0.05)),
         number(quantile(&values, 0.95)),

@@ -27,7 +27,8 @@ pub(super) fn section(run: &Run) -> Result<Option<Section>> {
     if reliability.is_known() {
         section.say(what_noise_means(median(&fev), repeats));
         section.say(format!(
-            "The fraction of explainable variance (FEV) on single trials runs from {} to {} (5th to 95th percentile of {}).",
+            "The fraction of explainable variance (FEV) on single trials runs from {} to {} (5th to 95th \
+             percentile of {}).",
             number(quantile(&fev, 0.05)),
             number(quantile(&fev, 0.95)),
             counted(fev.len(), "neuron")
@@ -37,8 +38,8 @@ pub(super) fn section(run: &Run) -> Result<Option<Section>> {
         section.figures.extend(halves(&reliability)?);
     } else {
         section.say(
-            "Each image was shown once: how much of the responses is noise, and so the ceiling of every score, is \
-             unknown. A low score may be the fault of the noise as well as of the model.",
+            "Each image was shown once: how much of the responses is noise, and so the ceiling of every \
+             score, is unknown. A low score may be the fault of the noise as well as of the model.",
         );
     }
     section.findings.extend(who_is_tuned(&reliability));
@@ -53,7 +54,8 @@ fn what_noise_means(fev: f64, repeats: Option<f64>) -> String {
     let start = format!("The median neuron's responses are {} noise on single trials", percent(1.0 - share));
     if share < 0.005 {
         return format!(
-            "{start}: an R2 of 0 is all that any model can reach there, and averages over a few repeats hardly help."
+            "{start}: an R2 of 0 is all that any model can reach there, and averages over a few repeats \
+             hardly help."
         );
     }
     let reach = format!("an R2 of {} is all that any model can reach on single trials", number(share));
@@ -89,8 +91,8 @@ fn who_is_tuned(reliability: &Reliability) -> Vec<String> {
         return vec![format!("All {} respond to images (permutation test).", counted(known, "neuron"))];
     }
     vec![format!(
-        "{} of {} respond to images (permutation test). Of {} it cannot be shown, and what is noise alone no model can \
-         predict: {}.",
+        "{} of {} respond to images (permutation test). Of {} it cannot be shown, and what is noise alone \
+         no model can predict: {}.",
         count(known - untuned.len()),
         counted(known, "neuron"),
         count(untuned.len()),
@@ -212,8 +214,8 @@ fn halves(reliability: &Reliability) -> Result<Option<Figure>> {
     }
     let (plot, sheet, _) = histogram("split-half reliability", &values, -1.0, 1.0);
     let description = format!(
-        "Correlation of the averages over halves of the repeats, corrected to all of them; the dashed line is the \
-         median, {}.",
+        "Correlation of the averages over halves of the repeats, corrected to all of them; the dashed line \
+         is the median, {}.",
         number(median(&values))
     );
     Figure::new("split_half", "Agreement between repeats", description, plot, sheet).map(Some)

@@ -166,10 +166,29 @@ fn by_layer(rows: &[&Row], measure: &str, name: &str, size: &str, several: bool)
         marks.push(Mark::Line { points, colour: *colour, width: 1.25 });
         marks.extend(of_area.iter().flat_map(|row| point(place(&row.layer) + aside, row, *colour)));
     }
+    let (nulls, named) = nulls(&owned, place);
+    marks.extend(nulls);
+    legend.extend(named);
+    let y = Axis::around(name, owned.iter().flat_map(ends).chain([0.0]));
+    let plot = Plot::new(Axis::named("", layers), y, marks).with_legend(legend).high(330);
+    let description = "Means over neurons. Thin lines: 95\u{a0}% interval over neurons; wide faint bars: \
+    over images. Nulls are over all areas.";
+    let (file, title) = match several {
+        true => {
+            (format!("layers_{measure}_size_{}", super::section::slug(size)), format!("{name}, size {size}"))
+        }
+        false => (format!("layers_{measure}"), format!("By layer: {name}")),
+    };
+    Figure::new(file, title, description, plot, sheet).map(Some)
+}
+
+/// The nulls over all areas, as dashes between layers; and what their colours mean.
+fn nulls(rows: &[Row], place: impl Fn(&str) -> f64) -> (Vec<Mark>, Vec<(String, Colour)>) {
+    let (mut marks, mut legend) = (Vec::new(), Vec::new());
     for (control, colour, said) in
         [("shuffled", Colour::Vermilion, "shuffled images"), ("random", Colour::Purple, "random weights")]
     {
-        let nulls: Vec<&Row> = owned.iter().filter(|row| row.control == control && row.area == ALL).collect();
+        let nulls: Vec<&Row> = rows.iter().filter(|row| row.control == control && row.area == ALL).collect();
         for pair in nulls.windows(2) {
             let [from, to] = [pair[0], pair[1]].map(|row| (place(&row.layer), row.mean));
             marks.push(Mark::Dashes { from, to, colour });
@@ -181,17 +200,7 @@ fn by_layer(rows: &[&Row], measure: &str, name: &str, size: &str, several: bool)
             legend.push((said.to_string(), colour));
         }
     }
-    let y = Axis::around(name, owned.iter().flat_map(ends).chain([0.0]));
-    let plot = Plot::new(Axis::named("", layers), y, marks).with_legend(legend).high(330);
-    let description = "Means over neurons. Thin lines: 95\u{a0}% interval over neurons; wide faint bars: over images. Nulls \
-                       are over all areas.";
-    let (file, title) = match several {
-        true => {
-            (format!("layers_{measure}_size_{}", super::section::slug(size)), format!("{name}, size {size}"))
-        }
-        false => (format!("layers_{measure}"), format!("By layer: {name}")),
-    };
-    Figure::new(file, title, description, plot, sheet).map(Some)
+    (marks, legend)
 }
 
 /// The score of each area's best layer, by image size.
@@ -275,7 +284,8 @@ fn best_layers(table: &Table, layers: &[String]) -> Result<(Grid, Option<String>
     }
     let sentence = (!nested.is_empty()).then(|| {
         format!(
-            "With each neuron's layer chosen on other images than it is scored on, the median neuron reaches r = {}.",
+            "With each neuron's layer chosen on other images than it is scored on, the median neuron \
+             reaches r = {}.",
             number(median(&nested))
         )
     });

@@ -1,7 +1,8 @@
-//! Reports: a run folder as one page that needs nothing else, each of its plots as SVG and its numbers as CSV.
+//! Reports: a run folder as one page that needs nothing else, each of its plots as SVG and its numbers as
+//! CSV.
 //!
-//! A section of the page reads what it needs of the folder, and is left out where that is not there. Everything is
-//! read, computed and drawn before anything is written.
+//! A section of the page reads what it needs of the folder, and is left out where that is not there.
+//! Everything is read, computed and drawn before anything is written.
 
 mod axis;
 mod clusters;
@@ -73,8 +74,8 @@ pub struct FigureSummary {
 /// `plots/NAME.csv` into it. Plots of an earlier report are replaced; the page is written last.
 ///
 /// # Errors
-/// Input, where the folder is no run folder or a file in it is damaged: nothing is written then, and an earlier report
-/// stays. Output, where it cannot be written.
+/// Input, where the folder is no run folder or a file in it is damaged: nothing is written then, and an
+/// earlier report stays. Output, where it cannot be written.
 pub fn write(folder: &Path) -> Result<ReportSummary> {
     let run = Run::open(folder)?;
     let sections = sections(&run)?;
@@ -82,11 +83,11 @@ pub fn write(folder: &Path) -> Result<ReportSummary> {
     save(&folder.join(PAGE), PLOTS, &run.name, &subtitle, &sections)
 }
 
-/// Reads several run folders and writes one page that compares them to `out`, and its plots beside it, into a folder
-/// of the same name with `-plots` in the place of its ending.
+/// Reads several run folders and writes one page that compares them to `out`, and its plots beside it, into
+/// a folder of the same name with `-plots` in the place of its ending.
 ///
 /// # Errors
-/// As [`write`]; Usage for fewer than two runs or where none has scores.
+/// As [`write()`]; Usage for fewer than two runs or where none has scores.
 pub fn compare(folders: &[PathBuf], out: &Path) -> Result<ReportSummary> {
     if folders.len() < 2 {
         let found = format!("{} run to compare", folders.len());

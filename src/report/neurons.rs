@@ -1,4 +1,5 @@
-//! The neurons of a run: their names, how much of them can be explained, and which of them stand for the others.
+//! The neurons of a run: their names, how much of them can be explained, and which of them stand for the
+//! others.
 
 use super::run::Run;
 use super::statistics::sorted;
@@ -65,8 +66,8 @@ pub(super) struct Chosen {
     pub r: f64,
 }
 
-/// The best, the median and the worst of the neurons that respond to images, by Pearson's r on test images; of all
-/// neurons where it is not known which respond. Fewer where there are fewer.
+/// The best, the median and the worst of the neurons that respond to images, by Pearson's r on test images;
+/// of all neurons where it is not known which respond. Fewer where there are fewer.
 ///
 /// # Errors
 /// Input, where a table is damaged.

@@ -96,8 +96,9 @@ impl Picture {
     }
 }
 
-/// A matrix of this shape, given by its values; neighbouring rows and columns averaged until there are at most [`MOST_CELLS`] of each; also how many went into
-/// one. NaN counts for nothing, and stays where there is nothing else.
+/// A matrix of this shape, given by its values; neighbouring rows and columns averaged until there are at
+/// most [`MOST_CELLS`] of each; also how many went into one. NaN counts for nothing, and stays where there
+/// is nothing else.
 pub(super) fn reduced(
     (rows, columns): (usize, usize),
     value: impl Fn(usize, usize) -> f64,

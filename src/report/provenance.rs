@@ -116,8 +116,8 @@ const KNOWN: [&str; 12] = [
     "plan",
 ];
 
-/// The command line of a ridge fit. None for others, and where the record has options that are not known here: a
-/// command that does something else is worse than none.
+/// The command line of a ridge fit. None for others, and where the record has options that are not known
+/// here: a command that does something else is worse than none.
 fn command(run: &Run) -> Option<String> {
     let record = &run.record;
     let options = record.options.as_object()?;

@@ -1,4 +1,5 @@
-//! What a sweep found: explained variance by penalties, the best configurations, each hyper-parameter by itself.
+//! What a sweep found: explained variance by penalties, the best configurations, each hyper-parameter by
+//! itself.
 
 use std::collections::BTreeMap;
 
@@ -102,8 +103,8 @@ fn by_penalties(all: &Configurations, neurons: &[Vec<f64>]) -> Result<(Figure, S
         return Err(Error::internal("the violins of a sweep", "no group has values"));
     };
     let sentence = format!(
-        "Explained variance by regularisation: the median is {} with {} and {} with {}; below 0 are {} of the neurons \
-         with the former and {} with the latter.",
+        "Explained variance by regularisation: the median is {} with {} and {} with {}; below 0 are {} of \
+         the neurons with the former and {} with the latter.",
         number(median(&first.1)),
         first.0,
         number(median(&last.1)),
@@ -118,8 +119,8 @@ fn by_penalties(all: &Configurations, neurons: &[Vec<f64>]) -> Result<(Figure, S
     let shown: Vec<Violin> = groups.into_iter().enumerate().map(violin).collect();
     let (plot, sheet) = violins("explained variance", &shown, LEAST_SHOWN);
     let mut description = format!(
-        "Violins over neurons and configurations, {} of {} combinations of penalties, the best median at the top. Dot: \
-         median; thick line: quartiles; thin line: 5th to 95th percentile.",
+        "Violins over neurons and configurations, {} of {} combinations of penalties, the best median at \
+         the top. Dot: median; thick line: quartiles; thin line: 5th to 95th percentile.",
         shown.len(),
         total
     );

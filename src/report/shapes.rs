@@ -11,8 +11,8 @@ const BINS: usize = 30;
 /// Places at which the outline of a violin is computed.
 const OUTLINE: usize = 60;
 
-/// A histogram of sorted values, with a line at the median; and its bins. `low` and `high` are at most shown; what
-/// lies beyond them is counted in the bars at the ends.
+/// A histogram of sorted values, with a line at the median; and its bins. `low` and `high` are at most
+/// shown; what lies beyond them is counted in the bars at the ends.
 pub(super) fn histogram(label: &str, values: &[f64], low: f64, high: f64) -> (Plot, Sheet, Histogram) {
     let (first, last) = range(values.iter().map(|v| v.clamp(low, high)));
     let room = 0.02 * (last - first);
@@ -52,8 +52,8 @@ pub(super) struct Violin {
     pub colour: Colour,
 }
 
-/// Violins, the first at the top: outlines of the densities, a box between the quartiles, a dot at the median.
-/// Values below `low` are drawn at `low`.
+/// Violins, the first at the top: outlines of the densities, a box between the quartiles, a dot at the
+/// median. Values below `low` are drawn at `low`.
 pub(super) fn violins(label: &str, groups: &[Violin], low: f64) -> (Plot, Sheet) {
     let all = groups.iter().flat_map(|group| group.values.iter().map(|v| v.max(low)));
     let (first, last) = range(all);

@@ -59,8 +59,9 @@ impl Histogram {
     }
 }
 
-/// A Gaussian kernel density of sorted values at `points` places from `low` to `high`, with Silverman's bandwidth
-/// `0.9 min(sd, IQR / 1.34) n^(-1/5)` (Silverman 1986, eq. 3.31), at least a hundredth of the range.
+/// A Gaussian kernel density of sorted values at `points` places from `low` to `high`, with Silverman's
+/// bandwidth `0.9 min(sd, IQR / 1.34) n^(-1/5)` (Silverman 1986, eq. 3.31), at least a hundredth of the
+/// range.
 pub(super) fn density(sorted: &[f64], low: f64, high: f64, points: usize) -> Vec<(f64, f64)> {
     let n = sorted.len() as f64;
     let centre = mean(sorted);

@@ -8,8 +8,8 @@ use super::words::short;
 /// Units of a drawing in a pixel: coordinates are whole numbers, and lines are finer than that.
 pub(super) const SCALE: u32 = 4;
 
-/// Colours that people with any colour vision tell apart: Okabe and Ito's, without the yellow that white paper
-/// swallows. The ink is that of the page's text.
+/// Colours that people with any colour vision tell apart: Okabe and Ito's, without the yellow that white
+/// paper swallows. The ink is that of the page's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Colour {
     Ink,
@@ -108,7 +108,8 @@ impl Svg {
         let opening = self.opening(&format!("aria-labelledby=\"{id}-title {id}-description\""));
         let (title, description) = (escaped(title), escaped(description));
         format!(
-            "{opening}<title id=\"{id}-title\">{title}</title><desc id=\"{id}-description\">{description}</desc>\n\
+            "{opening}<title id=\"{id}-title\">{title}</title><desc \
+             id=\"{id}-description\">{description}</desc>\n\
              {body}</svg>"
         )
     }

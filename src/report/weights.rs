@@ -87,7 +87,10 @@ fn read(path: &Path, model: &WeightFile, shape: [usize; 3], neuron: usize) -> Re
 /// The row of a neuron in a tensor, without reading the others.
 fn row(path: &Path, model: &WeightFile, name: &str, wanted: &[usize], neuron: usize) -> Result<Vec<f64>> {
     let found = model.tensors().iter().find(|tensor| tensor.name == name);
-    let fits = |tensor: &&TensorInfo| matches!(tensor.shape.split_first(), Some((rows, rest)) if neuron < *rows && rest == wanted);
+    let fits = |tensor: &&TensorInfo| {
+        let rows = tensor.shape.split_first();
+        rows.is_some_and(|(rows, rest)| neuron < *rows && rest == wanted)
+    };
     let (Some(_), Some(at)) = (found.filter(fits), model.plain_f32_at(name)) else {
         let shape = found.map_or(Vec::new(), |tensor| tensor.shape.clone());
         let found = format!("{name} has the shape {shape:?}");
@@ -137,8 +140,8 @@ fn sentence(one: &Chosen, looks: &Looks) -> String {
     let (row, column) = (centre(|at| at.0), centre(|at| at.1));
     let of_places = energy(&mut mask.iter().copied());
     format!(
-        "{subject} looks around row {}, column {} of the map, with {} of the squared weights in the strongest tenth of \
-         the positions; {channels}.",
+        "{subject} looks around row {}, column {} of the map, with {} of the squared weights in the \
+         strongest tenth of the positions; {channels}.",
         number(row),
         number(column),
         percent(of_places)

@@ -108,7 +108,8 @@ pub fn fit(folder: &Path, factored: bool) {
     fs::create_dir_all(folder).unwrap();
     let readout = if factored { "factored" } else { "ridge" };
     let summary = json!({
-        "readout": readout, "n_images": IMAGES, "n_fitted": 14, "n_test": 6, "n_features": 24, "n_neurons": NEURONS,
+        "readout": readout, "n_images": IMAGES, "n_fitted": 14, "n_test": 6, "n_features": 24,
+    "n_neurons": NEURONS,
         "n_repeats": 4, "feature_shape": [2, 3, 4], "adapter": "test adapter", "out": "run",
     });
     record(folder, "fit", summary);
@@ -121,7 +122,7 @@ pub fn fit(folder: &Path, factored: bool) {
         [vec![name, "1e2".into(), "false".into()], scores].concat()
     };
     table(&folder.join("scores.csv"), header, names().into_iter().enumerate().map(row));
-    let tier = |n: usize| vec![n.to_string(), if n % 3 == 0 { "test" } else { "train" }.to_string()];
+    let tier = |n: usize| vec![n.to_string(), if n.is_multiple_of(3) { "test" } else { "train" }.to_string()];
     table(&folder.join("split.csv"), "image,tier", (0..IMAGES).map(tier));
     npy::write(&folder.join("measured.npy"), responses(1).view()).unwrap();
     npy::write(&folder.join("predictions.npy"), responses(2).view()).unwrap();
