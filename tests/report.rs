@@ -203,6 +203,54 @@ fn without_repeats_the_ceiling_is_unknown() {
     assert!(names(&summary).starts_with(&["fev", "split_half", "pearson_r"]), "{:?}", names(&summary));
 }
 
+#[test]
+fn neurons_that_never_change_have_no_scores_and_a_report() {
+    let here = Scratch::new("report-constant");
+    let run = here.0.join("run");
+    run_folders::fit(&run, false);
+    let row = |n: usize| [vec![n.to_string(), "true".into()], vec![String::new(); 6]].concat();
+    let header = "neuron,constant,pearson_r,r2,explained_variance,fev,feve,split_half";
+    run_folders::table(&run.join("scores.csv"), header, (0..NEURONS).map(row));
+    let page = checked(&report::write(&run).unwrap());
+    assert!(page.contains("no neuron has a score"), "{page}");
+}
+
+#[test]
+fn the_command_in_a_page_repeats_the_fit() {
+    let here = Scratch::new("report-repeat");
+    here.experiment("it's e");
+    let files = ["--images", "it's e/images.npy", "--responses", "it's e/responses.npy", "--seed", "4", "-q"];
+    let vgg = ["--net", "vgg11", "--weights", "random:0", "--layer", "relu1_1", "--pool", "4"];
+    let smooth =
+        ["--readout", "smooth-ridge", "--ratios", "0,0.5", "--lambdas", "absolute:1,1e-7,30", "--out", "run"];
+    let ridge = [
+        "--normalise",
+        "data",
+        "--fold-order",
+        "contiguous",
+        "--no-intercept",
+        "--size",
+        "12x14",
+        "--out",
+        "run",
+    ];
+    for more in [&smooth[..], &ridge] {
+        here.works(&[&["fit"], &files[..], &vgg, more].concat());
+        let page = fs::read_to_string(here.0.join("run/report.html")).unwrap();
+        let command = page.split("<pre><code>").nth(1).and_then(|rest| rest.split("</code>").next()).unwrap();
+        let command = command.replace("&#39;", "'").replace("--out run", "--out again");
+        let words = command.strip_prefix("striate ").unwrap().replace("\\\n", " ");
+        // The only quotes are those that a shell would take off around the folder.
+        let words = words.replace("'it'\\''s e/", "it's\u{a0}e/").replace(".npy'", ".npy");
+        let words: Vec<String> = words.split([' ']).map(|word| word.replace('\u{a0}', " ")).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| !word.is_empty()).collect();
+        here.works(&words);
+        for file in ["scores.csv", "predictions.npy", "split.csv"] {
+            assert_eq!(here.bytes(&format!("run/{file}")), here.bytes(&format!("again/{file}")), "{file}");
+        }
+    }
+}
+
 /// Breaks a whole folder and expects that the report says these words and leaves the earlier page alone.
 fn refuses(kind: fn(&Path), words: &[&str], damage: impl FnOnce(&Path)) {
     let here = Scratch::new(&format!("report-bad-{}", words.concat().replace(['/', ' ', '\''], "")));
@@ -251,8 +299,8 @@ fn damaged_fits_are_refused_in_a_sentence() {
         edit(&run.join("reliability.csv"), "tuned", "t")
     });
     refuses(fit, &["scores.csv", "no score of any neuron"], |run| {
-        let row = |n: usize| [vec![n.to_string()], vec!["NaN".to_string(); 7]].concat();
-        let header = "neuron,pearson_r,r2,explained_variance,fev,feve,split_half,pearson_r_low";
+        let row = |n: usize| [vec![n.to_string(), "false".into()], vec!["NaN".to_string(); 7]].concat();
+        let header = "neuron,constant,pearson_r,r2,explained_variance,fev,feve,split_half,pearson_r_low";
         run_folders::table(&run.join("scores.csv"), header, (0..NEURONS).map(row));
     });
     let array = |shape: &[usize], value: f32| ArrayD::from_elem(shape.to_vec(), value);

@@ -50,6 +50,10 @@ pub(super) fn section(run: &Run) -> Result<Option<Section>> {
         section.figures.push(figure(measure, &values)?);
     }
     if section.figures.is_empty() {
+        if table.texts("constant")?.iter().all(|constant| *constant == "true") {
+            section.say("Responses or predictions are the same for all test images: no neuron has a score.");
+            return Ok(Some(section));
+        }
         let found = "holds no score of any neuron";
         return Err(Error::input(table.path(), found, "at least one number", AGAIN));
     }

@@ -43,8 +43,6 @@ use section::{Figure, Section};
 pub const PAGE: &str = "report.html";
 /// The folder of its plots.
 pub const PLOTS: &str = "plots";
-/// What a report adds to a run folder.
-pub const FILES: [&str; 2] = [PAGE, PLOTS];
 
 /// What a report holds.
 #[derive(Debug, Clone, Serialize)]

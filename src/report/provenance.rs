@@ -100,8 +100,9 @@ fn scalar(value: &Value) -> String {
     }
 }
 
-/// Options that a command line of a ridge fit can give, and what the record says of their results.
-const KNOWN: [&str; 12] = [
+/// Options that a command line of a fit of either ridge can give, and what the record says of their results.
+const KNOWN: [&str; 13] = [
+    "ratios",
     "readout",
     "responses",
     "responses_layout",
@@ -116,13 +117,13 @@ const KNOWN: [&str; 12] = [
     "plan",
 ];
 
-/// The command line of a ridge fit. None for others, and where the record has options that are not known
-/// here: a command that does something else is worse than none.
+/// The command line of a fit of either ridge. None for others, and where the record has options that are not
+/// known here: a command that does something else is worse than none.
 fn command(run: &Run) -> Option<String> {
     let record = &run.record;
     let options = record.options.as_object()?;
-    let readout = record.summary.get("readout").and_then(Value::as_str);
-    if record.command != Command::Fit || readout != Some("ridge") {
+    let readout = record.summary.get("readout")?;
+    if record.command != Command::Fit || !["ridge", "smooth-ridge"].iter().any(|known| readout == known) {
         return None;
     }
     if options.keys().any(|key| !KNOWN.contains(&&key[..])) {
@@ -130,7 +131,7 @@ fn command(run: &Run) -> Option<String> {
     }
     let mut line = Line(vec!["striate fit".into()]);
     features(&mut line, &record.input)?;
-    line.option("--readout", &Value::String("ridge".into()));
+    line.option("--readout", readout);
     line.option("--responses", options.get("responses")?);
     line.option("--responses-layout", options.get("responses_layout").unwrap_or(&Value::Null));
     match options.get("split")?.as_object()?.iter().next()? {
@@ -141,6 +142,10 @@ fn command(run: &Run) -> Option<String> {
     let values: Vec<String> = values.as_array()?.iter().map(Value::to_string).collect();
     let prefix = if unit == "absolute" { "absolute:" } else { "" };
     line.option("--lambdas", &Value::String(format!("{prefix}{}", values.join(","))));
+    if let Some(ratios) = options.get("ratios").and_then(Value::as_array) {
+        let ratios: Vec<String> = ratios.iter().map(Value::to_string).collect();
+        line.option("--ratios", &Value::String(ratios.join(",")));
+    }
     line.option("--folds", options.get("folds")?);
     if options.get("shuffled_folds")? == &Value::Bool(false) {
         line.0.push("--fold-order contiguous".into());

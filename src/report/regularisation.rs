@@ -174,9 +174,10 @@ fn best_table(all: &Configurations) -> Grid {
     let mut grid = Grid::new("The best configurations by validation r", &header);
     for n in all.order().into_iter().take(BEST) {
         let levels = names.iter().map(|name| all.level(name, n).to_string());
-        let numbers = [all.validation_r[n], all.test_r[n], all.test_explained[n], all.epochs[n]];
-        let numbers = numbers.map(|v| v.map_or(String::new(), number));
-        grid.row([all.names[n].clone()].into_iter().chain(levels).chain(numbers));
+        let scores = [all.validation_r[n], all.test_r[n], all.test_explained[n]];
+        let scores = scores.map(|v| v.map_or(String::new(), number));
+        let epochs = all.epochs[n].map_or(String::new(), |epochs| count(epochs as usize));
+        grid.row([all.names[n].clone()].into_iter().chain(levels).chain(scores).chain([epochs]));
     }
     grid
 }

@@ -12,13 +12,23 @@ use crate::gpu::Gpu;
 use crate::io::commit::{self, Folder, RECORD};
 use crate::io::npy;
 use crate::io::split::Split;
+use crate::report;
 use crate::scores::NeuronScores;
 use ndarray::Array2;
 use serde_json::{Map, Value, json};
 
 /// The files of a run folder.
-pub(super) const FILES: [&str; 7] =
-    [model::FILE, CURVES, "measured.npy", "predictions.npy", "scores.csv", "split.csv", RECORD];
+pub(super) const FILES: [&str; 9] = [
+    model::FILE,
+    CURVES,
+    "measured.npy",
+    "predictions.npy",
+    "scores.csv",
+    "split.csv",
+    RECORD,
+    report::PAGE,
+    report::PLOTS,
+];
 
 /// What a method found. The readout itself is in the folder already.
 pub(super) struct Readout {
