@@ -11,6 +11,7 @@ pub mod kernels;
 pub mod networks;
 pub mod numbers;
 pub mod random;
+pub mod report;
 pub mod ridge;
 pub mod routines;
 pub mod scores;

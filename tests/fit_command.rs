@@ -25,8 +25,7 @@ const VGG: [&str; 10] = [
     "4",
 ];
 
-const RUN_FILES: &str =
-    "measured.npy model.safetensors predictions.npy record.json reliability.csv scores.csv split.csv";
+const RUN_FILES: &str = "measured.npy model.safetensors plots predictions.npy record.json reliability.csv report.html scores.csv split.csv";
 
 fn fit<'a>(input: &[&'a str], out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["fit", "--out", out, "-q"], input, &FILES, more].concat()

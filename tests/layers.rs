@@ -7,14 +7,18 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "tasks", "doctor", "ridge", "training", "simulate", "scores", "kernels", "gpu", "io", "networks",
-            "error",
+            "tasks", "report", "doctor", "ridge", "training", "simulate", "scores", "kernels", "gpu", "io",
+            "networks", "error",
         ],
     ),
     (
         "tasks",
-        &["features", "ridge", "training", "scores", "routines", "kernels", "gpu", "io", "networks", "error"],
+        &[
+            "report", "features", "ridge", "training", "scores", "routines", "kernels", "gpu", "io",
+            "networks", "error",
+        ],
     ),
+    ("report", &["scores", "io", "error"]),
     ("doctor", &["kernels", "gpu", "error"]),
     ("features", &["kernels", "gpu", "io", "networks", "error", "random"]),
     ("ridge", &["routines", "kernels", "gpu", "error"]),

@@ -14,6 +14,7 @@ mod output;
 mod predict;
 mod profile;
 mod progress;
+mod report;
 mod simulate;
 mod source;
 mod training;
@@ -38,6 +39,7 @@ Examples:
   striate profile --images images --responses responses.npy --net vgg19 --weights vgg19-dcbb9e9d.pth \\
       --layer relu1_1,relu2_1,relu3_1 --size 56 --pool 7 --labels neurons.csv --out profile
   striate predict run --images new-images --out predictions.npy
+  striate report run                          the run as one page, with plots
 
 Results go to stdout, everything else to stderr; with --json stdout is one JSON document.
 
@@ -75,6 +77,8 @@ enum Command {
     Profile(profile::ProfileArgs),
     /// Predicts responses to new images with a fitted readout.
     Predict(predict::PredictArgs),
+    /// Writes run folders as pages: what can be explained, scores, plots, the record.
+    Report(report::ReportArgs),
     /// Simulates an experiment whose truth is known: images, neurons, responses, a split.
     Simulate(simulate::SimulateArgs),
     /// Prints the script that completes commands and options in a shell.
@@ -121,6 +125,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Fit(args) => fit::run(args, common),
         Command::Profile(args) => profile::run(args, common),
         Command::Predict(args) => predict::run(args, common),
+        Command::Report(args) => report::run(args, common),
         Command::Simulate(args) => simulate::run(args, common),
         Command::Completions { shell } => Ok(completions(*shell)),
     }

@@ -15,6 +15,7 @@ use crate::gpu::Gpu;
 use crate::io::commit::Folder;
 use crate::io::responses::{Layout, Responses};
 use crate::io::split::Split;
+use crate::report;
 use crate::scores::bootstrap::{DRAWS, pearson_intervals};
 use crate::scores::reliability::ReliabilitySummary;
 use crate::scores::{Summary, score};
@@ -278,6 +279,8 @@ impl<'a> FitJob<'a> {
         };
         run_folder::write_record(gpu, &folder, request, &readout, &plan, &summary, inputs)?;
         folder.commit()?;
+        // Last, so that a result stands even where its report cannot be written.
+        report::write(&request.out)?;
         Ok(summary)
     }
 }

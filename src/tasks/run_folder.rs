@@ -13,13 +13,14 @@ use crate::gpu::Gpu;
 use crate::io::commit::{self, Folder, RECORD};
 use crate::io::npy;
 use crate::io::split::Split;
+use crate::report;
 use crate::scores::NeuronScores;
 use crate::scores::bootstrap::Interval;
 use ndarray::Array2;
 use serde_json::{Map, Value, json};
 
 /// The files of a run folder.
-pub(super) const FILES: [&str; 8] = [
+pub(super) const FILES: [&str; 10] = [
     model::FILE,
     CURVES,
     "measured.npy",
@@ -28,6 +29,8 @@ pub(super) const FILES: [&str; 8] = [
     "scores.csv",
     "split.csv",
     RECORD,
+    report::PAGE,
+    report::PLOTS,
 ];
 
 /// What a method found. The readout itself is in the folder already.
