@@ -15,6 +15,7 @@ mod predict;
 mod progress;
 mod simulate;
 mod source;
+mod sweep;
 mod training;
 mod values;
 
@@ -34,6 +35,7 @@ Examples:
   striate info responses.npy                  what a file or a folder holds
   striate fit --images images --responses responses.npy --net vgg19 --weights vgg19-dcbb9e9d.pth \\
       --layer relu3_1 --size 56 --pool 7 --split split.csv --out run
+  striate sweep --config grid.toml --out sweep
   striate predict run --images new-images --out predictions.npy
 
 Results go to stdout, everything else to stderr; with --json stdout is one JSON document.
@@ -68,6 +70,8 @@ enum Command {
     Features(features::FeaturesArgs),
     /// Fits a readout from features to recorded neurons, and scores it on images held out.
     Fit(fit::FitArgs),
+    /// Trains a grid of configurations together, and compares them on images held out.
+    Sweep(Box<sweep::SweepArgs>),
     /// Predicts responses to new images with a fitted readout.
     Predict(predict::PredictArgs),
     /// Simulates an experiment whose truth is known: images, neurons, responses, a split.
@@ -114,6 +118,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Info(args) => info::run(args),
         Command::Features(args) => features::run(args, common),
         Command::Fit(args) => fit::run(args, common),
+        Command::Sweep(args) => sweep::run(args, common),
         Command::Predict(args) => predict::run(args, common),
         Command::Simulate(args) => simulate::run(args, common),
         Command::Completions { shell } => Ok(completions(*shell)),

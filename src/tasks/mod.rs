@@ -13,6 +13,7 @@ mod ridge_fit;
 mod run_folder;
 mod scores_table;
 mod smooth;
+mod sweep;
 mod trained_fit;
 mod trained_model;
 
@@ -24,6 +25,10 @@ pub use plan::{FitPlan, Form, Operations};
 pub use predict::{PredictRequest, PredictSummary, predict};
 pub use record::{AdapterRecord, InputRecord, RunRecord};
 pub use ridge_fit::{RidgeRequest, SmoothRidgeRequest};
+pub use sweep::{
+    Base, Configuration, Grid, SweepJob, SweepPlan, SweepProgress, SweepRequest, SweepStatus, SweepSummary,
+    TABLES, TopRow, all_diverged, configurations, sweep,
+};
 pub use trained_fit::TrainedRequest;
 
 /// Told of the progress of a step: its name, and the share of it that is done, from 0 to 1.
