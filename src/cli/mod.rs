@@ -69,7 +69,7 @@ enum Command {
     /// Runs a network over images and writes the features of one layer or more.
     Features(features::FeaturesArgs),
     /// Fits a readout from features to recorded neurons, and scores it on images held out.
-    Fit(fit::FitArgs),
+    Fit(Box<fit::FitArgs>),
     /// Trains a grid of configurations together, and compares them on images held out.
     Sweep(Box<sweep::SweepArgs>),
     /// Predicts responses to new images with a fitted readout.
