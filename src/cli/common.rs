@@ -54,6 +54,11 @@ impl Common {
         Progress::new(unit, total, self.quiet)
     }
 
+    /// A progress bar over shares of a whole, with a sentence.
+    pub fn shares(&self) -> Progress {
+        Progress::shares(self.quiet)
+    }
+
     /// How the adapter shall be opened.
     pub fn options(&self) -> Options {
         let adapter = AdapterChoice::parse(self.adapter.as_deref().unwrap_or_default());

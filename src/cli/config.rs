@@ -6,6 +6,7 @@ use std::path::Path;
 
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches};
+use striate::tasks::TABLES;
 use striate::{Error, Kind};
 
 use super::{Cli, output};
@@ -35,13 +36,16 @@ pub fn parse(arguments: &[OsString]) -> Result<Cli, Refusal> {
         cli = Cli::command()
             .try_get_matches_from(all)
             .and_then(|matches| Cli::from_arg_matches(&matches))
-            .map_err(|refused| Refusal::Configuration(wrong_value(file, &refused)))?;
+            .map_err(|refused| Refusal::Configuration(wrong_value(file, sweeps(&matches), &refused)))?;
     }
     Ok(cli)
 }
 
-fn wrong_value(file: &Path, refused: &clap::Error) -> Error {
-    let advice = "Correct the file, or override it by an option";
+fn wrong_value(file: &Path, sweep: bool, refused: &clap::Error) -> Error {
+    let advice = match sweep {
+        true => "Correct the file, or override it by an option; what varies stands under [grid]",
+        false => "Correct the file, or override it by an option",
+    };
     let found = shown(&output::first_line(refused));
     Error::new(Kind::Usage, file.display(), found, "", advice)
 }
@@ -59,6 +63,11 @@ fn shown(text: &str) -> String {
         + end
 }
 
+/// Whether the subcommand takes a grid from its configuration.
+fn sweeps(matches: &ArgMatches) -> bool {
+    matches.subcommand_name() == Some("sweep")
+}
+
 /// The entries of the file that nothing overrides, as arguments.
 fn from_file(file: &Path, matches: &ArgMatches) -> Result<Vec<OsString>, Error> {
     let table = read(file)?;
@@ -72,8 +81,14 @@ fn from_file(file: &Path, matches: &ArgMatches) -> Result<Vec<OsString>, Error> 
         .collect();
     let mut arguments = Vec::new();
     for (key, value) in &table {
+        if sweeps(matches) && TABLES.contains(&key.as_str()) {
+            continue;
+        }
         let Some(argument) = known.iter().find(|a| a.get_long() == Some(key)) else {
             let mut names: Vec<&str> = known.iter().filter_map(|a| a.get_long()).collect();
+            if sweeps(matches) {
+                names.extend(TABLES);
+            }
             names.sort_unstable();
             return Err(Error::new(
                 Kind::Usage,
@@ -95,7 +110,8 @@ fn from_file(file: &Path, matches: &ArgMatches) -> Result<Vec<OsString>, Error> 
     Ok(arguments)
 }
 
-fn read(file: &Path) -> Result<toml::Table, Error> {
+/// The file as a table.
+pub fn read(file: &Path) -> Result<toml::Table, Error> {
     let unreadable = |why| Error::unreadable(file, &why);
     let opened = std::fs::File::open(file).map_err(unreadable)?;
     let mut text = String::new();
@@ -131,7 +147,7 @@ fn words(file: &Path, key: &str, value: &toml::Value, argument: &clap::Arg) -> R
         other => scalar(other).map(|one| vec![one]),
     };
     match scalars {
-        None => wrong("a text, a number, or a list of these"),
+        None => wrong("a text, a number, true, false, or a list of these"),
         Some(many) if repeatable => Ok(many.iter().map(|one| format!("--{key}={one}").into()).collect()),
         Some(many) => Ok(vec![format!("--{key}={}", many.join(",")).into()]),
     }
@@ -142,6 +158,7 @@ fn scalar(value: &toml::Value) -> Option<String> {
         toml::Value::String(text) => Some(text.clone()),
         toml::Value::Integer(number) => Some(number.to_string()),
         toml::Value::Float(number) => Some(number.to_string()),
+        toml::Value::Boolean(whether) => Some(whether.to_string()),
         _ => None,
     }
 }

@@ -17,6 +17,7 @@ mod progress;
 mod report;
 mod simulate;
 mod source;
+mod sweep;
 mod training;
 mod values;
 
@@ -38,6 +39,7 @@ Examples:
       --layer relu3_1 --size 56 --pool 7 --split split.csv --out run
   striate profile --images images --responses responses.npy --net vgg19 --weights vgg19-dcbb9e9d.pth \\
       --layer relu1_1,relu2_1,relu3_1 --size 56 --pool 7 --labels neurons.csv --out profile
+  striate sweep --config grid.toml --out sweep
   striate predict run --images new-images --out predictions.npy
   striate report run                          the run as one page, with plots
 
@@ -72,9 +74,11 @@ enum Command {
     /// Runs a network over images and writes the features of one layer or more.
     Features(features::FeaturesArgs),
     /// Fits a readout from features to recorded neurons, and scores it on images held out.
-    Fit(fit::FitArgs),
+    Fit(Box<fit::FitArgs>),
+    /// Trains a grid of configurations together, and compares them on images held out.
+    Sweep(Box<sweep::SweepArgs>),
     /// Profiles neurons: how well each of several layers predicts each of them, beside nulls and noise ceilings.
-    Profile(profile::ProfileArgs),
+    Profile(Box<profile::ProfileArgs>),
     /// Predicts responses to new images with a fitted readout.
     Predict(predict::PredictArgs),
     /// Writes run folders as pages: what can be explained, scores, plots, the record.
@@ -124,6 +128,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Features(args) => features::run(args, common),
         Command::Fit(args) => fit::run(args, common),
         Command::Profile(args) => profile::run(args, common),
+        Command::Sweep(args) => sweep::run(args, common),
         Command::Predict(args) => predict::run(args, common),
         Command::Report(args) => report::run(args, common),
         Command::Simulate(args) => simulate::run(args, common),

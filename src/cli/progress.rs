@@ -33,6 +33,21 @@ impl Progress {
         Progress { bar, step: unit }
     }
 
+    /// Counts shares of a whole.
+    pub fn shares(quiet: bool) -> Self {
+        let progress = Progress::new("", PARTS as usize, quiet);
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent}%, {eta} left; {msg}") {
+            progress.bar.set_style(style);
+        }
+        progress
+    }
+
+    /// What is going on, and the share of the whole that is done.
+    pub fn tell(&self, what: String, share: f64) {
+        self.bar.set_message(what);
+        self.bar.set_position((share * PARTS) as u64);
+    }
+
     /// So many are done by now.
     pub fn at(&self, done: usize) {
         self.bar.set_position(done as u64);

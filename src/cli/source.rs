@@ -93,6 +93,18 @@ impl NetworkArgs {
     /// # Errors
     /// [`Kind::Usage`], naming the option that is missing, unknown or superfluous.
     pub fn input(&self, seed: u64) -> Result<NetworkInput> {
+        let input = self.input_of_any_layer(seed)?;
+        if input.layers.is_empty() && input.weights.is_some() {
+            return Err(missing("--layer", "a layer such as relu3_1"));
+        }
+        Ok(input)
+    }
+
+    /// The same, where the layer may be named elsewhere.
+    ///
+    /// # Errors
+    /// As [`NetworkArgs::input`].
+    pub fn input_of_any_layer(&self, seed: u64) -> Result<NetworkInput> {
         let images =
             self.images.clone().ok_or_else(|| missing("--images", "a folder or an array of images"))?;
         let net = self.net.as_deref().ok_or_else(|| missing("--net", &networks::NAMES.join(", ")))?;
@@ -105,9 +117,6 @@ impl NetworkArgs {
         }
         if !pixels && self.weights.is_none() {
             return Err(missing("--weights", "a file of weights, or random:0 for random ones"));
-        }
-        if !pixels && self.layer.is_empty() {
-            return Err(missing("--layer", "a layer such as relu3_1"));
         }
         let usual = match network.name {
             "caffenet" | "alexnet-krizhevsky" => NormaliseChoice::Caffe,

@@ -20,7 +20,7 @@ pub struct TrainingArgs {
     /// Learning rate [default: 0.006].
     #[arg(long, allow_negative_numbers = true, value_name = "RATE")]
     pub learning_rate: Option<f64>,
-    /// The same for feature weights and constants of factored readouts [default: that of the masks].
+    /// The same for feature weights and constants of factored readouts; without it that of the masks.
     #[arg(long, allow_negative_numbers = true, value_name = "RATE")]
     pub feature_learning_rate: Option<f64>,
     /// Momentum of SGD [default: 0.9].
@@ -191,14 +191,16 @@ mod tests {
             let help = help.to_string();
             let Some(default) = help.split("[default: ").nth(1) else { continue };
             if name == "validation-fraction" {
-                assert_eq!(default, format!("{VALIDATION_FRACTION}]."));
+                assert_eq!(default.trim_end_matches('.'), format!("{VALIDATION_FRACTION}]"));
                 continue;
             }
             let option = format!("--{name}={}", default.split(']').next().unwrap());
             let readout = ["widths", "activation"].contains(&name).then_some("mlp");
             let mut beside = vec!["alone"];
-            if name == "momentum" {
-                beside.push("--optimiser=sgd");
+            match name {
+                "momentum" => beside.push("--optimiser=sgd"),
+                "drop-factor" => beside.push("--drops=1"),
+                _ => {}
             }
             let [found, wanted] = [[&beside[..], &[&option]].concat(), beside.clone()].map(|given| {
                 let parsed = Alone::try_parse_from(given).unwrap().training;
@@ -207,7 +209,7 @@ mod tests {
             assert_eq!(found, wanted, "--{name}");
             told += 1;
         }
-        assert_eq!(told, 23);
+        assert_eq!(told, 25);
     }
 
     #[test]

@@ -183,7 +183,7 @@ fn sweep(parent: &Path, name: &OsString, target: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn is_stale(folder: &Path, pid: u32) -> bool {
+pub(crate) fn is_stale(folder: &Path, pid: u32) -> bool {
     // In a container every run may have the same pid: what has ours was left by an earlier one.
     if pid == std::process::id() {
         return true;

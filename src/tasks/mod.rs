@@ -15,6 +15,7 @@ mod ridge_fit;
 mod run_folder;
 mod scores_table;
 mod smooth;
+mod sweep;
 mod trained_fit;
 mod trained_model;
 
@@ -30,6 +31,10 @@ pub use profile::{
 };
 pub use record::{AdapterRecord, InputRecord, RunRecord};
 pub use ridge_fit::{RidgeRequest, SmoothRidgeRequest};
+pub use sweep::{
+    Base, Configuration, Grid, SweepJob, SweepPlan, SweepProgress, SweepRequest, SweepStatus, SweepSummary,
+    TABLES, TopRow, all_diverged, configurations, sweep,
+};
 pub use trained_fit::TrainedRequest;
 
 /// Told of the progress of a step: its name, and the share of it that is done, from 0 to 1.

@@ -1,0 +1,243 @@
+//! `striate sweep`: a grid of configurations, trained together and compared.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use serde_json::json;
+use striate::io::responses::Layout;
+use striate::tasks::{
+    Base, FeaturesInput, Grid, Input, SplitRequest, SweepJob, SweepRequest, SweepStatus, SweepSummary,
+    TopRow, all_diverged,
+};
+use striate::training::READOUTS;
+use striate::{Error, Kind, Result};
+
+use super::common::Common;
+use super::config;
+use super::fit::exclusive;
+use super::output::{Outcome, lines, merged};
+use super::source::{NetworkArgs, missing};
+use super::training::TrainingArgs;
+use super::values;
+
+/// The fraction of images that test where nothing else is said.
+const TEST_FRACTION: f64 = 0.2;
+
+const EXAMPLES: &str = "\
+Examples:
+  striate sweep --config grid.toml --out sweep
+  striate sweep --config grid.toml --out sweep --resume
+  striate sweep --config grid.toml --epochs 10 --out quick
+
+grid.toml has options of this command, by the names they have here, and after them what varies:
+
+  responses = \"responses.npy\"
+  images = \"images\"
+  net = \"pixels\"
+  [grid]                                    all combinations
+  learning-rate = [0.001, 0.01]
+  l1 = { from = 1e-4, to = 10, count = 6 }  on a logarithmic scale, unless scale = \"linear\"
+
+Instead of [grid] there may be several [[configurations]], each with values or lists of its own, or several
+[[stages]]: each stage starts from the best configuration of the one before. What may vary: the options of trained
+readouts, weights, layer, size, pool, subsample, subsample-seed, seed (the start of the weights) and order-seed (the
+order of the images).
+
+The best configuration is chosen by its correlation on validation images. A sweep that was stopped goes on with
+--resume.";
+
+/// The options of `striate sweep`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct SweepArgs {
+    /// Features that are there already, images x anything, instead of images, network and weights.
+    #[arg(long, value_name = "FILE.npy")]
+    pub features: Option<PathBuf>,
+    /// Recorded responses: .npy or .npz of (neurons, images) or (neurons, images, repeats), or a .csv table.
+    #[arg(long, value_name = "FILE")]
+    pub responses: Option<PathBuf>,
+    /// Other orders of the axes, for example images,neurons or repeats,images,neurons.
+    #[arg(long, value_name = "AXES")]
+    pub responses_layout: Option<String>,
+    /// A CSV with the columns image (row from 0) and tier (train, validation or test).
+    #[arg(long, value_name = "FILE.csv")]
+    pub split: Option<PathBuf>,
+    /// Without --split: the fraction of images, drawn by --seed, that test [default: 0.2].
+    #[arg(long, value_parser = values::fraction, value_name = "F")]
+    pub test_fraction: Option<f64>,
+    /// The kind of readout, where it does not vary [default: factored].
+    #[arg(long, value_parser = PossibleValuesParser::new(READOUTS), value_name = "NAME")]
+    pub readout: Option<String>,
+    /// The folder to write: tables of all configurations, and the best one as a fit. While the sweep runs,
+    /// FOLDER.partial stands beside it.
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+    /// Go on with a sweep that was stopped; begin it where there is none.
+    #[arg(long)]
+    pub resume: bool,
+    /// Seconds after which training that is under way is kept on the disk.
+    #[arg(long, default_value_t = 20, value_name = "SECONDS")]
+    pub checkpoint_every: u64,
+    /// Check everything and say what would be trained.
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub training: TrainingArgs,
+    #[command(flatten)]
+    pub network: NetworkArgs,
+}
+
+impl SweepArgs {
+    /// Checks the options against each other, and reads the grid.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`], naming the option that is missing or superfluous, or what is wrong with the grid.
+    fn request(&self, common: &Common) -> Result<SweepRequest> {
+        let file =
+            common.config.as_deref().ok_or_else(|| missing("--config", "a file that says what varies"))?;
+        let place = file.display().to_string();
+        let grid = Grid::parse(&config::read(file)?, &place)?;
+        let responses =
+            self.responses.clone().ok_or_else(|| missing("--responses", "a file of recorded responses"))?;
+        let out = self.out.clone().ok_or_else(|| missing("--out", "the folder to write"))?;
+        if self.split.is_some() && self.test_fraction.is_some() {
+            let advice = "Leave one of them out";
+            return Err(Error::new(Kind::Usage, "--test-fraction", "--split is given too", "", advice));
+        }
+        if let Some(layout) = &self.responses_layout {
+            layout.parse::<Layout>()?;
+        }
+        let options = self.training.options(self.readout.as_deref(), common.seed)?;
+        let test_fraction = self.test_fraction.unwrap_or(TEST_FRACTION);
+        Ok(SweepRequest {
+            base: Base { input: self.input(common.seed)?, options },
+            grid,
+            place,
+            responses,
+            layout: self.responses_layout.clone(),
+            split: self.split.clone().map_or(SplitRequest::Random { test_fraction }, SplitRequest::File),
+            validation_fraction: self.training.validation_fraction(),
+            seed: common.seed,
+            out,
+            resume: self.resume,
+            checkpoint: Duration::from_secs(self.checkpoint_every),
+        })
+    }
+
+    fn input(&self, seed: u64) -> Result<Input> {
+        match (&self.features, self.network.any()) {
+            (Some(file), None) => {
+                let subsample = self.network.subsample(seed)?;
+                Ok(Input::Features(FeaturesInput { file: file.clone(), subsample }))
+            }
+            (Some(_), Some(option)) => Err(exclusive(option)),
+            (None, None) => Err(missing("--images", "images and a network, or --features FILE.npy")),
+            (None, Some(_)) => {
+                let input = self.network.input_of_any_layer(seed)?;
+                if input.layers.len() > 1 {
+                    let found = format!("{} layers", input.layers.len());
+                    let advice = "Put layer = [...] under [grid] to compare them";
+                    return Err(Error::new(Kind::Usage, "--layer", found, "one layer", advice));
+                }
+                Ok(Input::Network(input))
+            }
+        }
+    }
+}
+
+/// Runs `striate sweep`.
+pub fn run(args: &SweepArgs, common: &Common) -> Result<Outcome> {
+    let request = args.request(common)?;
+    // What cannot be read is said before an adapter is looked for.
+    let job = SweepJob::read(&request)?;
+    if args.dry_run {
+        return dry_run(&request, &job);
+    }
+    let gpu = common.open_gpu()?;
+    let progress = common.shares();
+    let summary = job.run(&gpu, &mut |status| progress.tell(status_line(status), status.share))?;
+    drop(progress);
+    let failure = all_diverged(&summary);
+    let outcome = Outcome::new(merged(json!({}), &summary), table(&summary));
+    Ok(match failure {
+        Some(why) => outcome.failed(why),
+        None => outcome,
+    })
+}
+
+/// What the progress bar says.
+fn status_line(status: &SweepStatus) -> String {
+    let best = status.best.map_or(String::new(), |r| format!(", best validation r {r:.3}"));
+    let epoch = if status.epoch > 0 { format!(", epoch {}", status.epoch) } else { String::new() };
+    format!("{}: {} of {} done{epoch}{best}", status.step, status.done, status.total)
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or("none".into(), |v| format!("{v:.3}"))
+}
+
+/// The best configurations, and what to make of them.
+fn table(summary: &SweepSummary) -> String {
+    let seconds = summary.seconds.get("total").copied().unwrap_or(f64::NAN);
+    let mut text = lines(&[
+        (
+            "images",
+            format!(
+                "{} train, {} validation, {} test",
+                summary.n_train, summary.n_validation, summary.n_test
+            ),
+        ),
+        ("neurons", summary.n_neurons.to_string()),
+        ("configurations", format!("{}, of which {} diverged", summary.configurations, summary.diverged)),
+        ("seconds", format!("{seconds:.1}")),
+        ("results", summary.out.display().to_string()),
+    ]);
+    if summary.top.is_empty() {
+        return text;
+    }
+    let options = |row: &TopRow| {
+        let all: Vec<String> = row.options.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        all.join(" ")
+    };
+    text.push_str("\nBest by validation:\n  number  validation r  test median r  test median EV  options\n");
+    for row in &summary.top {
+        text.push_str(&format!(
+            "  {:>6}  {:>12}  {:>13}  {:>14}  {}\n",
+            row.configuration,
+            number(Some(row.validation_r)),
+            number(row.test_median_r),
+            number(row.test_median_explained_variance),
+            options(row)
+        ));
+    }
+    text.push_str(
+        "\nThe first is in best/. It was chosen by validation images alone: the largest of many test scores is large\n\
+         by chance too, and would promise more than new images keep.\n",
+    );
+    text
+}
+
+/// What a sweep would do.
+fn dry_run(request: &SweepRequest, job: &SweepJob<'_>) -> Result<Outcome> {
+    let plan = job.plan()?;
+    let (neurons, images, repeats) = job.responses.repeats.dim();
+    let tiers = [job.train.len(), job.validation.len(), job.split.test.len()];
+    let [train, validation, test] = tiers;
+    let stages: Vec<String> = plan.configurations.iter().map(usize::to_string).collect();
+    let total: usize = plan.configurations.iter().sum();
+    let text = lines(&[
+        ("responses", format!("{neurons} neurons, {images} images, {repeats} repeats")),
+        ("split", format!("{train} train, {validation} validation, {test} test")),
+        ("configurations", format!("{total} ({} in each stage)", stages.join(", "))),
+        ("together", format!("{} groups over {} inputs in the first stage", plan.groups, plan.inputs)),
+        ("features", format!("{} of each image in the first configuration", plan.n_features)),
+        ("would write", request.out.display().to_string()),
+    ]);
+    let document = json!({
+        "dry_run": true, "plan": plan, "n_neurons": neurons, "n_images": images, "n_repeats": repeats,
+        "split": {"train": train, "validation": validation, "test": test}, "out": request.out,
+    });
+    Ok(Outcome::new(document, text))
+}
