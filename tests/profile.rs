@@ -116,7 +116,7 @@ fn a_profile_is_whole_and_its_tables_agree() {
     let labels = here.works(&["info", "neurons.csv", "--json"]).json();
     assert_eq!(
         (&labels["kind"], &labels["areas"]),
-        (&"labels".into(), &serde_json::json!([["V1", 8], ["LM", 8]]))
+        (&"labels".into(), &serde_json::json!([["LM", 8], ["V1", 8]]))
     );
     // Shuffled images are a null: no interval over images leaves out 0, but for one in twenty.
     let null =
@@ -297,6 +297,7 @@ fn what_does_not_fit_together_is_refused() {
     refused(2, &["--sizes", "4"], &["--pool", "4 x 4"]);
     refused(6, &["--max-memory", "1M"], &["GPU memory"]);
     refused(2, &["--readout", "smooth-ridge", "--subsample", "10"], &["smooth-ridge"]);
+    refused(2, &["--readout", "factored"], &["--readout", "ridge or smooth-ridge"]);
     here.works(&profile("p", "relu1_1,pool1,pool2", &[]));
     here.striate(&[&profile("p", "relu1_1", &[])[..], &["--labels", "p/best_layers.csv"]].concat())
         .refused(2, &["p/best_layers.csv"]);

@@ -138,6 +138,21 @@ impl Split {
         Ok((train, validation))
     }
 
+    /// A null: which image stands in each image's place when images change places at random within their tier, by
+    /// the ChaCha8 stream `shuffled images` of `seed`. Images of no tier stay.
+    pub fn shuffled(&self, n_images: usize, seed: u64) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..n_images).collect();
+        let mut random = Random::stream(seed, "shuffled images");
+        for tier in [&self.train, &self.validation, &self.test] {
+            let mut rows = tier.clone();
+            random.shuffle(&mut rows);
+            for (place, row) in tier.iter().zip(rows) {
+                order[*place] = row;
+            }
+        }
+        order
+    }
+
     /// Writes the CSV that [`Split::read`] reads, in the order of the images.
     ///
     /// # Errors

@@ -20,7 +20,6 @@ use crate::io::images::Size;
 use crate::io::labels::Labels;
 use crate::io::responses::Responses;
 use crate::io::split::Split;
-use crate::random::Random;
 use crate::ridge::{self, Ratios};
 use crate::scores::reliability::ReliabilitySummary;
 pub use plan::{PlannedRun, ProfilePlan};
@@ -227,7 +226,12 @@ impl ProfileRequest {
             true => vec![network.size],
             false => self.sizes.iter().copied().map(Some).collect(),
         };
-        let random = format!("random:{}", Random::stream(self.fit.seed, "random weights").below(1 << 32));
+        let own = format!("random:{}", self.fit.seed);
+        // Random weights are a control of random ones only if they are others.
+        let random = match network.weights.as_ref() == Some(&own) {
+            true => format!("random:{}", self.fit.seed.wrapping_add(1)),
+            false => own,
+        };
         let kinds: &[bool] = if self.has(Control::Random) { &[false, true] } else { &[false] };
         let mut inputs = Vec::new();
         for size in sizes {

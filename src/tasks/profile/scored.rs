@@ -4,7 +4,6 @@ use super::fits::LayerFit;
 use super::{LayerMean, ProfiledLayer};
 use crate::io::labels::{ALL, Labels};
 use crate::io::split::Split;
-use crate::random::Random;
 use crate::scores::bootstrap::Resamples;
 use crate::scores::held_out::{HeldOut, HeldOutScores, Measure};
 use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
@@ -39,18 +38,9 @@ pub(super) fn groups(neurons: usize, labels: Option<&Labels>) -> Vec<Group> {
 pub(super) struct Shuffle(Vec<usize>);
 
 impl Shuffle {
-    /// Drawn from the ChaCha8 stream `shuffled images` of `seed`.
+    /// As [`Split::shuffled`].
     pub fn new(images: usize, split: &Split, seed: u64) -> Self {
-        let mut order: Vec<usize> = (0..images).collect();
-        let mut random = Random::stream(seed, "shuffled images");
-        for tier in [&split.train, &split.validation, &split.test] {
-            let mut rows = tier.clone();
-            random.shuffle(&mut rows);
-            for (place, row) in tier.iter().zip(rows) {
-                order[*place] = row;
-            }
-        }
-        Shuffle(order)
+        Shuffle(split.shuffled(images, seed))
     }
 
     /// (neurons, images), and below them the same neurons with their images shuffled.
