@@ -245,7 +245,7 @@ impl<'a> FitJob<'a> {
         let scores = score(held_out.view(), predicted.view(), request.seed)?;
         let intervals = pearson_intervals(held_out.view(), predicted.view(), DRAWS, request.seed);
         let fitted = [readout.n_fitted, plan.n_features];
-        let reliability = reliability::write(&folder, &responses, fitted, request.seed)?;
+        let reliability = reliability::write(&folder, &responses, Some(fitted), request.seed)?;
         clock.done("scores");
         let found = Found {
             readout: &readout,

@@ -9,18 +9,18 @@ use crate::scores::reliability::{NeuronReliability, Recording, ReliabilitySummar
 pub(super) const FILE: &str = "reliability.csv";
 
 /// Measures the reliability of every neuron over all images, writes the table, and sums it up. `fitted` are the images
-/// that a readout is fitted to and the features that it has.
+/// that a readout is fitted to and the features that it has, where there is one readout.
 pub(super) fn write(
     folder: &Folder,
     responses: &Responses,
-    fitted: [usize; 2],
+    fitted: Option<[usize; 2]>,
     seed: u64,
 ) -> Result<ReliabilitySummary> {
     let repeats = responses.repeats.view();
     let neurons = reliability(repeats, seed);
     let names = responses.neuron_names.as_deref();
     commit::write(&folder.file(FILE), &table(names, &neurons)?)?;
-    Ok(ReliabilitySummary::new(&neurons, Recording::of(repeats, Some(fitted)), names, seed))
+    Ok(ReliabilitySummary::new(&neurons, Recording::of(repeats, fitted), names, seed))
 }
 
 /// `reliability.csv`: one row a neuron; empty where there is no value.

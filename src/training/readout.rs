@@ -216,11 +216,6 @@ impl Readout {
     pub fn standardisation(&self) -> (Vec<f32>, Vec<f32>) {
         (self.means.clone(), self.scales.clone())
     }
-
-    /// Number of neurons.
-    pub fn neurons(&self) -> usize {
-        self.columns.real
-    }
 }
 
 /// Inputs and units of each dense layer, without padding.

@@ -14,13 +14,14 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::io::commit::{self, Folder, RECORD};
 use crate::io::npy;
+use crate::report;
 use crate::scores::bootstrap::Resamples;
 use crate::scores::held_out::HeldOut;
 use crate::scores::reliability::ReliabilitySummary;
 use ndarray::Axis;
 
 /// The files of a folder; those of correlations only where there are three layers.
-const FILES: [&str; 11] = [
+const FILES: [&str; 13] = [
     "best_layers.csv",
     "cluster_order.csv",
     "correlation_matrix.npy",
@@ -31,6 +32,8 @@ const FILES: [&str; 11] = [
     "profile.csv",
     RECORD,
     reliability::FILE,
+    report::PAGE,
+    report::PLOTS,
     "split.csv",
 ];
 
@@ -51,6 +54,8 @@ pub(super) fn run(mut job: ProfileJob<'_>, gpu: &Gpu, progress: &mut Progress<'_
     let summary = summary(job, &plan, gpu.describe(), reliability, results, compared);
     write_record(gpu, &folder, request, (input, inputs), &plan, &summary)?;
     folder.commit()?;
+    // Last, so that a result stands even where its report cannot be written.
+    report::write(&request.fit.out)?;
     Ok(summary)
 }
 
@@ -60,7 +65,7 @@ fn reliability(folder: &Folder, job: &ProfileJob<'_>, plan: &ProfilePlan) -> Res
     job.split.write(&folder.file("split.csv"))?;
     let features = plan.runs[0].layers.iter().map(|layer| layer.n_features).max().unwrap_or(0);
     let fitted = [job.ridge.fit.len(), features];
-    reliability::write(folder, &job.responses, fitted, job.request.fit.seed)
+    reliability::write(folder, &job.responses, Some(fitted), job.request.fit.seed)
 }
 
 /// Fits and scores all layers of all runs. Returns the fits of the main run too.

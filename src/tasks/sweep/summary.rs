@@ -9,8 +9,10 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::io::commit::{self, Folder, RECORD};
 use crate::io::npy;
+use crate::report;
 use crate::tasks::fit::{FitRequest, ReadoutRequest, fit};
 use crate::tasks::record::{AdapterRecord, InputRecord, RunRecord};
+use crate::tasks::reliability;
 use crate::tasks::trained_fit::{CURVES, TrainedRequest, curves_table};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -22,9 +24,9 @@ pub(super) const FILES: [&str; 9] = [
     "best",
     CURVES,
     "measured.npy",
-    "plots",
-    "report.html",
-    "reliability.csv",
+    report::PAGE,
+    report::PLOTS,
+    reliability::FILE,
     "sweep.csv",
     "sweep_neurons.csv",
     RECORD,
@@ -168,6 +170,7 @@ pub(super) fn write(
     let curves = curves_table(finished.iter().map(|(number, one)| (*number, one.curves.as_slice())))?;
     commit::write(&folder.file(CURVES), &curves)?;
     npy::write(&folder.file("measured.npy"), job.responses.average().view().into_dyn())?;
+    reliability::write(&folder, &job.responses, None, request.seed)?;
     let of_best = chosen.and_then(|number| all.get(number));
     if let Some(configuration) = of_best {
         let (done, total) = (finished.len(), finished.len());
@@ -201,6 +204,8 @@ pub(super) fn write(
     };
     commit::write(&folder.file(RECORD), &serde_json::to_vec_pretty(&record).map_err(failed)?)?;
     folder.commit()?;
+    // Last, so that a result stands even where its report cannot be written.
+    report::write(&request.out)?;
     Ok(summary)
 }
 
