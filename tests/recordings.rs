@@ -46,9 +46,14 @@ fn session(gpu: &Gpu, data: &Path, (name, layer, pool): Case<'_>, readout: Reado
         responses: if repeats.is_file() { repeats } else { home.join("responses_mean.npy") },
         layout: None,
         split: SplitRequest::File(home.join("split.csv")),
+        // Tests run side by side in one process, each with a readout of its own.
+        out: std::env::temp_dir().join(format!(
+            "striate-recordings-{}-{}",
+            readout.name(),
+            std::process::id()
+        )),
         readout,
         seed: 0,
-        out: std::env::temp_dir().join(format!("striate-recordings-{}", std::process::id())),
     };
     let summary = fit(gpu, &request, &mut |_, _| ()).expect("a fit");
     std::fs::remove_dir_all(&request.out).expect("the run folder");
