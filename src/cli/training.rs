@@ -17,10 +17,10 @@ use super::values;
 #[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = "Trained readouts (simple, spatial, factored, mlp)")]
 pub struct TrainingArgs {
-    /// Learning rate [default: 0.006].
+    /// Learning rate, of factored readouts [default: 0.006]; 0.0002 for simple and spatial ones, 0.001 for an mlp.
     #[arg(long, allow_negative_numbers = true, value_name = "RATE")]
     pub learning_rate: Option<f64>,
-    /// The same for feature weights and constants of factored readouts; without it that of the masks.
+    /// The same for feature weights and constants of factored readouts [default: 0.002].
     #[arg(long, allow_negative_numbers = true, value_name = "RATE")]
     pub feature_learning_rate: Option<f64>,
     /// Momentum of SGD [default: 0.9].
@@ -105,7 +105,8 @@ pub struct TrainingArgs {
     /// The same for the responses of each neuron [default: true].
     #[arg(long, value_name = "true|false")]
     pub standardise_responses: Option<bool>,
-    /// Where weights start: 0, He, Xavier, uniform as in PyTorch, or normal of deviation 0.02 [default: flat].
+    /// Where weights start: 0, He, Xavier, uniform as in PyTorch, or normal of deviation 0.02 [default: flat];
+    /// plain for an mlp.
     #[arg(
         long,
         value_parser = choice::<Initialisation>(&["flat", "he", "xavier", "plain", "small"]),

@@ -13,6 +13,7 @@ use super::fit::{FitRequest, ReadoutRequest};
 use super::input::{Input, NetworkInput, keep};
 use super::ridge_fit::{RidgeRequest, ridge_plan};
 use super::smooth::Smooth;
+use super::trained_fit::TrainedRequest;
 use crate::error::{Error, Kind, Result};
 use crate::features::NetworkSource;
 use crate::gpu::Gpu;
@@ -194,17 +195,22 @@ impl ProfileRequest {
         files
     }
 
-    /// What is asked of a readout in closed form, and the ratios where its weights are to be smooth.
-    fn ridge(&self) -> Result<(&RidgeRequest, Option<&Ratios>)> {
-        Ok(match &self.fit.readout {
-            ReadoutRequest::Ridge(asked) => (asked, None),
-            ReadoutRequest::SmoothRidge(asked) => (&asked.ridge, Some(&asked.ratios)),
-            ReadoutRequest::Trained(_) => {
-                let found = format!("{} is trained", self.fit.readout.name());
-                let advice = "Fit its layers one by one with striate fit";
-                return Err(Error::new(Kind::Usage, "--readout", found, "ridge or smooth-ridge", advice));
-            }
-        })
+    /// What is asked of a readout in closed form, and the ratios where its weights are to be smooth. Of one that is
+    /// trained, the folds.
+    fn ridge(&self) -> (RidgeRequest, Option<&Ratios>) {
+        match &self.fit.readout {
+            ReadoutRequest::Ridge(asked) => (asked.clone(), None),
+            ReadoutRequest::SmoothRidge(asked) => (asked.ridge.clone(), Some(&asked.ratios)),
+            ReadoutRequest::Trained(_) => (RidgeRequest::default(), None),
+        }
+    }
+
+    /// What is trained, where readouts are not fitted in closed form.
+    fn trained(&self) -> Option<&TrainedRequest> {
+        match &self.fit.readout {
+            ReadoutRequest::Trained(asked) => Some(asked),
+            _ => None,
+        }
     }
 
     fn has(&self, control: Control) -> bool {
@@ -251,7 +257,11 @@ impl<'a> ProfileJob<'a> {
     /// Usage or Input, if files are damaged or do not fit each other, or if the result would replace one of them.
     pub fn read(request: &'a ProfileRequest) -> Result<Self> {
         let mut clock = Clock::new();
-        let (asked, ratios) = request.ridge()?;
+        let (asked, ratios) = request.ridge();
+        if let Some(trained) = request.trained() {
+            trained.shared.check()?;
+            trained.settings.check(&trained.shared)?;
+        }
         let mut runs = Vec::new();
         for (random, input) in request.inputs()? {
             runs.push(Run::open(random, input, ratios)?);
@@ -261,7 +271,7 @@ impl<'a> ProfileJob<'a> {
         let names = responses.neuron_names.as_deref();
         let read = |path: &PathBuf| Labels::read(path, names, responses.n_neurons());
         let labels = request.labels.as_ref().map(read).transpose()?;
-        let ridge = ridge_plan(asked, &split, request.fit.seed)?;
+        let ridge = ridge_plan(&asked, &split, request.fit.seed)?;
         keep(&request.fit.out, &request.files())?;
         clock.done("reading");
         Ok(ProfileJob { request, runs, ridge, clock, responses, split, labels })
@@ -274,7 +284,10 @@ impl<'a> ProfileJob<'a> {
     pub fn plan(&self, gpu: &Gpu) -> Result<ProfilePlan> {
         let stacked = if self.request.has(Control::Shuffled) { 2 } else { 1 };
         let neurons = self.responses.n_neurons() * stacked;
-        let plans = self.runs.iter().map(|run| plan::of_run(gpu, run, neurons, &self.ridge));
+        let plans = self
+            .runs
+            .iter()
+            .map(|run| plan::of_run(gpu, run, neurons, (&self.ridge, self.request.trained())));
         Ok(ProfilePlan {
             n_images: self.responses.n_images(),
             n_neurons: self.responses.n_neurons(),

@@ -153,7 +153,8 @@ enum Round {
     Refit(usize),
 }
 
-fn diverged(outcome: &Outcome, settings: &Settings) -> Error {
+/// The error of a readout whose training got out of hand.
+pub(super) fn diverged(outcome: &Outcome, settings: &Settings) -> Error {
     let found = format!("the loss was infinite or no number after epoch {}", outcome.epochs);
     let advice = format!("Lower --learning-rate, which is {}", settings.learning_rate);
     Error::new(Kind::Usage, "training", found, "a loss that falls", advice)

@@ -1,6 +1,8 @@
 //! What configurations make no sense, said before anything is computed.
 
-use super::settings::{FactorNorm, Loss, Model, Nonlinearity, Optimiser, Penalties, Settings, Shared};
+use super::settings::{
+    FactorNorm, Initialisation, Loss, Model, Nonlinearity, Optimiser, Penalties, Settings, Shared,
+};
 use crate::error::{Error, Kind, Result};
 
 fn wrong(option: &str, found: impl std::fmt::Display, wanted: &str, advice: &str) -> Error {
@@ -133,6 +135,10 @@ impl Settings {
             if value > 0.0 {
                 shared.takes(option)?;
             }
+        }
+        if matches!(shared.model, Model::Mlp { .. }) && self.initialisation == Initialisation::Flat {
+            let found = "flat, from where the layers of an mlp never move";
+            return Err(wrong("initialisation", found, "he, xavier, plain or small", "Leave it out"));
         }
         if self.feature_penalties.laplace != 0.0 {
             let found = "a Laplacian penalty on feature weights";

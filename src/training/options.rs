@@ -108,7 +108,7 @@ impl TrainingOptions {
         Ok(())
     }
 
-    /// The configuration, checked.
+    /// The configuration, checked. Rates and start that were not given are those of [`Settings::usual`].
     ///
     /// # Errors
     /// Usage, if options do not go together, as [`Settings::check`] and [`Shared::takes`] say.
@@ -119,12 +119,22 @@ impl TrainingOptions {
             "mlp" => Model::Mlp { widths: self.widths.clone(), activation: self.activation },
             _ => Model::Factored,
         };
+        let (mut settings, usual) = (self.settings.clone(), Settings::usual(&model));
+        if !self.given.contains("learning-rate") {
+            settings.learning_rate = usual.learning_rate;
+        }
+        if !self.given.contains("feature-learning-rate") {
+            settings.feature_learning_rate = usual.feature_learning_rate;
+        }
+        if !self.given.contains("initialisation") {
+            settings.initialisation = usual.initialisation;
+        }
         let shared = Shared { model, ..self.shared.clone() };
-        self.settings.check(&shared)?;
+        settings.check(&shared)?;
         for option in &self.given {
             shared.takes(option)?;
         }
-        Ok((shared, self.settings.clone()))
+        Ok((shared, settings))
     }
 }
 

@@ -239,6 +239,21 @@ pub struct Settings {
     pub seed: u64,
 }
 
+impl Settings {
+    /// Rates and start that suit a readout of standardised features and responses under Adam. Layers that all start
+    /// from 0 would never move, so those of an `mlp` are drawn.
+    pub fn usual(model: &Model) -> Self {
+        let usual = Settings::default();
+        match model {
+            Model::Factored => Settings { feature_learning_rate: Some(0.002), ..usual },
+            Model::Simple | Model::Spatial => Settings { learning_rate: 2e-4, ..usual },
+            Model::Mlp { .. } => {
+                Settings { learning_rate: 1e-3, initialisation: Initialisation::Plain, ..usual }
+            }
+        }
+    }
+}
+
 impl Default for Shared {
     fn default() -> Self {
         Shared {

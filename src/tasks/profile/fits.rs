@@ -1,6 +1,7 @@
 //! Readouts of all layers of one run, each fitted as soon as its last slab has been seen.
 
 use super::super::smooth::{Frequencies, Kernels, Smooth};
+use super::super::trained_fit::{TrainedRequest, diverged};
 use super::Run;
 use super::plan::PlannedRun;
 use crate::error::{Error, Result};
@@ -8,7 +9,8 @@ use crate::features::{Slab, visit_layers};
 use crate::gpu::Gpu;
 use crate::ridge::{self, Space};
 use crate::routines::Gram;
-use ndarray::{Array2, ArrayView2, Axis, s};
+use crate::training::{Data, Resident, Trainer};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 use std::cell::{Cell, RefCell};
 
 /// The readout of one layer, as far as profiles need it.
@@ -24,6 +26,8 @@ enum Sum {
     Kernel(Gram),
     Kernels(Kernels),
     Features(Array2<f64>),
+    /// All features, for a readout that is trained.
+    Host(Array2<f32>),
 }
 
 /// A layer under way.
@@ -33,7 +37,15 @@ struct UnderWay<'a> {
 }
 
 impl<'a> UnderWay<'a> {
-    fn new(gpu: &Gpu, images: usize, features: usize, smooth: Option<&'a Smooth>) -> Result<Self> {
+    fn new(
+        gpu: &Gpu,
+        [images, features]: [usize; 2],
+        smooth: Option<&'a Smooth>,
+        trained: bool,
+    ) -> Result<Self> {
+        if trained {
+            return Ok(UnderWay { sum: Sum::Host(Array2::zeros((images, features))), frequencies: None });
+        }
         let sum = match (features < images, smooth) {
             (false, None) => Sum::Kernel(Gram::new(gpu, images)?),
             (false, Some(smooth)) => Sum::Kernels(Kernels::new(gpu, smooth, images)?),
@@ -56,16 +68,23 @@ impl<'a> UnderWay<'a> {
                 all.slice_mut(s![.., slab.columns.clone()]).assign(&values);
                 Ok(())
             }
+            (Sum::Host(all), _) => {
+                all.slice_mut(s![.., slab.columns.clone()]).assign(&slab.matrix.download(gpu)?);
+                Ok(())
+            }
         }
     }
 
-    fn finish(self, gpu: &Gpu) -> Result<Vec<Space>> {
-        match (self.sum, self.frequencies) {
-            (Sum::Kernel(gram), _) => Ok(vec![Space::Kernel(gram.finish(gpu)?)]),
-            (Sum::Kernels(kernels), _) => kernels.finish(gpu),
-            (Sum::Features(all), None) => Ok(vec![Space::Features(all)]),
-            (Sum::Features(all), Some(frequencies)) => Ok(frequencies.weighted(&all)),
-        }
+    /// The readout of a layer whose maps have this shape.
+    fn finish(self, gpu: &Gpu, shape: [usize; 3], targets: &Targets<'_>) -> Result<LayerFit> {
+        let spaces = match (self.sum, self.frequencies) {
+            (Sum::Host(features), _) => return trained_fit(gpu, &features, shape, targets),
+            (Sum::Kernel(gram), _) => vec![Space::Kernel(gram.finish(gpu)?)],
+            (Sum::Kernels(kernels), _) => kernels.finish(gpu)?,
+            (Sum::Features(all), None) => vec![Space::Features(all)],
+            (Sum::Features(all), Some(frequencies)) => frequencies.weighted(&all),
+        };
+        layer_fit(gpu, &spaces, targets)
     }
 }
 
@@ -75,8 +94,10 @@ pub(super) struct Targets<'a> {
     pub responses: ArrayView2<'a, f32>,
     /// Test images.
     pub test: &'a [usize],
-    /// Rows and penalties.
+    /// Rows and penalties; of readouts that are trained, rows alone.
     pub ridge: &'a ridge::Plan,
+    /// What is trained, where readouts are not fitted in closed form.
+    pub trained: Option<&'a TrainedRequest>,
 }
 
 /// Fits a readout to every layer of a run.
@@ -93,7 +114,8 @@ pub(super) fn fit_layers(
         run.input = input;
     }
     let images = run.source.images();
-    let centre = if targets.ridge.intercept { targets.ridge.fit.as_slice() } else { &[] };
+    let centre =
+        if targets.ridge.intercept && targets.trained.is_none() { targets.ridge.fit.as_slice() } else { &[] };
     let features: Vec<usize> = plan.layers.iter().map(|layer| layer.n_features).collect();
     let mut fits = Vec::with_capacity(features.len());
     let mut under_way: Option<UnderWay<'_>> = None;
@@ -106,11 +128,14 @@ pub(super) fn fit_layers(
     let mut each = |slab: &Slab| {
         let mut sum = match under_way.take() {
             Some(sum) => sum,
-            None => UnderWay::new(gpu, images, features[slab.layer], run.smooth[slab.layer].as_ref())?,
+            None => {
+                let (sizes, smooth) = ([images, features[slab.layer]], run.smooth[slab.layer].as_ref());
+                UnderWay::new(gpu, sizes, smooth, targets.trained.is_some())?
+            }
         };
         sum.add(gpu, slab)?;
         if slab.columns.end == features[slab.layer] {
-            fits.push(layer_fit(gpu, &sum.finish(gpu)?, targets)?);
+            fits.push(sum.finish(gpu, plan.layers[slab.layer].shape, targets)?);
             fitted.set(fits.len());
             say();
         } else {
@@ -132,4 +157,41 @@ fn layer_fit(gpu: &Gpu, spaces: &[Space], targets: &Targets<'_>) -> Result<Layer
         fold_losses: fitted.fold_losses(),
         predictions: fitted.predictions.select(Axis(1), targets.test),
     })
+}
+
+/// A layer whose readout is trained once for each fold, and stopped by the images that the fold holds out. Predictions are
+/// the mean of these readouts.
+fn trained_fit(
+    gpu: &Gpu,
+    features: &Array2<f32>,
+    shape: [usize; 3],
+    targets: &Targets<'_>,
+) -> Result<LayerFit> {
+    let asked = targets.trained.ok_or_else(|| Error::internal("profile", "nothing to train"))?;
+    let (neurons, folds) = (targets.responses.nrows(), targets.ridge.folds.len());
+    let mut fit = LayerFit {
+        predictions: Array2::zeros((neurons, targets.test.len())),
+        fold_losses: Array2::zeros((folds, neurons)),
+    };
+    // Some of the features are no maps.
+    let shape =
+        if shape.iter().product::<usize>() == features.ncols() { shape } else { [features.ncols(), 1, 1] };
+    for (number, (train, held_out)) in targets.ridge.folds.iter().enumerate() {
+        let resident = Resident::new(gpu, features.view(), shape, train, &asked.shared)?;
+        let data = Data { features: &resident, responses: targets.responses, train, validation: held_out };
+        let mut trainer = Trainer::new(gpu, data, &asked.shared, std::slice::from_ref(&asked.settings))?;
+        let mut outcome = None;
+        while !trainer.done() {
+            outcome = trainer.epoch()?.pop();
+        }
+        drop(trainer);
+        let outcome = outcome.ok_or_else(|| Error::internal("profile", "no configuration ended"))?;
+        if outcome.diverged {
+            return Err(diverged(&outcome, &asked.settings));
+        }
+        let losses = ArrayView1::from(&outcome.validation_loss);
+        fit.fold_losses.row_mut(number).assign(&losses);
+        fit.predictions += &(outcome.readout.predict(gpu, &resident, targets.test)? / folds as f32);
+    }
+    Ok(fit)
 }

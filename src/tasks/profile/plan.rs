@@ -2,6 +2,7 @@
 
 use super::super::plan::{Form, Operations, readout_operations, working_bytes};
 use super::super::smooth::Smooth;
+use super::super::trained_fit::TrainedRequest;
 use super::{ProfiledLayer, Run};
 use crate::error::{Kind, Result};
 use crate::features::{LARGEST, LayerColumns, LayersPlan, UNIT};
@@ -9,6 +10,7 @@ use crate::gpu::Gpu;
 use crate::io::images::Size;
 use crate::ridge;
 use crate::routines::Gram;
+use crate::training::{Resident, Trainer, products};
 use serde::Serialize;
 
 /// What a profile will take.
@@ -69,7 +71,12 @@ fn form(images: usize, features: usize) -> Form {
 }
 
 /// What a run will take for so many neurons, shuffled ones counted.
-pub(super) fn of_run(gpu: &Gpu, run: &Run, neurons: usize, ridge: &ridge::Plan) -> Result<PlannedRun> {
+pub(super) fn of_run(
+    gpu: &Gpu,
+    run: &Run,
+    neurons: usize,
+    (ridge, trained): (&ridge::Plan, Option<&TrainedRequest>),
+) -> Result<PlannedRun> {
     let images = run.source.images();
     let column = |(layer, smooth): (usize, &Option<Smooth>)| LayerColumns {
         features: run.source.features(layer),
@@ -88,7 +95,8 @@ pub(super) fn of_run(gpu: &Gpu, run: &Run, neurons: usize, ridge: &ridge::Plan) 
     } else {
         0
     };
-    let fixed = run.source.overhead(gpu)? + gram.max(least) + bases + spare;
+    let training = trained.map_or(0, |asked| training_bytes(gpu, run, neurons, asked));
+    let fixed = run.source.overhead(gpu)? + gram.max(least).max(training) + bases + spare;
     let (budget, taken) = (gpu.ledger().budget(), fixed + working_bytes(gpu));
     let needed = taken + LayersPlan::least_bytes(images, &columns);
     let slabs =
@@ -101,6 +109,13 @@ pub(super) fn of_run(gpu: &Gpu, run: &Run, neurons: usize, ridge: &ridge::Plan) 
     let network = run.source.estimate(gpu)?.operations * (images * slabs.passes) as f64;
     let mut operations = Operations { network, ..Operations::default() };
     for (columns, smooth) in columns.iter().zip(&run.smooth) {
+        if let Some(asked) = trained {
+            let shape = [columns.features, 1, 1];
+            let products = products(&asked.shared, shape, neurons) * asked.shared.epochs as f64;
+            let images = ridge.folds.iter().map(|(train, _)| train.len()).sum::<usize>();
+            operations.training += 4.0 * products * images as f64;
+            continue;
+        }
         let sizes = [images, columns.features, neurons];
         let one = readout_operations(form(images, columns.features), sizes, ridge, spaces);
         operations.kernel_matrix += one.kernel_matrix;
@@ -115,6 +130,18 @@ pub(super) fn of_run(gpu: &Gpu, run: &Run, neurons: usize, ridge: &ridge::Plan) 
         slabs,
         operations,
     })
+}
+
+/// GPU memory in bytes of the layer that takes most to train.
+fn training_bytes(gpu: &Gpu, run: &Run, neurons: usize, asked: &TrainedRequest) -> u64 {
+    let images = run.source.images();
+    let one = |layer: usize| {
+        let maps = run.source.maps(layer).map(|s| [s.channels, s.height, s.width]);
+        let shape = maps.unwrap_or([run.source.features(layer), 1, 1]);
+        let trainer = Trainer::bytes(gpu, &asked.shared, shape, [neurons, images], 1);
+        Resident::bytes(&asked.shared, shape, images) + trainer
+    };
+    (0..run.source.layers()).map(one).max().unwrap_or(0)
 }
 
 fn layers(run: &Run) -> Vec<ProfiledLayer> {

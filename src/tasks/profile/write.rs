@@ -81,7 +81,12 @@ fn score_layers(
     let shuffle = shuffled.then(|| Shuffle::new(responses.n_images(), split, seed));
     let measured = responses.average();
     let stacked = shuffle.as_ref().map_or_else(|| measured.clone(), |shuffle| shuffle.below(&measured));
-    let targets = Targets { responses: stacked.view(), test: &split.test, ridge: &job.ridge };
+    let targets = Targets {
+        responses: stacked.view(),
+        test: &split.test,
+        ridge: &job.ridge,
+        trained: job.request.trained(),
+    };
     let scoring = Scoring {
         held_out: HeldOut::new(responses.repeats.select(Axis(1), &split.test).view(), seed),
         images: Resamples::new(seed, "images", split.test.len(), job.request.draws),
@@ -193,7 +198,7 @@ fn write_record(
     summary: &ProfileSummary,
 ) -> Result<()> {
     let failed = |e: serde_json::Error| Error::internal(RECORD, e);
-    let (ridge, ratios) = request.ridge()?;
+    let (ridge, ratios) = request.ridge();
     let options = serde_json::json!({
         "responses": request.fit.responses,
         "responses_layout": request.fit.layout,
@@ -201,6 +206,8 @@ fn write_record(
         "readout": request.fit.readout.name(),
         "folds": ridge.folds,
         "shuffled_folds": ridge.shuffled_folds,
+        "shared": request.trained().map(|asked| &asked.shared),
+        "settings": request.trained().map(|asked| &asked.settings),
         "penalties": ridge.penalties,
         "ratios": ratios,
         "intercept": ridge.intercept,
