@@ -207,6 +207,79 @@ fn converged_descent_is_smooth_ridge() {
     assert!(apart < 1e-4, "{apart:.1e}");
 }
 
+/// Berget's study: dense layers on single trials that are nearly all noise explain nothing, and the report says why; the
+/// same responses averaged over repeats, with ridge, show what is there.
+#[test]
+fn single_trials_of_noise_explain_nothing_and_their_averages_do() {
+    let here = Scratch::new("berget");
+    let (images, repeats, neurons) = (118, 50, 24);
+    let counts = ["--images", "118", "--neurons", "24", "--repeats", "50", "--size", "16", "--seed", "3"];
+    here.works(&[&["simulate", "--out", "e", "-q"][..], &counts].concat());
+    // Noise of calcium traces: a few per cent of the variance of a single trial are the image's.
+    let mut random = Random::stream(9, "noise of traces");
+    let clean = here.array("e/responses.npy").into_dimensionality::<Ix3>().unwrap();
+    let noisy = clean.mapv(|v| v + 20.0 * random.normal() as f32);
+    npy::write(&here.0.join("noisy.npy"), noisy.view().into_dyn()).unwrap();
+    // As he trained: every presentation an image of its own. Here eight of fifty, and test images of their own.
+    let trials = 8;
+    let shown: Vec<usize> = (0..images).flat_map(|image| std::iter::repeat_n(image, trials)).collect();
+    let single = Array2::from_shape_fn((neurons, shown.len()), |(n, t)| noisy[[n, shown[t], t % trials]]);
+    let single = single.mapv(|v| if v.is_nan() { 0.0 } else { v });
+    npy::write(&here.0.join("single.npy"), single.view().into_dyn()).unwrap();
+    here.works(&[
+        "features",
+        "--images",
+        "e/images.npy",
+        "--net",
+        "vgg19",
+        "--weights",
+        "random:0",
+        "--layer",
+        "pool1",
+        "--out",
+        "f.npy",
+        "-q",
+    ]);
+    let features = here.array("f.npy");
+    let again = features.select(Axis(0), &shown);
+    npy::write(&here.0.join("again.npy"), again.view()).unwrap();
+    let tier = |image: usize| if image % 5 == 0 { "test" } else { "train" };
+    let rows = |all: &[usize]| -> String {
+        all.iter().enumerate().map(|(row, image)| format!("{row},{}\n", tier(*image))).collect()
+    };
+    here.write("trials.csv", format!("image,tier\n{}", rows(&shown)));
+    here.write("images.csv", format!("image,tier\n{}", rows(&(0..images).collect::<Vec<_>>())));
+    let head = [
+        "--readout",
+        "mlp",
+        "--widths",
+        "64,32",
+        "--optimiser",
+        "sgd",
+        "--learning-rate",
+        "0.001",
+        "--batch",
+        "16",
+        "--l2",
+        "0.001",
+        "--decay",
+        "1",
+    ];
+    let his = ["--features", "again.npy", "--responses", "single.npy", "--split", "trials.csv"];
+    let ran = here.works(&[&["fit", "--out", "his", "-q", "--json"][..], &his, &head].concat());
+    let r2 = ran.json()["test"]["median_r2"].as_f64().unwrap();
+    assert!(r2.abs() < 0.08, "{r2}");
+
+    let averaged = ["--features", "f.npy", "--responses", "noisy.npy", "--split", "images.csv"];
+    let ran = here.works(&[&["fit", "--out", "ours", "-q", "--json"][..], &averaged].concat());
+    let test = ran.json()["test"].clone();
+    let (r, fev) = (test["median_r"].as_f64().unwrap(), test["median_fev"].as_f64().unwrap());
+    println!("single trials: R2 {r2:.3}; averages of {repeats}: r {r:.3}, FEV of single trials {fev:.3}");
+    assert!(r > 0.25 && fev < 0.1, "r {r}, FEV {fev}");
+    let page = String::from_utf8(here.bytes("ours/report.html")).unwrap();
+    assert!(page.contains("is all that any model can reach on single trials"), "the report does not say why");
+}
+
 /// A recording of V4 with the weights that fit it, or a line that says it is absent.
 fn recording(session: &str) -> Option<(PathBuf, PathBuf)> {
     let data = std::env::var("STRIATE_DATA").unwrap_or_else(|_| {
