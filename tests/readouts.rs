@@ -243,7 +243,7 @@ fn single_trials_of_noise_explain_nothing_and_their_averages_do() {
     let features = here.array("f.npy");
     let again = features.select(Axis(0), &shown);
     npy::write(&here.0.join("again.npy"), again.view()).unwrap();
-    let tier = |image: usize| if image % 5 == 0 { "test" } else { "train" };
+    let tier = |image: usize| if image.is_multiple_of(5) { "test" } else { "train" };
     let rows = |all: &[usize]| -> String {
         all.iter().enumerate().map(|(row, image)| format!("{row},{}\n", tier(*image))).collect()
     };
