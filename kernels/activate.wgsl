@@ -24,6 +24,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
         let tail = exp(-2.0 * abs(x));
         y[at] = sign(x) * (1.0 - tail) / (1.0 + tail);
     } else {
-        y[at] = max(x, vec4f());
+        // Not max(), which may lose NaN.
+        y[at] = select(x, vec4f(), x < vec4f());
     }
 }

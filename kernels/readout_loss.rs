@@ -31,6 +31,8 @@ pub struct ReadoutLoss<'a> {
     pub bias: &'a Matrix,
     /// Responses, all images x neurons (a multiple of four, by which the columns divide).
     pub targets: &'a Matrix,
+    /// Neurons of a configuration that are no padding.
+    pub neurons: usize,
     /// Rows of `targets`, u32.
     pub index: &'a Buffer,
     /// Where in `index` the first image stands.
@@ -86,6 +88,7 @@ impl ReadoutLoss<'_> {
             .set("first_quad", first / 4)
             .set("pitch_quads", z.pitch() / 4)
             .set("target_quads", targets.columns / 4)
+            .set("neurons", self.neurons)
             .set("start", self.start)
             .set_float("scale", self.scale)
             .cost(10.0 * (z.rows * (end - first)) as f64))
@@ -166,6 +169,8 @@ fn case(images: usize, neurons: usize, groups: usize, response: Response, poisso
     let label = format!("{images} images, {groups} x {neurons}, {response:?}, {loss}, {of:?}");
     Case::new(label, move |gpu| {
         let (columns, start, scale) = (neurons * groups, 3, 0.25);
+        // The last two of more than four are padding.
+        let real = if neurons > 4 { neurons - 2 } else { neurons };
         // With several configurations the first is left alone.
         let looked = if groups > 1 { neurons..columns } else { 0..columns };
         let mut values = Values::new((images + columns) as u64);
@@ -191,6 +196,7 @@ fn case(images: usize, neurons: usize, groups: usize, response: Response, poisso
             z: &Matrix::upload(gpu, "z", z.view())?,
             bias: &Matrix::upload(gpu, "bias", bias.view())?,
             targets: &Matrix::upload(gpu, "targets", targets.view())?,
+            neurons: real,
             index: &gpu.upload("index", &index)?,
             start,
             columns: looked.clone(),
@@ -204,6 +210,9 @@ fn case(images: usize, neurons: usize, groups: usize, response: Response, poisso
         let mut recording = Recording::new();
         recording.add(launch.launch()?);
         let one = |image: usize, column: usize| {
+            if column % neurons >= real {
+                return [Bounded::exact(0.0); 2];
+            }
             let t = f64::from(targets[[index[start + image] as usize, column % neurons]]);
             let pair =
                 oracle(response, poisson, f64::from(z[[image, column]]) + f64::from(bias[[0, column]]), t);

@@ -16,7 +16,10 @@
 override POISSON: bool = false;
 
 struct Params {
-    images: u32, quads: u32, first_quad: u32, pitch_quads: u32, target_quads: u32, start: u32, scale: f32,
+    images: u32, quads: u32, first_quad: u32, pitch_quads: u32, target_quads: u32,
+    // Neurons of a configuration that are no padding: what pads has neither loss nor gradient.
+    neurons: u32,
+    start: u32, scale: f32,
 }
 var<immediate> p: Params;
 
@@ -33,14 +36,15 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     let at_quad = item(id, groups, 64u);
     if at_quad >= p.quads { return; }
     let quad = p.first_quad + at_quad;
-    let neurons = quad % p.target_quads;
+    let target_quad = quad % p.target_quads;
+    let real = 4u * target_quad + vec4u(0u, 1u, 2u, 3u) < vec4u(p.neurons);
     let offset = bias[quad];
     var loss = vec4f();
     var gradient = vec4f();
     for (var b = 0u; b < p.images; b++) {
         let at = b * p.pitch_quads + quad;
         let y = respond(z[at] + offset);
-        let t = targets[index[p.start + b] * p.target_quads + neurons];
+        let t = targets[index[p.start + b] * p.target_quads + target_quad];
         var slope = vec4f();
         if POISSON {
             loss += y.value - t * log(y.value + 1e-8);
@@ -50,10 +54,10 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
             loss += error * error;
             slope = 2.0 * error;
         }
-        let one = p.scale * slope * y.slope;
+        let one = select(vec4f(), p.scale * slope * y.slope, real);
         g[at] = one;
         gradient += one;
     }
     bias_gradient[quad] = gradient;
-    losses[quad] += p.scale * loss;
+    losses[quad] += select(vec4f(), p.scale * loss, real);
 }

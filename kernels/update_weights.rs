@@ -97,8 +97,9 @@ impl UpdateWeights<'_> {
         }
         let (map, step) = (self.bend.map_or([1, 1], |b| b.map), self.configuration);
         let configurations = w.pitch().checked_div(step).unwrap_or(0);
-        let fits = step.is_multiple_of(4) && configurations * step == w.pitch();
-        if !fits || self.hyper.columns != HYPER || self.hyper.rows < configurations || map.contains(&0) {
+        let whole = !map.contains(&0) && w.rows.is_multiple_of(map[0] * map[1]);
+        let fits = whole && step.is_multiple_of(4) && configurations * step == w.pitch();
+        if !fits || self.hyper.columns != HYPER || self.hyper.rows < configurations {
             return wrong(name, format!("{:?} for {w:?} of {step} columns a configuration", self.hyper));
         }
         check_matrices(name, &[("hyper", self.hyper), ("unused", self.unused)])?;

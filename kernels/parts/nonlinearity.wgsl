@@ -6,7 +6,8 @@ struct Response { value: vec4f, slope: vec4f }
 
 fn respond(x: vec4f) -> Response {
     if NONLINEARITY == 1u {
-        return Response(max(x, vec4f()), select(vec4f(), vec4f(1.0), x > vec4f()));
+        // Not max(), which may lose NaN.
+        return Response(select(x, vec4f(), x < vec4f()), select(vec4f(), vec4f(1.0), x > vec4f()));
     }
     if NONLINEARITY == 2u {
         let tail = exp(-abs(x));

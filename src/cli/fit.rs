@@ -80,7 +80,7 @@ pub struct ReadoutArgs {
     /// 0,0.01,0.1,1,10,100]. Penalties are then in units of the mean eigenvalue of each ratio.
     #[arg(long, allow_hyphen_values = true, value_name = "LIST")]
     pub ratios: Option<Ratios>,
-    /// How many folds choose the penalty.
+    /// How many folds choose the penalty; in a profile of trained readouts, how many readouts are trained.
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub folds: usize,
     /// Whether folds are drawn by --seed or are blocks of neighbouring images.
@@ -201,7 +201,14 @@ impl ReadoutArgs {
         }
         let (shared, settings) = self.training.options(Some(name), seed)?.finish()?;
         let validation_fraction = self.training.validation_fraction();
-        let request = TrainedRequest { shared, settings, validation_fraction, refit: self.refit };
+        let request = TrainedRequest {
+            shared,
+            settings,
+            validation_fraction,
+            refit: self.refit,
+            folds: self.folds,
+            shuffled_folds: self.fold_order == FoldOrder::Shuffled,
+        };
         Ok(ReadoutRequest::Trained(Box::new(request)))
     }
 }

@@ -7,8 +7,10 @@ use super::table::{AGAIN, Table};
 use crate::error::{Error, Result};
 
 /// Columns that are results and not hyper-parameters.
-const RESULTS: [&str; 15] = [
+const RESULTS: [&str; 17] = [
     "configuration",
+    "stage",
+    "neurons",
     "status",
     "epochs",
     "best_epoch",

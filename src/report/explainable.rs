@@ -102,6 +102,10 @@ fn who_is_tuned(reliability: &Reliability) -> Vec<String> {
 
 fn features_and_images(run: &Run) -> Option<String> {
     let summary = run.fitted().unwrap_or(run);
+    // The masks and weights of a factored readout are far fewer than its features.
+    if summary.record.summary["readout"] == "factored" {
+        return None;
+    }
     let (features, images) = (summary.count("n_features")?, summary.count("n_fitted")?);
     let (more, against) = (features as f64 / images.max(1) as f64, counted(images, "fitted image"));
     let meaning = if more > 1.0 {

@@ -104,7 +104,8 @@ fn by_penalties(all: &Configurations, neurons: &[Vec<f64>]) -> Result<(Figure, S
     };
     let sentence = format!(
         "Explained variance by regularisation: the median is {} with {} and {} with {}; below 0 are {} of \
-         the neurons with the former and {} with the latter.",
+         the neurons with the former and {} with the latter. These are test images: choose by validation, for the \
+         best of many is good by chance too.",
         number(median(&first.1)),
         first.0,
         number(median(&last.1)),

@@ -142,7 +142,8 @@ impl ReliabilitySummary {
             explainable: fev.iter().filter(|v| **v >= LEAST_FEV).count(),
             median_fev: median(fev),
             median_split_half: median(numbers(|n| n.split_half)),
-            median_ceiling: median(numbers(NeuronReliability::ceiling)),
+            // A neuron whose halves do not agree has a ceiling of 0, as its part in the other medians says.
+            median_ceiling: median(numbers(|n| n.split_half.map(|r| r.max(0.0).sqrt()))),
             median_oracle_jackknife: median(numbers(|n| n.oracle_jackknife)),
             sentences: Vec::new(),
         };

@@ -19,6 +19,7 @@ use crate::report;
 use crate::scores::bootstrap::{DRAWS, pearson_intervals};
 use crate::scores::reliability::ReliabilitySummary;
 use crate::scores::{Summary, score};
+use crate::training::Model;
 use ndarray::{Array2, Axis};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -244,7 +245,13 @@ impl<'a> FitJob<'a> {
         let predicted = readout.predictions.select(Axis(1), &split.test);
         let scores = score(held_out.view(), predicted.view(), request.seed)?;
         let intervals = pearson_intervals(held_out.view(), predicted.view(), DRAWS, request.seed);
-        let fitted = [readout.n_fitted, plan.n_features];
+        let weights = match &request.readout {
+            ReadoutRequest::Trained(asked) if asked.shared.model == Model::Factored => {
+                shape[0] + shape[1] * shape[2]
+            }
+            _ => plan.n_features,
+        };
+        let fitted = [readout.n_fitted, weights];
         let reliability = reliability::write(&folder, &responses, Some(fitted), request.seed)?;
         clock.done("scores");
         let found = Found {

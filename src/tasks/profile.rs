@@ -201,7 +201,10 @@ impl ProfileRequest {
         match &self.fit.readout {
             ReadoutRequest::Ridge(asked) => (asked.clone(), None),
             ReadoutRequest::SmoothRidge(asked) => (asked.ridge.clone(), Some(&asked.ratios)),
-            ReadoutRequest::Trained(_) => (RidgeRequest::default(), None),
+            ReadoutRequest::Trained(asked) => {
+                let (folds, shuffled_folds) = (asked.folds, asked.shuffled_folds);
+                (RidgeRequest { folds, shuffled_folds, ..RidgeRequest::default() }, None)
+            }
         }
     }
 
@@ -261,6 +264,10 @@ impl<'a> ProfileJob<'a> {
         if let Some(trained) = request.trained() {
             trained.shared.check()?;
             trained.settings.check(&trained.shared)?;
+            if trained.refit {
+                let found = "is not for profiles, whose readouts are means over folds";
+                return Err(Error::new(Kind::Usage, "--refit", found, "", "Leave it out"));
+            }
         }
         let mut runs = Vec::new();
         for (random, input) in request.inputs()? {

@@ -26,6 +26,10 @@ pub struct TrainedRequest {
     /// Whether the readout is trained once more, on training and validation images together, for as many epochs as were
     /// best.
     pub refit: bool,
+    /// Folds of a profile: a readout is trained for each, stopped by the images that it holds out.
+    pub folds: usize,
+    /// Whether these are drawn at random or are blocks of neighbouring images.
+    pub shuffled_folds: bool,
 }
 
 /// A trained fit whose images are divided.
@@ -42,6 +46,10 @@ impl TrainedJob {
     pub fn new(request: &TrainedRequest, split: &Split, seed: u64) -> Result<Self> {
         request.shared.check()?;
         request.settings.check(&request.shared)?;
+        if request.refit && request.shared.drops > 0 {
+            let found = "--drops too, and without validation images nothing says when the rate drops";
+            return Err(Error::new(Kind::Usage, "--refit", found, "one of them", "Leave --drops out"));
+        }
         let (train, validation) = split.stopped_by(request.validation_fraction, seed)?;
         Ok(TrainedJob { request: request.clone(), train, validation })
     }

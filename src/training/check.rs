@@ -1,7 +1,8 @@
 //! What configurations make no sense, said before anything is computed.
 
 use super::settings::{
-    FactorNorm, Initialisation, Loss, Model, Nonlinearity, Optimiser, Penalties, Settings, Shared,
+    FactorNorm, Initialisation, Loss, Model, Nonlinearity, Optimiser, Penalties, PenaltyScale, Settings,
+    Shared,
 };
 use crate::error::{Error, Kind, Result};
 
@@ -51,6 +52,15 @@ impl Shared {
         if self.loss == Loss::Poisson && self.standardise_responses {
             let found = "true, which makes counts negative, with the Poisson loss";
             return Err(wrong("standardise-responses", found, "false", "Add --standardise-responses false"));
+        }
+        if self.nonlinearity != Nonlinearity::Identity && self.standardise_responses {
+            let found = "true, which moves and scales what stands behind the nonlinearity";
+            let advice = "Add --standardise-responses false";
+            return Err(wrong("standardise-responses", found, "false, or --nonlinearity identity", advice));
+        }
+        if self.factor_norm == FactorNorm::Product && self.penalty_scale == PenaltyScale::Normalised {
+            let found = "product, whose two factors have different numbers of weights to be averaged over";
+            return Err(wrong("feature-norm", found, "sum, or another --penalty-scale", ""));
         }
         if let Model::Mlp { widths, .. } = &self.model
             && widths.contains(&0)

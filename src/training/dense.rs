@@ -161,6 +161,11 @@ impl Dense {
         self.layers.iter().map(layer).collect()
     }
 
+    /// Whether a block is the whole last layer.
+    pub fn is_last(&self, block: &Block) -> bool {
+        self.layers.last().is_some_and(|last| last.pieces.len() == 1 && std::ptr::eq(block, &last.pieces[0]))
+    }
+
     fn tanh(&self) -> bool {
         self.activation == Activation::Tanh
     }
@@ -320,7 +325,7 @@ impl Dense {
         Ok(())
     }
 
-    /// Bytes of working memory and weights for so many configurations; 0 pieces fit where a layer cannot be held.
+    /// Bytes of working memory and weights for so many configurations.
     pub fn bytes(sizes: &[[usize; 2]], configurations: usize, batch: usize, matrices: usize) -> u64 {
         let weights = sizes.iter().map(|[inputs, units]| (inputs * units * configurations) as u64);
         let widest = sizes.iter().map(|[_, units]| units * configurations).max().unwrap_or(0) as u64;

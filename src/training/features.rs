@@ -135,7 +135,6 @@ impl Resident {
         let layout = Layout::new(&shared.model, shape);
         let half = shared.half_features;
         let image_bytes = layout.words() as u64 * if half { 2 } else { 4 };
-        // Multiples of four images start where a binding may start.
         let at_once = (gpu.max_binding_bytes() / image_bytes) as usize;
         if at_once == 0 {
             return Err(crate::gpu::beyond_binding(
@@ -168,6 +167,12 @@ impl Resident {
             }
             let buffer = if half {
                 let halves: Vec<u16> = words.par_iter().map(|v| f16::from_f32(*v).to_bits()).collect();
+                if let Some(at) = halves.iter().position(|v| !f16::from_bits(*v).is_finite()) {
+                    let image = first + at / layout.words();
+                    let found = format!("image {image} has the feature {}, beyond half precision", words[at]);
+                    let advice = "Leave --half-features out, or add --standardise channel";
+                    return Err(Error::new(Kind::Input, "features", found, "at most 65,504", advice));
+                }
                 gpu.upload("training features", bytemuck::cast_slice::<u16, u32>(&halves))?
             } else {
                 gpu.upload("training features", &words)?

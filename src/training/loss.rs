@@ -20,6 +20,8 @@ pub(super) struct Head {
 pub(super) struct LossSum<'a> {
     pub head: &'a Head,
     pub targets: &'a Matrix,
+    /// Neurons that are no padding.
+    pub neurons: usize,
     pub index: &'a Buffer,
     pub start: usize,
     pub shared: &'a Shared,
@@ -84,6 +86,7 @@ impl LossSum<'_> {
             z: &batch.z,
             bias: &self.head.bias.weights,
             targets: self.targets,
+            neurons: self.neurons,
             index: self.index,
             start: self.start,
             columns,

@@ -13,6 +13,7 @@ mod dense;
 mod factored;
 mod features;
 mod loss;
+mod losses;
 mod network;
 mod options;
 mod readout;

@@ -12,6 +12,7 @@ use super::start::{LayerWeights, Weights};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Gpu, Recording};
 use crate::kernels::copy_columns::{CopyColumns, Pairs};
+use crate::kernels::penalty_sums;
 
 /// What is computed before the last bias.
 enum Body {
@@ -43,6 +44,10 @@ impl Network {
         let block = |role, start: &ndarray::Array2<f32>, map| {
             Block::new(gpu, role, start.view(), map, shared, settings)
         };
+        if map == [1, 1] && settings.iter().any(|one| one.penalties.laplace > 0.0) {
+            let advice = "Take a layer with rows and columns, without --subsample, or leave --laplace out";
+            return Err(Error::new(Kind::Usage, "--laplace", "features that lie on no map", "maps", advice));
+        }
         let head = Head::new(gpu, all.bias.view(), shared, settings)?;
         let body = match (&shared.model, all.layers.as_slice()) {
             (Model::Factored, [outer, inner]) => {
@@ -91,18 +96,39 @@ impl Network {
     /// GPU memory in bytes of weights and working memory of so many configurations.
     pub fn bytes(gpu: &Gpu, layout: Layout, columns: Columns, shared: &Shared) -> u64 {
         let kept = matrices(shared) as u64;
-        match &shared.model {
+        let penalties = |rows: usize, columns: usize| 8 * (penalty_sums::rows(rows) * columns) as u64;
+        let bias = 4 * (kept + 2) * columns.all() as u64;
+        bias + match &shared.model {
             Model::Factored => {
                 let weights = ((layout.rows + layout.columns) * columns.all()) as u64 * 4;
                 let rows = [layout.rows, layout.columns];
-                kept * weights + Factored::working_bytes(gpu, rows, shared.batch * layout.rows, columns.all())
+                let sums = rows.iter().map(|rows| penalties(*rows, columns.all())).sum::<u64>();
+                sums + kept * weights
+                    + Factored::working_bytes(gpu, rows, shared.batch * layout.rows, columns.all())
             }
             model => {
                 let widths: &[usize] = if let Model::Mlp { widths, .. } = model { widths } else { &[] };
-                let sizes = dense::sizes(layout.columns, widths, columns.neurons);
-                Dense::bytes(&sizes, columns.configurations, shared.batch, kept as usize)
+                let sizes = dense::sizes(layout.columns, widths, columns.real);
+                let columns_of = |units: &usize| units * columns.configurations;
+                let sums = sizes.iter().map(|[rows, units]| penalties(*rows, columns_of(units))).sum::<u64>();
+                sums + Dense::bytes(&sizes, columns.configurations, shared.batch, kept as usize)
             }
         }
+    }
+
+    /// Bytes of the largest matrix of so many configurations: several train together only where it fits a binding.
+    pub fn largest(layout: Layout, columns: Columns, shared: &Shared) -> u64 {
+        let words = match &shared.model {
+            Model::Factored => layout.rows.max(layout.columns) * columns.all(),
+            model => {
+                let widths: &[usize] = if let Model::Mlp { widths, .. } = model { widths } else { &[] };
+                let sizes = dense::sizes(layout.columns, widths, columns.real);
+                let one =
+                    |[inputs, units]: &[usize; 2]| inputs.max(&shared.batch) * units * columns.configurations;
+                sizes.iter().map(one).max().unwrap_or(0)
+            }
+        };
+        4 * words.max(shared.batch * columns.all()) as u64
     }
 
     /// All blocks in a fixed order: the layers' and the last bias.
@@ -113,6 +139,14 @@ impl Network {
         };
         blocks.push(&self.head.bias);
         blocks
+    }
+
+    /// Whether the columns of a block are the neurons of all configurations, and not units of a hidden layer or a piece.
+    pub fn by_neuron(&self, block: &Block) -> bool {
+        match &self.body {
+            Body::Factored(_) => true,
+            Body::Dense(d) => std::ptr::eq(block, &self.head.bias) || d.is_last(block),
+        }
     }
 
     /// Writes the rates of every configuration.

@@ -95,7 +95,9 @@ impl Nonlinearity {
     pub fn apply(self, x: f64) -> f64 {
         match self {
             Nonlinearity::Identity => x,
-            Nonlinearity::Relu => x.max(0.0),
+            // Not max, which loses NaN.
+            Nonlinearity::Relu if x < 0.0 => 0.0,
+            Nonlinearity::Relu => x,
             Nonlinearity::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
             Nonlinearity::Elu if x > 0.0 => x + 1.0,
             Nonlinearity::Elu | Nonlinearity::Exp => x.exp(),
@@ -204,7 +206,7 @@ pub struct Shared {
     pub patience: usize,
     /// How often the rate drops before training stops.
     pub drops: usize,
-    /// What the rate is multiplied by at a drop, where the best weights are restored as well.
+    /// What the rate is multiplied by at a drop, where the best weights are restored as well. Moments go on as they are.
     pub drop_factor: f64,
     /// What the rate is multiplied by after every epoch.
     pub decay: f64,
@@ -235,7 +237,7 @@ pub struct Settings {
     pub feature_penalties: Penalties,
     /// Where weights start.
     pub initialisation: Initialisation,
-    /// Draws the start, as the stream `initialisation`.
+    /// Draws the start: each set of weights has a stream `initialisation NAME`.
     pub seed: u64,
 }
 

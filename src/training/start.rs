@@ -36,8 +36,8 @@ impl Weights {
         let layers = match &shared.model {
             Model::Factored => {
                 let [channels, height, width] = layout.shape;
-                let mask = draw.weights("mask", [height * width, columns.neurons], true);
-                let features = draw.weights("features", [channels, columns.neurons], false);
+                let mask = draw.weights("mask", height * width, [height * width, columns.neurons], true);
+                let features = draw.weights("features", channels, [channels, columns.neurons], false);
                 let [outer, inner] = if layout.mask_outside { [mask, features] } else { [features, mask] };
                 [outer, inner].map(|weights| LayerWeights { weights, bias: None }).into()
             }
@@ -47,9 +47,8 @@ impl Weights {
                 let inputs = [layout.columns].iter().chain(widths).copied().collect::<Vec<_>>();
                 let layer = |(depth, size): (usize, &[usize; 2])| {
                     let units = widths.get(depth).copied().unwrap_or(columns.real);
-                    let mut weights =
-                        Draw { settings, units }.weights(&format!("layer {depth}"), *size, false);
-                    weights.slice_mut(ndarray::s![inputs[depth].., ..]).fill(0.0);
+                    let name = format!("layer {depth}");
+                    let weights = Draw { settings, units }.weights(&name, inputs[depth], *size, false);
                     LayerWeights {
                         weights,
                         bias: (depth < widths.len()).then(|| Array2::zeros((1, size[1]))),
@@ -60,6 +59,13 @@ impl Weights {
         };
         let padded = |(_, unit): (usize, usize)| bias.get(unit).copied().unwrap_or(0.0);
         Weights { layers, bias: Array2::from_shape_fn((1, columns.neurons), padded) }
+    }
+
+    /// Whether all weights are finite numbers.
+    pub fn is_finite(&self) -> bool {
+        let finite = |all: &Array2<f32>| all.iter().all(|v| v.is_finite());
+        let layer = |layer: &LayerWeights| finite(&layer.weights) && layer.bias.as_ref().is_none_or(finite);
+        finite(&self.bias) && self.layers.iter().all(layer)
     }
 
     /// Configurations next to each other, as columns.
@@ -89,13 +95,13 @@ struct Draw<'a> {
 }
 
 impl Draw<'_> {
-    /// (inputs, units), unit by unit from the stream `initialisation NAME`.
-    fn weights(&self, name: &str, [inputs, padded]: [usize; 2], mask: bool) -> Array2<f32> {
+    /// (inputs, units), unit by unit from the stream `initialisation NAME`, in a matrix of the size `padded`.
+    fn weights(&self, name: &str, inputs: usize, padded: [usize; 2], mask: bool) -> Array2<f32> {
         let mut random = Random::stream(self.settings.seed, &format!("initialisation {name}"));
         let (fan_in, fan_out) = (inputs as f64, self.units as f64);
-        let mut weights = Array2::zeros((inputs, padded));
+        let mut weights = Array2::zeros(padded);
         for mut unit in weights.columns_mut().into_iter().take(self.units) {
-            for weight in &mut unit {
+            for weight in unit.iter_mut().take(inputs) {
                 let drawn = match self.settings.initialisation {
                     Initialisation::Flat if mask => 1.0 / fan_in.sqrt(),
                     Initialisation::Flat => 0.0,

@@ -404,6 +404,10 @@ fn multilayer_readouts_train_as_in_f64() {
             let penalties = Penalties { l1: 0.0, ..start().penalties };
             let settings = Settings { initialisation, penalties, ..start() };
             agrees(&gpu, "sgd", [2, 3, 2], &base, &settings);
+            for nonlinearity in [Nonlinearity::Softplus, Nonlinearity::Elu, Nonlinearity::Exp] {
+                let poisson = Shared { loss: Loss::Poisson, nonlinearity, ..base.clone() };
+                agrees(&gpu, "poisson", [2, 3, 2], &poisson, &settings);
+            }
             agrees(
                 &gpu,
                 "adam",

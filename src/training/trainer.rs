@@ -7,15 +7,13 @@ use super::curves::{CurvePoint, Measure, Tier};
 use super::features::{Layout, Resident};
 use super::loss::LossSum;
 use super::network::Network;
-use super::readout::{Readout, Scaling, real_sizes, sums};
-use super::settings::{Loss, Model, Reduction, Settings, Shared};
+use super::readout::{Readout, Scaling, real_sizes};
+use super::settings::{Loss, Model, Settings, Shared};
 use super::start::{self, LayerWeights, Weights};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Buffer, Gpu, Matrix, Recording};
 use crate::random::Random;
-use crate::scores::agreement::{explained_variance, pearson_r};
 use ndarray::{Array2, ArrayView2, s};
-use rayon::prelude::*;
 
 /// What a group is trained on.
 #[derive(Clone, Copy)]
@@ -57,12 +55,14 @@ pub struct Trainer<'a> {
     pub(super) data: Data<'a>,
     pub(super) shared: Shared,
     pub(super) settings: Vec<Settings>,
-    scaling: Vec<Scaling>,
-    targets: Matrix,
-    index: Buffer,
-    memory: BatchMemory,
+    pub(super) scaling: Vec<Scaling>,
+    /// Variance of each neuron's responses over the training images, in the units of training; NaN where it is 0.
+    pub(super) variances: Vec<f64>,
+    pub(super) targets: Matrix,
+    pub(super) index: Buffer,
+    pub(super) memory: BatchMemory,
     pub(super) network: Network,
-    columns: Columns,
+    pub(super) columns: Columns,
     /// Configurations that are still training, in the order of the columns.
     pub(super) courses: Vec<Course>,
     pub(super) epoch: usize,
@@ -108,8 +108,10 @@ impl<'a> Trainer<'a> {
                 format!("{neurons} x {images} responses, {} courses", courses.len()),
             ));
         }
+        let shared = &Shared { batch: shared.batch.min(data.train.len()), ..shared.clone() };
         let (layout, columns) = (data.features.layout, Columns::new(neurons, courses.len()));
         let scaling = scaling(&data, shared)?;
+        let variances = variances(&data, &scaling);
         let mut targets = Array2::<f32>::zeros((images, columns.neurons));
         for ((neuron, image), response) in data.responses.indexed_iter() {
             let Scaling { mean, deviation } = scaling[neuron];
@@ -129,6 +131,7 @@ impl<'a> Trainer<'a> {
             shared: shared.clone(),
             settings: settings.to_vec(),
             scaling,
+            variances,
             targets: Matrix::upload(gpu, "responses", targets.view())?,
             index: gpu.allocate("order of images", data.train.len())?,
             memory: BatchMemory::new(gpu, layout, shared.batch, columns.all())?,
@@ -180,6 +183,19 @@ impl<'a> Trainer<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether so many configurations can train together: each of their matrices has to fit a binding, unless there is
+    /// one configuration, whose first layer may be cut.
+    pub fn binds(
+        gpu: &Gpu,
+        shared: &Shared,
+        shape: [usize; 3],
+        neurons: usize,
+        configurations: usize,
+    ) -> bool {
+        let (layout, columns) = (Layout::new(&shared.model, shape), Columns::new(neurons, configurations));
+        configurations == 1 || Network::largest(layout, columns, shared) <= gpu.max_binding_bytes()
     }
 
     /// Whether all configurations are done.
@@ -285,92 +301,12 @@ impl<'a> Trainer<'a> {
             let batch =
                 self.memory.gather(&mut recording, self.data.features, (&self.index, start), count)?;
             let (head, targets) = (&self.network.head, &self.targets);
-            let loss = LossSum { head, targets, index: &self.index, start, shared: &self.shared };
+            let neurons = self.columns.real;
+            let loss = LossSum { head, targets, neurons, index: &self.index, start, shared: &self.shared };
             self.steps += 1;
             self.network.step(&mut recording, &batch, &loss, self.steps)?;
         }
         self.gpu.run(&recording)
-    }
-
-    fn epoch_steps(&self) -> f64 {
-        self.data.train.len().div_ceil(self.shared.batch) as f64
-    }
-
-    /// Losses of the epoch, of every column.
-    fn training_losses(&self) -> Result<EpochLosses> {
-        let (steps, images) = (self.epoch_steps(), self.data.train.len() as f64);
-        let data: Vec<f64> = self.network.head.losses(self.gpu)?;
-        let explained = |(column, loss): (usize, &f64)| {
-            let mean_square = match self.shared.reduction {
-                Reduction::Sum => loss / images,
-                Reduction::Mean => loss / steps,
-            };
-            let neuron = column % self.columns.neurons;
-            1.0 - mean_square / self.variance(neuron)
-        };
-        let explained = data.iter().enumerate().map(explained).collect();
-        let mut with_penalties: Vec<f64> = data.iter().map(|loss| loss / steps).collect();
-        for block in self.network.blocks() {
-            let Some(totals) = block.totals(self.gpu)? else { continue };
-            let other = self.network.other_magnitudes(self.gpu, block, &self.shared)?;
-            for (column, loss) in with_penalties.iter_mut().enumerate() {
-                // Pieces of a layer have their own columns; a block's columns are units of a hidden layer otherwise.
-                if totals.ncols() != self.columns.all() {
-                    break;
-                }
-                let one = &self.settings[self.courses[column / self.columns.neurons].configuration];
-                let sums = [0, 1, 2].map(|kind| totals[[kind, column]] / steps);
-                let l1_factor = other.as_ref().map_or(1.0, |all| all[column] / steps);
-                *loss += block.penalty(&self.shared, one, self.columns.real, sums, l1_factor);
-            }
-        }
-        Ok(EpochLosses { with_penalties, explained })
-    }
-
-    /// Variance of a neuron's responses over the training images, in the units of training.
-    fn variance(&self, neuron: usize) -> f64 {
-        match self.scaling.get(neuron) {
-            Some(_) if self.shared.standardise_responses => 1.0,
-            Some(_) => self.data_variance(neuron),
-            None => f64::NAN,
-        }
-    }
-
-    fn data_variance(&self, neuron: usize) -> f64 {
-        let values = || self.data.train.iter().map(|image| f64::from(self.data.responses[[neuron, *image]]));
-        let (count, mean) =
-            (self.data.train.len() as f64, values().sum::<f64>() / self.data.train.len() as f64);
-        values().map(|v| (v - mean).powi(2)).sum::<f64>() / count
-    }
-
-    /// Loss and scores on the validation images, of each configuration; `None` where there are no such images.
-    fn validate(&self) -> Result<Option<Vec<Validated>>> {
-        let images = self.data.validation;
-        if images.is_empty() {
-            return Ok(None);
-        }
-        let z = sums(self.gpu, &self.network, &self.memory, self.data.features, images, self.shared.batch)?;
-        let bias = self.network.head.bias.weights.download(self.gpu)?;
-        let one = |at: usize| {
-            let neuron = |n: usize| {
-                let column = at * self.columns.neurons + n;
-                let Scaling { mean, deviation } = self.scaling[n];
-                let target = |image: &usize| (f64::from(self.data.responses[[n, *image]]) - mean) / deviation;
-                let y: Vec<f64> = images.iter().map(target).collect();
-                let sum = |row: usize| f64::from(z[[row, column]]) + f64::from(bias[[0, column]]);
-                let p: Vec<f64> =
-                    (0..images.len()).map(|row| self.shared.nonlinearity.apply(sum(row))).collect();
-                let loss = y.iter().zip(&p).map(|(y, p)| self.shared.loss.of(*y, *p)).sum::<f64>();
-                (loss / images.len() as f64, explained_variance(&y, &p), pearson_r(&y, &p))
-            };
-            let all: Vec<(f64, f64, f64)> = (0..self.columns.real).into_par_iter().map(neuron).collect();
-            Validated {
-                loss: all.iter().map(|v| v.0).collect(),
-                explained: all.iter().map(|v| v.1).collect(),
-                r: all.iter().map(|v| v.2).collect(),
-            }
-        };
-        Ok(Some((0..self.courses.len()).map(one).collect()))
     }
 
     fn outcomes(&self, finished: &[(usize, bool)]) -> Result<Vec<Outcome>> {
@@ -390,10 +326,12 @@ impl<'a> Trainer<'a> {
                 bias: layer.bias.as_ref().map(cut),
             };
             let weights = Weights { layers: best.layers.iter().map(layer).collect(), bias: cut(&best.bias) };
+            // The last step of an epoch may overflow after the epoch's loss was taken.
+            let diverged = *diverged || !weights.is_finite();
             let features = self.data.features;
             Outcome {
                 configuration: course.configuration,
-                diverged: *diverged,
+                diverged,
                 epochs: self.epoch,
                 best_epoch: course.best_epoch,
                 curves: course.curves.clone(),
@@ -437,6 +375,48 @@ impl<'a> Trainer<'a> {
     }
 }
 
+/// Mean and deviation of each neuron over the training images, where responses are standardised by them.
+fn scaling(data: &Data<'_>, shared: &Shared) -> Result<Vec<Scaling>> {
+    let one = |(neuron, row): (usize, ndarray::ArrayView1<'_, f32>)| {
+        if let Some(image) = row.iter().position(|v| !v.is_finite()) {
+            let found = format!("the response of neuron {neuron} to image {image} is {}", row[image]);
+            return Err(Error::new(
+                Kind::Input,
+                "responses",
+                found,
+                "finite numbers",
+                "Leave that image out",
+            ));
+        }
+        if shared.loss == Loss::Poisson
+            && let Some(image) = row.iter().position(|v| *v < 0.0)
+        {
+            let found = format!("the response of neuron {neuron} to image {image} is {}", row[image]);
+            let advice = "Take --loss squared, or counts";
+            return Err(Error::new(Kind::Input, "responses", found, "counts for the Poisson loss", advice));
+        }
+        if !shared.standardise_responses {
+            return Ok(Scaling { mean: 0.0, deviation: 1.0 });
+        }
+        let values = || data.train.iter().map(|image| f64::from(row[*image]));
+        let mean = values().sum::<f64>() / data.train.len() as f64;
+        let deviation = (values().map(|v| (v - mean).powi(2)).sum::<f64>() / data.train.len() as f64).sqrt();
+        Ok(Scaling { mean, deviation: if deviation > 0.0 { deviation } else { 1.0 } })
+    };
+    data.responses.rows().into_iter().enumerate().map(one).collect()
+}
+
+/// Variance of each neuron's responses over the training images, in the units of training.
+fn variances(data: &Data<'_>, scaling: &[Scaling]) -> Vec<f64> {
+    let one = |(row, scaling): (ndarray::ArrayView1<'_, f32>, &Scaling)| {
+        let values = || data.train.iter().map(|image| f64::from(row[*image]));
+        let (count, mean) = (data.train.len() as f64, values().sum::<f64>() / data.train.len() as f64);
+        let variance = values().map(|v| (v - mean).powi(2)).sum::<f64>() / count / scaling.deviation.powi(2);
+        if variance > 0.0 { variance } else { f64::NAN }
+    };
+    data.responses.rows().into_iter().zip(scaling).map(one).collect()
+}
+
 /// Number of weights of one configuration, biases aside.
 pub fn weights(shared: &Shared, shape: [usize; 3], neurons: usize) -> usize {
     let layout = Layout::new(&shared.model, shape);
@@ -452,41 +432,4 @@ pub fn products(shared: &Shared, shape: [usize; 3], neurons: usize) -> f64 {
         Model::Factored => shape.iter().product::<usize>() as f64 * neurons as f64,
         _ => weights(shared, shape, neurons) as f64,
     }
-}
-
-/// Of all columns.
-struct EpochLosses {
-    with_penalties: Vec<f64>,
-    explained: Vec<f64>,
-}
-
-/// Of the neurons of one configuration.
-struct Validated {
-    loss: Vec<f64>,
-    explained: Vec<f64>,
-    r: Vec<f64>,
-}
-
-/// Mean and deviation of each neuron over the training images, where responses are standardised by them.
-fn scaling(data: &Data<'_>, shared: &Shared) -> Result<Vec<Scaling>> {
-    let one = |(neuron, row): (usize, ndarray::ArrayView1<'_, f32>)| {
-        if let Some(image) = row.iter().position(|v| !v.is_finite()) {
-            let found = format!("the response of neuron {neuron} to image {image} is {}", row[image]);
-            return Err(Error::new(
-                Kind::Input,
-                "responses",
-                found,
-                "finite numbers",
-                "Leave that image out",
-            ));
-        }
-        if !shared.standardise_responses {
-            return Ok(Scaling { mean: 0.0, deviation: 1.0 });
-        }
-        let values = || data.train.iter().map(|image| f64::from(row[*image]));
-        let mean = values().sum::<f64>() / data.train.len() as f64;
-        let deviation = (values().map(|v| (v - mean).powi(2)).sum::<f64>() / data.train.len() as f64).sqrt();
-        Ok(Scaling { mean, deviation: if deviation > 0.0 { deviation } else { 1.0 } })
-    };
-    data.responses.rows().into_iter().enumerate().map(one).collect()
 }

@@ -9,9 +9,10 @@ use crate::features::{Slab, visit_layers};
 use crate::gpu::Gpu;
 use crate::ridge::{self, Space};
 use crate::routines::Gram;
-use crate::training::{Data, Resident, Trainer};
+use crate::training::{Data, Outcome, Resident, Trainer};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 
 /// The readout of one layer, as far as profiles need it.
 pub(super) struct LayerFit {
@@ -92,6 +93,8 @@ impl<'a> UnderWay<'a> {
 pub(super) struct Targets<'a> {
     /// (neurons, images): averages over repeats, those with shuffled images below the others.
     pub responses: ArrayView2<'a, f32>,
+    /// How many of them are the recording's.
+    pub neurons: usize,
     /// Test images.
     pub test: &'a [usize],
     /// Rows and penalties; of readouts that are trained, rows alone.
@@ -176,22 +179,30 @@ fn trained_fit(
     // Some of the features are no maps.
     let shape =
         if shape.iter().product::<usize>() == features.ncols() { shape } else { [features.ncols(), 1, 1] };
+    // Shuffled neurons train by themselves: together they would share the epoch at which training stops.
+    let parts = [0..targets.neurons, targets.neurons..neurons].into_iter().filter(|part| !part.is_empty());
+    let parts: Vec<Range<usize>> = parts.collect();
     for (number, (train, held_out)) in targets.ridge.folds.iter().enumerate() {
         let resident = Resident::new(gpu, features.view(), shape, train, &asked.shared)?;
-        let data = Data { features: &resident, responses: targets.responses, train, validation: held_out };
-        let mut trainer = Trainer::new(gpu, data, &asked.shared, std::slice::from_ref(&asked.settings))?;
-        let mut outcome = None;
-        while !trainer.done() {
-            outcome = trainer.epoch()?.pop();
+        for part in parts.clone() {
+            let responses = targets.responses.slice(s![part.clone(), ..]);
+            let data = Data { features: &resident, responses, train, validation: held_out };
+            let outcome = trained(gpu, data, asked)?;
+            let losses = ArrayView1::from(&outcome.validation_loss);
+            fit.fold_losses.slice_mut(s![number, part.clone()]).assign(&losses);
+            let mut sum = fit.predictions.slice_mut(s![part, ..]);
+            sum += &(outcome.readout.predict(gpu, &resident, targets.test)? / folds as f32);
         }
-        drop(trainer);
-        let outcome = outcome.ok_or_else(|| Error::internal("profile", "no configuration ended"))?;
-        if outcome.diverged {
-            return Err(diverged(&outcome, &asked.settings));
-        }
-        let losses = ArrayView1::from(&outcome.validation_loss);
-        fit.fold_losses.row_mut(number).assign(&losses);
-        fit.predictions += &(outcome.readout.predict(gpu, &resident, targets.test)? / folds as f32);
     }
     Ok(fit)
+}
+
+fn trained<'a>(gpu: &'a Gpu, data: Data<'a>, asked: &TrainedRequest) -> Result<Outcome> {
+    let mut trainer = Trainer::new(gpu, data, &asked.shared, std::slice::from_ref(&asked.settings))?;
+    let mut outcome = None;
+    while !trainer.done() {
+        outcome = trainer.epoch()?.pop();
+    }
+    let outcome = outcome.ok_or_else(|| Error::internal("profile", "no configuration ended"))?;
+    if outcome.diverged { Err(diverged(&outcome, &asked.settings)) } else { Ok(outcome) }
 }

@@ -86,6 +86,7 @@ fn score_layers(
         test: &split.test,
         ridge: &job.ridge,
         trained: job.request.trained(),
+        neurons: responses.n_neurons(),
     };
     let scoring = Scoring {
         held_out: HeldOut::new(responses.repeats.select(Axis(1), &split.test).view(), seed),

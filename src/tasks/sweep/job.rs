@@ -209,7 +209,7 @@ impl<'a> SweepJob<'a> {
             let mut work = Work::new(gpu, self, journal, progress);
             work.train(&members)?;
             all.extend(members);
-            let of_stage = |one: &&Finished| one.configuration >= first;
+            let of_stage = |one: &&Finished| (first..all.len()).contains(&one.configuration);
             let Some(chosen) = best(journal.finished().values().filter(of_stage)) else {
                 // Nothing to go on from: the results say so.
                 break;

@@ -87,7 +87,8 @@ impl Journal {
         self.finished.is_empty() && !self.folder.join(CHECKPOINT).exists()
     }
 
-    /// Keeps a result; on the disk when this returns.     ///
+    /// Keeps a result; on the disk when this returns.
+    ///
     /// # Errors
     /// Output, if it cannot be written.
     pub fn add(&mut self, finished: Finished) -> Result<()> {

@@ -6,7 +6,7 @@ use super::grid::MOST;
 type Wrong = (String, String);
 
 /// The values of a range: logarithmic, or `scale = "linear"`. Linear ranges between whole numbers whose
-/// steps are whole give whole numbers.
+/// steps are whole give whole numbers; others are rounded to four digits.
 pub(super) fn values(table: &toml::Table) -> Result<Vec<toml::Value>, Wrong> {
     const KEYS: [&str; 4] = ["from", "to", "count", "scale"];
     if let Some(key) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
@@ -42,10 +42,16 @@ pub(super) fn values(table: &toml::Table) -> Result<Vec<toml::Value>, Wrong> {
         _ => return Err(("the range has another scale".into(), "\"linear\" or \"logarithmic\"".into())),
     };
     // The last is what was written, whatever the power rounds to.
-    let all: Vec<f64> = between[..count - 1].iter().copied().chain([to]).collect();
+    let inner = between[..count - 1].iter().map(|v| four_digits(*v));
+    let all: Vec<f64> = inner.chain([to]).collect();
     let whole = scale == Some("linear") && ["from", "to"].iter().all(|key| table[*key].is_integer());
     let whole = whole && all.iter().all(|v| v.fract() == 0.0);
     Ok(all.into_iter().map(|v| if whole { (v as i64).into() } else { v.into() }).collect())
+}
+
+/// A number as a person would write it down, in tables and on plots.
+fn four_digits(value: f64) -> f64 {
+    format!("{value:.3e}").parse().unwrap_or(value)
 }
 
 #[cfg(test)]
@@ -63,7 +69,8 @@ mod tests {
         let rates: Vec<f64> = rates.iter().map(|v| v.as_float().unwrap()).collect();
         assert_eq!((rates.len(), rates[0], rates[19]), (20, 1e-5, 1.0));
         let ratio = 1e5f64.powf(1.0 / 19.0);
-        assert!(rates.windows(2).all(|pair| (pair[1] / pair[0] / ratio - 1.0).abs() < 1e-12));
+        assert!(rates.windows(2).all(|pair| (pair[1] / pair[0] / ratio - 1.0).abs() < 1e-3));
+        assert_eq!(rates[1], 1.833e-5);
         let linear = range("from = 0\nto = 1\ncount = 5\nscale = \"linear\"").unwrap();
         assert_eq!(
             linear.iter().map(|v| v.as_float().unwrap()).collect::<Vec<_>>(),

@@ -216,6 +216,8 @@ fn fit_request(request: &SweepRequest, configuration: &Configuration, out: PathB
         settings: configuration.settings.clone(),
         validation_fraction: request.validation_fraction,
         refit: false,
+        folds: 5,
+        shuffled_folds: true,
     };
     FitRequest {
         input: configuration.input.clone(),

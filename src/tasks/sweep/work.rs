@@ -108,9 +108,13 @@ impl<'a, 'p> Work<'a, 'p> {
         let free = self.gpu.ledger().free();
         let alone =
             |count: usize| Trainer::bytes(self.gpu, group.shared, features.shape, [neurons, images], count);
+        let binds = |count: usize| Trainer::binds(self.gpu, group.shared, features.shape, neurons, count);
         // Where some are done, the others move to smaller matrices while the larger ones are still there;
         // what is done predicts beside those that train.
-        let bytes = |count: usize| alone(count) + alone(count.saturating_sub(1).max(1));
+        let bytes = |count: usize| match binds(count) {
+            true => alone(count) + alone(count.saturating_sub(1).max(1)),
+            false => u64::MAX,
+        };
         let at_once = most(group.members.len(), free, bytes);
         if at_once == 0 {
             return Err(too_large("one configuration", bytes(1), free, self.gpu.ledger().budget()));
@@ -138,7 +142,7 @@ impl<'a, 'p> Work<'a, 'p> {
             for outcome in outcomes {
                 self.keep(&mut running, &outcome, resident)?;
             }
-            self.status.epoch += 1;
+            self.status.epoch = trainer.epochs();
             self.report(&running);
             if !trainer.done() && running.kept.elapsed() >= self.between.max(10 * running.cost) {
                 running.checkpoint(self.journal, &trainer)?;
