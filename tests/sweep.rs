@@ -153,9 +153,10 @@ fn a_rate_that_diverges_stands_beside_good_ones() {
     assert!(!scratch.0.join("none/best").exists() && !scratch.0.join("none.partial").exists());
 }
 
-/// Enough that a run is under way for some time.
-const LONG: &str = "epochs = 40\npatience = 40\n[[stages]]\nlearning-rate = [0.001, 0.003, 0.01]\nl1 = [0, 0.1]\n\
-    reduction = [\"mean\", \"sum\"]\n[[stages]]\nl2 = [0, 1]\nreadout = [\"factored\", \"simple\"]\n";
+/// Enough that a run is under way for some time. The rates of the first stage are so low that the second one wins.
+const LONG: &str = "epochs = 40\npatience = 40\n[[stages]]\nlearning-rate = [1e-5, 3e-5, 1e-4]\nl1 = [0, 0.1]\n\
+    reduction = [\"mean\", \"sum\"]\n[[stages]]\nlearning-rate = [0.003]\nl2 = [0, 1]\n\
+    readout = [\"factored\", \"simple\"]\n";
 
 /// Starts a sweep, and kills it as soon as `path` exists and holds something. Whether it was killed in time.
 fn killed(scratch: &Scratch, path: &Path, more: &[&str]) -> bool {
@@ -187,7 +188,7 @@ fn a_killed_sweep_goes_on_to_the_same_bits() {
 
     // Without --resume, and with another grid, files or options, nothing is touched.
     sweep(&scratch, LONG, &["--out", "run"]).refused(2, &["unfinished", "--resume", "--out"]);
-    let other = LONG.replace("0.003", "0.004");
+    let other = LONG.replace("3e-5", "4e-5");
     sweep(&scratch, &other, &["--out", "run", "--resume"]).refused(2, &["differs in: grid"]);
     let options = ["--out", "run", "--resume", "--patience", "41"];
     sweep(&scratch, LONG, &options).refused(2, &["differs in: options"]);
@@ -211,7 +212,7 @@ fn a_killed_sweep_goes_on_to_the_same_bits() {
     // Killed again with every result that is new.
     sweep_file(&scratch);
     let mut kills = 0;
-    while kills < 6 && killed(&scratch, &partial.join("results.jsonl"), &["--out", "run", "--resume"]) {
+    while kills < 12 && killed(&scratch, &partial.join("results.jsonl"), &["--out", "run", "--resume"]) {
         kills += 1;
     }
     assert!(kills > 1, "killed only {kills} times");
@@ -219,6 +220,8 @@ fn a_killed_sweep_goes_on_to_the_same_bits() {
     assert_eq!(ran.code, 0, "{ran:?}");
     same_results(&scratch, "whole", "run");
     assert!(!partial.exists());
+    let rows = table(&scratch, "run/sweep.csv");
+    assert!(rows.iter().any(|row| row["best"] == "true" && row["stage"] == rows[rows.len() - 1]["stage"]));
     // Once it is finished, going on says what there is.
     let again = sweep(&scratch, LONG, &["--out", "run", "--resume", "--json"]);
     assert_eq!(

@@ -25,7 +25,7 @@ pub(super) fn sentences(summary: &ReliabilitySummary, names: Option<&[String]>) 
     if let Some([images, features]) = summary.recording.fitted.filter(|[images, features]| features > images)
     {
         said.push(format!(
-            "The readout has {features} weights a neuron for {images} images: training images can always be explained, and only \
+            "The readout has {features} features for {images} images: training images can always be explained, and only \
              images held out tell anything."
         ));
     }

@@ -245,14 +245,13 @@ impl<'a> FitJob<'a> {
         let predicted = readout.predictions.select(Axis(1), &split.test);
         let scores = score(held_out.view(), predicted.view(), request.seed)?;
         let intervals = pearson_intervals(held_out.view(), predicted.view(), DRAWS, request.seed);
-        let weights = match &request.readout {
-            ReadoutRequest::Trained(asked) if asked.shared.model == Model::Factored => {
-                shape[0] + shape[1] * shape[2]
-            }
-            _ => plan.n_features,
+        // A factored readout has far fewer weights than features, and no count that compares with images.
+        let counted = match &request.readout {
+            ReadoutRequest::Trained(asked) => asked.shared.model != Model::Factored,
+            _ => true,
         };
-        let fitted = [readout.n_fitted, weights];
-        let reliability = reliability::write(&folder, &responses, Some(fitted), request.seed)?;
+        let fitted = counted.then_some([readout.n_fitted, plan.n_features]);
+        let reliability = reliability::write(&folder, &responses, fitted, request.seed)?;
         clock.done("scores");
         let found = Found {
             readout: &readout,
