@@ -88,9 +88,11 @@ fn a_profile_is_whole_and_its_tables_agree() {
         "layers.csv",
         "linkage.npy",
         "measured.npy",
+        "plots",
         "profile.csv",
         "record.json",
         "reliability.csv",
+        "report.html",
         "split.csv",
     ];
     assert_eq!(here.names("p"), files);
@@ -232,7 +234,8 @@ fn the_same_seed_gives_the_same_bits() {
         here.works(&profile(out, &layers, &more));
         here.names(out)
             .into_iter()
-            .filter(|name| name != "record.json")
+            // Records and pages hold times.
+            .filter(|name| !["record.json", "report.html", "plots"].contains(&&name[..]))
             .map(|name| (here.bytes(&format!("{out}/{name}")), name))
             .collect::<Vec<_>>()
     };
@@ -258,9 +261,11 @@ fn few_layers_have_no_clusters_and_say_so() {
             "best_layers.csv",
             "layers.csv",
             "measured.npy",
+            "plots",
             "profile.csv",
             "record.json",
             "reliability.csv",
+            "report.html",
             "split.csv"
         ]
     );
@@ -297,10 +302,35 @@ fn what_does_not_fit_together_is_refused() {
     refused(2, &["--sizes", "4"], &["--pool", "4 x 4"]);
     refused(6, &["--max-memory", "1M"], &["GPU memory"]);
     refused(2, &["--readout", "smooth-ridge", "--subsample", "10"], &["smooth-ridge"]);
-    refused(2, &["--readout", "factored"], &["--readout", "ridge or smooth-ridge"]);
+    refused(2, &["--readout", "factored", "--refit"], &["--refit", "folds"]);
+    refused(2, &["--readout", "factored", "--l1", "-1"], &["--l1", "0 or more"]);
     here.works(&profile("p", "relu1_1,pool1,pool2", &[]));
     here.striate(&[&profile("p", "relu1_1", &[])[..], &["--labels", "p/best_layers.csv"]].concat())
         .refused(2, &["p/best_layers.csv"]);
+}
+
+/// A trained readout for each layer and fold; the null has a group of its own, and does not touch the scores of neurons.
+#[test]
+fn trained_readouts_are_profiled_as_well() {
+    let here = experiment("profile-trained");
+    let factored = ["--readout", "factored", "--epochs", "6", "--folds", "3", "--l2", "0.01"];
+    here.works(&profile("alone", &all_layers(), &factored));
+    here.works(&profile("both", &all_layers(), &[&factored[..], &["--controls", "shuffled"]].concat()));
+    let scores = |out: &str, control: &str| -> Vec<String> {
+        let rows =
+            table(&here, &format!("{out}/profile.csv")).into_iter().filter(|row| row["control"] == control);
+        rows.map(|row| row["pearson_r"].clone()).collect()
+    };
+    let alone = scores("alone", "none");
+    assert_eq!((alone.len(), &alone), (LAYERS.len() * NEURONS, &scores("both", "none")));
+    let mean = |all: Vec<String>| {
+        let all: Vec<f64> = all.iter().filter_map(|r| r.parse().ok()).collect();
+        all.iter().sum::<f64>() / all.len() as f64
+    };
+    let (real, null) = (mean(alone), mean(scores("both", "shuffled")));
+    assert!(real > 0.15 && null.abs() < 0.1, "{real} {null}");
+    let record = here.document("both/record.json");
+    assert_eq!((&record["options"]["folds"], &record["summary"]["readout"]), (&3.into(), &"factored".into()));
 }
 
 /// A session of macaque V4 and weights of VGG19, where there are any.

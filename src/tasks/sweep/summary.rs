@@ -205,6 +205,10 @@ pub(super) fn write(
     commit::write(&folder.file(RECORD), &serde_json::to_vec_pretty(&record).map_err(failed)?)?;
     folder.commit()?;
     // Last, so that a result stands even where its report cannot be written.
+    if of_best.is_some() {
+        // Again, for its record says only now where it lies.
+        report::write(&request.out.join("best"))?;
+    }
     report::write(&request.out)?;
     Ok(summary)
 }
