@@ -83,6 +83,10 @@ fn grids_that_make_no_sense_are_refused() {
             &["180000 configurations", "100000"],
         ),
         ("[[stages]]\nl1 = [1]\n[[stages]]\nmomentum = [0.5]\n", &["configuration 1: momentum", "Adam"]),
+        (
+            "[[stages]]\noptimiser = [\"sgd\", \"adam\"]\n[[stages]]\nmomentum = [0.5]\n",
+            &["configuration 2: momentum", "Adam"],
+        ),
         ("rate = 3\n[grid]\nl1 = 1\n", &["'rate' is no option of striate sweep", "stages"]),
         ("l1 = [1, 2]\n[grid]\nl2 = 1\n", &["grid.toml", "'1,2'", "under [grid]"]),
         ("loss = \"poisson\"\n[grid]\nl2 = 1\n", &["nonlinearity: identity", "softplus"]),

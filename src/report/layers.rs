@@ -275,7 +275,7 @@ fn best_layers(table: &Table, layers: &[String]) -> Result<(Grid, Option<String>
     areas.sort_unstable();
     areas.dedup();
     let header: Vec<&str> = ["best layer"].into_iter().chain(areas.iter().copied()).collect();
-    let mut grid = Grid::new("Neurons by their best layer (nested cross-validation)", &header);
+    let mut grid = Grid::new("Neurons by their best layer (chosen on training images)", &header);
     for name in layers {
         let of = |wanted: &&str| {
             area.iter().zip(&layer).filter(|(area, layer)| *area == wanted && *layer == name).count()

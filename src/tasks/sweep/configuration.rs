@@ -1,6 +1,6 @@
 //! One configuration of a sweep: where its features come from, and how its readout is trained.
 
-use super::grid::{Grid, INPUT_OPTIONS, Point};
+use super::grid::{Grid, INPUT_OPTIONS, MOST, Point};
 use crate::error::{Error, Kind, Result};
 use crate::io::images::Size;
 use crate::networks::{LARGEST_SIDE, Network};
@@ -83,6 +83,12 @@ pub fn all_stages(grid: &Grid, base: &Base, place: &str) -> Result<Vec<Configura
     for stage in 0..grid.stages() {
         let points = grid.points(stage);
         all.extend(configurations(grid, stage, &base, all.len(), place)?);
+        // Whichever point wins, the next stage has to make sense after it.
+        if stage + 1 < grid.stages() && points.len() * grid.points(stage + 1).len() <= MOST {
+            for point in &points {
+                configurations(grid, stage + 1, &base.with(point)?, all.len(), place)?;
+            }
+        }
         if let Some(point) = points.first() {
             base = base.with(point)?;
         }
