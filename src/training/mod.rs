@@ -20,6 +20,7 @@ mod readout;
 mod settings;
 mod start;
 mod state;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod trainer;

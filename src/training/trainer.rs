@@ -10,6 +10,7 @@ use super::network::Network;
 use super::readout::{Readout, Scaling, real_sizes};
 use super::settings::{Loss, Model, Settings, Shared};
 use super::start::{self, LayerWeights, Weights};
+use super::targets::{scaling, targets, variances};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Buffer, Gpu, Matrix, Recording};
 use crate::random::Random;
@@ -112,11 +113,7 @@ impl<'a> Trainer<'a> {
         let (layout, columns) = (data.features.layout, Columns::new(neurons, courses.len()));
         let scaling = scaling(&data, shared)?;
         let variances = variances(&data, &scaling);
-        let mut targets = Array2::<f32>::zeros((images, columns.neurons));
-        for ((neuron, image), response) in data.responses.indexed_iter() {
-            let Scaling { mean, deviation } = scaling[neuron];
-            targets[[image, neuron]] = ((f64::from(*response) - mean) / deviation) as f32;
-        }
+        let targets = targets(&data, &scaling, columns.neurons);
         let train = |neuron: usize| data.train.iter().map(|i| f64::from(targets[[*i, neuron]])).sum::<f64>();
         let mean = |neuron: usize| train(neuron) / data.train.len() as f64;
         let bias: Vec<f32> = (0..neurons).map(|n| start::bias(shared.nonlinearity, mean(n)) as f32).collect();
@@ -373,48 +370,6 @@ impl<'a> Trainer<'a> {
             BatchMemory::new(self.gpu, self.data.features.layout, self.shared.batch, self.columns.all())?;
         Ok(())
     }
-}
-
-/// Mean and deviation of each neuron over the training images, where responses are standardised by them.
-fn scaling(data: &Data<'_>, shared: &Shared) -> Result<Vec<Scaling>> {
-    let one = |(neuron, row): (usize, ndarray::ArrayView1<'_, f32>)| {
-        if let Some(image) = row.iter().position(|v| !v.is_finite()) {
-            let found = format!("the response of neuron {neuron} to image {image} is {}", row[image]);
-            return Err(Error::new(
-                Kind::Input,
-                "responses",
-                found,
-                "finite numbers",
-                "Leave that image out",
-            ));
-        }
-        if shared.loss == Loss::Poisson
-            && let Some(image) = row.iter().position(|v| *v < 0.0)
-        {
-            let found = format!("the response of neuron {neuron} to image {image} is {}", row[image]);
-            let advice = "Take --loss squared, or counts";
-            return Err(Error::new(Kind::Input, "responses", found, "counts for the Poisson loss", advice));
-        }
-        if !shared.standardise_responses {
-            return Ok(Scaling { mean: 0.0, deviation: 1.0 });
-        }
-        let values = || data.train.iter().map(|image| f64::from(row[*image]));
-        let mean = values().sum::<f64>() / data.train.len() as f64;
-        let deviation = (values().map(|v| (v - mean).powi(2)).sum::<f64>() / data.train.len() as f64).sqrt();
-        Ok(Scaling { mean, deviation: if deviation > 0.0 { deviation } else { 1.0 } })
-    };
-    data.responses.rows().into_iter().enumerate().map(one).collect()
-}
-
-/// Variance of each neuron's responses over the training images, in the units of training.
-fn variances(data: &Data<'_>, scaling: &[Scaling]) -> Vec<f64> {
-    let one = |(row, scaling): (ndarray::ArrayView1<'_, f32>, &Scaling)| {
-        let values = || data.train.iter().map(|image| f64::from(row[*image]));
-        let (count, mean) = (data.train.len() as f64, values().sum::<f64>() / data.train.len() as f64);
-        let variance = values().map(|v| (v - mean).powi(2)).sum::<f64>() / count / scaling.deviation.powi(2);
-        if variance > 0.0 { variance } else { f64::NAN }
-    };
-    data.responses.rows().into_iter().zip(scaling).map(one).collect()
 }
 
 /// Number of weights of one configuration, biases aside.
