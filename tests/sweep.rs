@@ -129,6 +129,11 @@ fn a_rate_that_diverges_stands_beside_good_ones() {
     let most = rows.iter().map(r).fold(f64::MIN, f64::max);
     assert_eq!(r(&rows[best[0].parse::<usize>().unwrap()]), most);
 
+    // What came out is no hyper-parameter, although it differs where some diverged.
+    let page = String::from_utf8(scratch.bytes("run/report.html")).unwrap();
+    assert!(page.contains("By learning_rate"), "the page does not compare what varied");
+    assert!(!page.contains("By neurons") && !page.contains("By stage"), "a result is compared as an option");
+
     // The best once more, by itself: the same bits as among the others.
     let of_best: Vec<_> = table(&scratch, "run/sweep_neurons.csv")
         .into_iter()

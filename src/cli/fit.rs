@@ -4,23 +4,18 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use striate::io::responses::Layout;
 use striate::ridge::{Penalties, Ratios};
 use striate::tasks::{
-    FeaturesInput, FitJob, FitRequest, Input, ReadoutRequest, RidgeRequest, SmoothRidgeRequest, SplitRequest,
-    TrainedRequest,
+    FitJob, FitRequest, Input, ReadoutRequest, RidgeRequest, SmoothRidgeRequest, TrainedRequest,
 };
 use striate::{Error, Kind, Result};
 
 use super::common::Common;
 use super::fit_text::{dry_run, table, warnings};
 use super::output::{Outcome, merged};
-use super::source::{NetworkArgs, missing};
+use super::recording::RecordingArgs;
+use super::source::{NetworkArgs, missing, one_layer};
 use super::training::TrainingArgs;
-use super::values;
-
-/// The fraction of images that test where nothing else is said.
-const TEST_FRACTION: f64 = 0.2;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,18 +51,8 @@ pub struct FitArgs {
 /// What readouts are fitted to, and how: the options of every command that fits some.
 #[derive(Debug, Args)]
 pub struct ReadoutArgs {
-    /// Recorded responses: .npy or .npz of (neurons, images) or (neurons, images, repeats), or a .csv table.
-    #[arg(long, value_name = "FILE")]
-    pub responses: Option<PathBuf>,
-    /// Other orders of the axes, for example images,neurons or repeats,images,neurons.
-    #[arg(long, value_name = "AXES")]
-    pub responses_layout: Option<String>,
-    /// A CSV with the columns image (row from 0) and tier (train, validation or test).
-    #[arg(long, value_name = "FILE.csv")]
-    pub split: Option<PathBuf>,
-    /// Without --split: the fraction of images, drawn by --seed, that test [default: 0.2].
-    #[arg(long, value_parser = values::fraction, value_name = "F")]
-    pub test_fraction: Option<f64>,
+    #[command(flatten)]
+    pub recording: RecordingArgs,
     /// The kind of readout: in closed form ridge, or smooth-ridge, which penalises the Laplacian of the weights over the
     /// map too; trained simple, spatial, factored, or mlp.
     #[arg(long, value_enum, default_value = "ridge", value_name = "NAME")]
@@ -128,26 +113,17 @@ impl ReadoutArgs {
     /// # Errors
     /// [`Kind::Usage`], naming the option that is missing or superfluous.
     pub fn request(&self, input: Input, out: Option<&PathBuf>, seed: u64) -> Result<FitRequest> {
-        let responses =
-            self.responses.clone().ok_or_else(|| missing("--responses", "a file of recorded responses"))?;
+        let (responses, split) = self.recording.files()?;
         let out = out.cloned().ok_or_else(|| missing("--out", "the folder to write"))?;
-        if self.split.is_some() && self.test_fraction.is_some() {
-            let advice = "Leave one of them out";
-            return Err(Error::new(Kind::Usage, "--test-fraction", "--split is given too", "", advice));
-        }
         if self.folds < 2 {
             let found = format!("{} folds", self.folds);
             return Err(Error::new(Kind::Usage, "--folds", found, "at least 2", "Try 5"));
         }
-        if let Some(layout) = &self.responses_layout {
-            layout.parse::<Layout>()?;
-        }
-        let test_fraction = self.test_fraction.unwrap_or(TEST_FRACTION);
         Ok(FitRequest {
             input,
             responses,
-            layout: self.responses_layout.clone(),
-            split: self.split.clone().map_or(SplitRequest::Random { test_fraction }, SplitRequest::File),
+            layout: self.recording.responses_layout.clone(),
+            split,
             readout: self.readout(seed)?,
             seed,
             out,
@@ -213,37 +189,11 @@ impl ReadoutArgs {
     }
 }
 
-impl FitArgs {
-    fn input(&self, seed: u64) -> Result<Input> {
-        match (&self.features, self.network.any()) {
-            (Some(file), None) => {
-                let subsample = self.network.subsample(seed)?;
-                Ok(Input::Features(FeaturesInput { file: file.clone(), subsample }))
-            }
-            (Some(_), Some(option)) => Err(exclusive(option)),
-            (None, None) => Err(missing("--images", "images and a network, or --features FILE.npy")),
-            (None, Some(_)) => {
-                let input = self.network.input(seed)?;
-                if input.layers.len() > 1 {
-                    let found = format!("{} layers", input.layers.len());
-                    let advice = "Fit one layer after the other, or compare them by striate profile";
-                    return Err(Error::new(Kind::Usage, "--layer", found, "one layer", advice));
-                }
-                Ok(Input::Network(input))
-            }
-        }
-    }
-}
-
-/// The error of an option that stands beside `--features`.
-pub fn exclusive(option: &str) -> Error {
-    let advice = format!("Leave {option} or --features out");
-    Error::new(Kind::Usage, option, "--features is given too, and takes its place", "", advice)
-}
-
 /// Runs `striate fit`.
 pub fn run(args: &FitArgs, common: &Common) -> Result<Outcome> {
-    let request = args.readout.request(args.input(common.seed)?, args.out.as_ref(), common.seed)?;
+    let advice = "Fit one layer after the other, or compare them by striate profile";
+    let input = one_layer(args.features.as_ref(), &args.network, common.seed, NetworkArgs::input, advice)?;
+    let request = args.readout.request(input, args.out.as_ref(), common.seed)?;
     // What cannot be read is said before an adapter is looked for.
     let job = FitJob::read(&request)?;
     let gpu = common.open_gpu()?;

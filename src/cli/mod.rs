@@ -14,6 +14,7 @@ mod output;
 mod predict;
 mod profile;
 mod progress;
+mod recording;
 mod report;
 mod simulate;
 mod source;

@@ -7,9 +7,8 @@ use striate::Result;
 use striate::tasks::{PredictRequest, predict};
 
 use super::common::Common;
-use super::fit::exclusive;
 use super::output::{Outcome, lines, merged};
-use super::source::missing;
+use super::source::{exclusive, missing};
 use super::values;
 
 const EXAMPLES: &str = "\

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use striate::io::images::Normalise;
 use striate::io::resize::{Filter, Size};
 use striate::networks::{self, Network};
-use striate::tasks::{NetworkInput, NormaliseRequest};
+use striate::tasks::{FeaturesInput, Input, NetworkInput, NormaliseRequest};
 use striate::{Error, Kind, Result};
 
 use super::values;
@@ -63,6 +63,42 @@ pub enum NormaliseChoice {
 /// The error of an option that is not there.
 pub fn missing(option: &str, wanted: &str) -> Error {
     Error::new(Kind::Usage, option, "is missing", wanted, "Add it, or put it into --config FILE.toml")
+}
+
+/// What one readout reads: a file of features, or one layer of a network. `network` gives the network's input, and
+/// `advice` says what to do with several layers.
+///
+/// # Errors
+/// [`Kind::Usage`], naming the option that is missing or superfluous.
+pub fn one_layer(
+    features: Option<&PathBuf>,
+    arguments: &NetworkArgs,
+    seed: u64,
+    network: impl FnOnce(&NetworkArgs, u64) -> Result<NetworkInput>,
+    advice: &str,
+) -> Result<Input> {
+    match (features, arguments.any()) {
+        (Some(file), None) => {
+            let subsample = arguments.subsample(seed)?;
+            Ok(Input::Features(FeaturesInput { file: file.clone(), subsample }))
+        }
+        (Some(_), Some(option)) => Err(exclusive(option)),
+        (None, None) => Err(missing("--images", "images and a network, or --features FILE.npy")),
+        (None, Some(_)) => {
+            let input = network(arguments, seed)?;
+            if input.layers.len() > 1 {
+                let found = format!("{} layers", input.layers.len());
+                return Err(Error::new(Kind::Usage, "--layer", found, "one layer", advice));
+            }
+            Ok(Input::Network(input))
+        }
+    }
+}
+
+/// The error of an option that stands beside `--features`.
+pub fn exclusive(option: &str) -> Error {
+    let advice = format!("Leave {option} or --features out");
+    Error::new(Kind::Usage, option, "--features is given too, and takes its place", "", advice)
 }
 
 impl NetworkArgs {

@@ -6,24 +6,16 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde_json::json;
-use striate::io::responses::Layout;
-use striate::tasks::{
-    Base, FeaturesInput, Grid, Input, SplitRequest, SweepJob, SweepRequest, SweepStatus, SweepSummary,
-    TopRow, all_diverged,
-};
+use striate::Result;
+use striate::tasks::{Base, Grid, SweepJob, SweepRequest, SweepStatus, SweepSummary, TopRow, all_diverged};
 use striate::training::READOUTS;
-use striate::{Error, Kind, Result};
 
 use super::common::Common;
 use super::config;
-use super::fit::exclusive;
 use super::output::{Outcome, lines, merged};
-use super::source::{NetworkArgs, missing};
+use super::recording::RecordingArgs;
+use super::source::{NetworkArgs, missing, one_layer};
 use super::training::TrainingArgs;
-use super::values;
-
-/// The fraction of images that test where nothing else is said.
-const TEST_FRACTION: f64 = 0.2;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -55,18 +47,8 @@ pub struct SweepArgs {
     /// Features that are there already, images x anything, instead of images, network and weights.
     #[arg(long, value_name = "FILE.npy")]
     pub features: Option<PathBuf>,
-    /// Recorded responses: .npy or .npz of (neurons, images) or (neurons, images, repeats), or a .csv table.
-    #[arg(long, value_name = "FILE")]
-    pub responses: Option<PathBuf>,
-    /// Other orders of the axes, for example images,neurons or repeats,images,neurons.
-    #[arg(long, value_name = "AXES")]
-    pub responses_layout: Option<String>,
-    /// A CSV with the columns image (row from 0) and tier (train, validation or test).
-    #[arg(long, value_name = "FILE.csv")]
-    pub split: Option<PathBuf>,
-    /// Without --split: the fraction of images, drawn by --seed, that test [default: 0.2].
-    #[arg(long, value_parser = values::fraction, value_name = "F")]
-    pub test_fraction: Option<f64>,
+    #[command(flatten)]
+    pub recording: RecordingArgs,
     /// The kind of readout, where it does not vary [default: factored].
     #[arg(long, value_parser = PossibleValuesParser::new(READOUTS), value_name = "NAME")]
     pub readout: Option<String>,
@@ -99,51 +81,25 @@ impl SweepArgs {
             common.config.as_deref().ok_or_else(|| missing("--config", "a file that says what varies"))?;
         let place = file.display().to_string();
         let grid = Grid::parse(&config::read(file)?, &place)?;
-        let responses =
-            self.responses.clone().ok_or_else(|| missing("--responses", "a file of recorded responses"))?;
+        let (responses, split) = self.recording.files()?;
         let out = self.out.clone().ok_or_else(|| missing("--out", "the folder to write"))?;
-        if self.split.is_some() && self.test_fraction.is_some() {
-            let advice = "Leave one of them out";
-            return Err(Error::new(Kind::Usage, "--test-fraction", "--split is given too", "", advice));
-        }
-        if let Some(layout) = &self.responses_layout {
-            layout.parse::<Layout>()?;
-        }
+        let advice = "Put layer = [...] under [grid] to compare them";
+        let layers = NetworkArgs::input_of_any_layer;
+        let input = one_layer(self.features.as_ref(), &self.network, common.seed, layers, advice)?;
         let options = self.training.options(self.readout.as_deref(), common.seed)?;
-        let test_fraction = self.test_fraction.unwrap_or(TEST_FRACTION);
         Ok(SweepRequest {
-            base: Base { input: self.input(common.seed)?, options },
+            base: Base { input, options },
             grid,
             place,
             responses,
-            layout: self.responses_layout.clone(),
-            split: self.split.clone().map_or(SplitRequest::Random { test_fraction }, SplitRequest::File),
+            layout: self.recording.responses_layout.clone(),
+            split,
             validation_fraction: self.training.validation_fraction(),
             seed: common.seed,
             out,
             resume: self.resume,
             checkpoint: Duration::from_secs(self.checkpoint_every),
         })
-    }
-
-    fn input(&self, seed: u64) -> Result<Input> {
-        match (&self.features, self.network.any()) {
-            (Some(file), None) => {
-                let subsample = self.network.subsample(seed)?;
-                Ok(Input::Features(FeaturesInput { file: file.clone(), subsample }))
-            }
-            (Some(_), Some(option)) => Err(exclusive(option)),
-            (None, None) => Err(missing("--images", "images and a network, or --features FILE.npy")),
-            (None, Some(_)) => {
-                let input = self.network.input_of_any_layer(seed)?;
-                if input.layers.len() > 1 {
-                    let found = format!("{} layers", input.layers.len());
-                    let advice = "Put layer = [...] under [grid] to compare them";
-                    return Err(Error::new(Kind::Usage, "--layer", found, "one layer", advice));
-                }
-                Ok(Input::Network(input))
-            }
-        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The few statistics that plots and sentences need. All of them leave out what is not finite.
 
+pub(super) use crate::scores::bootstrap::percentile as quantile;
+
 use std::f64::consts::PI;
 
 /// The values that are there and finite, in ascending order.
@@ -7,15 +9,6 @@ pub(super) fn sorted(values: impl IntoIterator<Item = Option<f64>>) -> Vec<f64> 
     let mut there: Vec<f64> = values.into_iter().flatten().filter(|v| v.is_finite()).collect();
     there.sort_unstable_by(f64::total_cmp);
     there
-}
-
-/// The quantile `q` (0 to 1) of sorted values, interpolated linearly between neighbours; NaN for none.
-pub(super) fn quantile(sorted: &[f64], q: f64) -> f64 {
-    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
-    let at = q.clamp(0.0, 1.0) * last as f64;
-    let below = at.floor() as usize;
-    let above = (below + 1).min(last);
-    sorted[below] + (at - below as f64) * (sorted[above] - sorted[below])
 }
 
 /// The median of sorted values; NaN for none.

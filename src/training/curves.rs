@@ -1,5 +1,6 @@
 //! What happens over the epochs, as numbers: losses and scores with their spread over neurons.
 
+use crate::scores::bootstrap::percentile;
 use serde::{Deserialize, Serialize};
 
 /// Which images a number is of.
@@ -52,23 +53,15 @@ impl CurvePoint {
     pub(super) fn new(epoch: usize, tier: Tier, measure: Measure, values: &[f64]) -> Self {
         let mut there: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan()).collect();
         there.sort_unstable_by(f64::total_cmp);
-        let quantile = |share: f64| match there.len().checked_sub(1) {
-            None => f64::NAN,
-            Some(last) => {
-                let at = share * last as f64;
-                let (below, above) = (there[at.floor() as usize], there[at.ceil() as usize]);
-                if below == above { below } else { below + (at - at.floor()) * (above - below) }
-            }
-        };
         let mean = there.iter().sum::<f64>() / there.len() as f64;
         CurvePoint {
             epoch,
             tier,
             measure,
             mean,
-            low: quantile(0.05),
-            median: quantile(0.5),
-            high: quantile(0.95),
+            low: percentile(&there, 0.05),
+            median: percentile(&there, 0.5),
+            high: percentile(&there, 0.95),
         }
     }
 }

@@ -17,6 +17,8 @@ mod losses;
 mod network;
 mod options;
 mod readout;
+#[cfg(test)]
+mod reference;
 mod settings;
 mod start;
 mod state;

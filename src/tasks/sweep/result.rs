@@ -1,6 +1,7 @@
 //! What one configuration came to.
 
 use crate::error::Result;
+use crate::scores::bootstrap::percentile;
 use crate::scores::{LEAST_FEV, NeuronScores};
 use crate::training::{CurvePoint, Outcome};
 use serde::{Deserialize, Serialize};
@@ -118,9 +119,7 @@ pub(super) fn best<'a>(finished: impl Iterator<Item = &'a Finished>) -> Option<&
 /// of none.
 pub(super) fn quantile(mut values: Vec<f64>, share: f64) -> Option<f64> {
     values.sort_unstable_by(f64::total_cmp);
-    let at = share * values.len().checked_sub(1)? as f64;
-    let (low, high) = (values[at.floor() as usize], values[at.ceil() as usize]);
-    Some(low + (high - low) * at.fract())
+    (!values.is_empty()).then(|| percentile(&values, share))
 }
 
 /// The mean; `None` of none.
