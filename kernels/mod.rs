@@ -22,10 +22,14 @@ pub mod local_response;
 pub mod maps_to_rows;
 pub mod max_pool;
 pub mod multiply_add;
+pub mod oasis_pools;
+pub mod oasis_sums;
+pub mod oasis_trace;
 pub mod panel_sum;
 mod parts;
 pub mod penalty_sums;
 pub mod pooling;
+pub mod pools;
 pub mod readout_loss;
 pub mod relu;
 pub mod ridge_losses;
@@ -63,4 +67,5 @@ all! {
     sine_transform scale_columns
     gather_rows copy_columns factor_sum factor_gradient factor_spread
     activate activate_gradient readout_loss laplacian penalty_sums update_weights
+    oasis_pools oasis_trace oasis_sums
 }
