@@ -17,6 +17,10 @@ pub mod factor_sum;
 mod fit;
 pub mod gather_rows;
 pub mod gemm;
+pub mod key_bits;
+pub mod key_counts;
+pub mod key_split;
+pub mod keys;
 pub mod laplacian;
 pub mod local_response;
 pub mod maps_to_rows;
@@ -34,6 +38,7 @@ pub mod readout_loss;
 pub mod relu;
 pub mod ridge_losses;
 pub mod row_statistics;
+pub mod running_quantile;
 pub mod scale_columns;
 pub mod shrink;
 pub mod sine_transform;
@@ -68,4 +73,5 @@ all! {
     gather_rows copy_columns factor_sum factor_gradient factor_spread
     activate activate_gradient readout_loss laplacian penalty_sums update_weights
     oasis_pools oasis_trace oasis_sums
+    key_bits key_counts key_split running_quantile
 }

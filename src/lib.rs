@@ -3,6 +3,7 @@
 
 pub mod doctor;
 pub mod error;
+pub mod experiment;
 pub mod features;
 pub mod gpu;
 pub mod io;

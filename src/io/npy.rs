@@ -14,12 +14,16 @@ use crate::io::commit;
 
 mod archive;
 mod header;
+mod region;
 mod rows;
+mod stored;
 mod values;
 
 use archive::{Archive, Inflate, Member};
 use header::Header;
+pub use region::read_region;
 pub use rows::Rows;
+pub use stored::Values;
 use values::{Decode, decode_f32, decode_f64, read_values};
 
 /// The type of an array's elements as stored.

@@ -2,8 +2,10 @@
 
 mod gram;
 mod product;
+mod running;
 mod sine;
 
 pub use gram::Gram;
 pub use product::{PIECE_ROWS, multiply_rows, upload_rows};
+pub use running::{Ends, Window, running_quantile, running_quantile_bytes};
 pub use sine::SineRotation;

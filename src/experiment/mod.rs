@@ -1,0 +1,189 @@
+//! Recorded experiments, whatever wrote them: neurons, presentations, images, and traces or responses.
+//!
+//! [`open`] recognises the format and reads headers and short series. Traces, responses and images are read in pieces
+//! from their file when they are asked for, so that a recording does not have to fit in memory.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+mod stimuli;
+mod traces;
+mod trials;
+
+pub use stimuli::Stimuli;
+pub use traces::{Trace, Traces};
+pub use trials::{Statistics, TrialResponses};
+
+/// What to open, and as what.
+#[derive(Debug, Clone, Default)]
+pub struct ExperimentRequest {
+    /// A file or a folder.
+    pub path: PathBuf,
+    /// Events of an Allen recording, which lie in a file of their own: an `.npz` with the key `ev`, (neurons, frames).
+    pub events: Option<PathBuf>,
+    /// Names of series and where they lie in the file; for files of named arrays.
+    pub map: Vec<(String, String)>,
+    /// The stimulus; `natural_scenes` where none is named.
+    pub stimulus: Option<String>,
+}
+
+/// What wrote an experiment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Allen Brain Observatory, Visual Coding 2P, NWB 1.
+    AllenNwb1,
+    /// The same, converted to NWB 2.
+    AllenNwb2,
+    /// A mouse of the Sensorium competition of 2022.
+    Sensorium,
+    /// A folder of images, responses and tables.
+    Plain,
+    /// Named arrays of an HDF5 or `.npz` file.
+    Mapped,
+}
+
+impl Format {
+    /// For people and records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::AllenNwb1 => "Allen Visual Coding 2P, NWB 1",
+            Format::AllenNwb2 => "Allen Visual Coding 2P, NWB 2",
+            Format::Sensorium => "Sensorium 2022",
+            Format::Plain => "folder of images and responses",
+            Format::Mapped => "named arrays",
+        }
+    }
+}
+
+/// An open experiment.
+pub struct Experiment {
+    /// What was opened.
+    pub path: PathBuf,
+    /// What wrote it.
+    pub format: Format,
+    /// What the file says of the session, for people: a name and a value each.
+    pub facts: Vec<(String, String)>,
+    /// In the order of all traces and responses.
+    pub neurons: Vec<Neuron>,
+    /// In order of presentation.
+    pub trials: Vec<Trial>,
+    /// The images that trials refer to.
+    pub stimuli: Stimuli,
+    /// What was recorded of the neurons.
+    pub recorded: Recorded,
+}
+
+impl std::fmt::Debug for Experiment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (neurons, trials) = (self.neurons.len(), self.trials.len());
+        write!(f, "{}: {}, {neurons} neurons, {trials} trials", self.path.display(), self.format.name())
+    }
+}
+
+/// What is known of a neuron; texts are empty where the recording does not say.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Neuron {
+    /// Its name in the recording: a cell specimen id, a unit id.
+    pub id: String,
+    /// The area that it lies in.
+    pub area: String,
+    /// The cortical layer.
+    pub layer: String,
+    /// Depth below the surface of the cortex, in micrometres.
+    pub depth: Option<f64>,
+    /// Position in the recording's own axes, in micrometres.
+    pub position: Option<[f64; 3]>,
+}
+
+/// One presentation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trial {
+    /// Index into the stimuli; none for a blank sweep.
+    pub image: Option<usize>,
+    /// The first imaging frame of the presentation, where traces were recorded.
+    pub start: Option<usize>,
+    /// The imaging frame after the last one.
+    pub end: Option<usize>,
+    /// When the presentation began, on the recording's clock; NaN where unknown.
+    pub seconds: f64,
+    /// Mean running speed over the presentation, in cm/s; NaN where unknown.
+    pub running_speed: f32,
+    /// Mean size of the pupil over the presentation, in the recording's units; NaN where unknown.
+    pub pupil: f32,
+    /// Mean centre of the pupil over the presentation, horizontal and vertical, in the recording's units; NaN where
+    /// unknown.
+    pub pupil_centre: [f32; 2],
+    /// What the presentation is for, where the recording says.
+    pub tier: Option<Tier>,
+    /// Its name in the recording; may be empty.
+    pub id: String,
+}
+
+impl Default for Trial {
+    fn default() -> Self {
+        Trial {
+            image: None,
+            start: None,
+            end: None,
+            seconds: f64::NAN,
+            running_speed: f32::NAN,
+            pupil: f32::NAN,
+            pupil_centre: [f32::NAN; 2],
+            tier: None,
+            id: String::new(),
+        }
+    }
+}
+
+/// What presentations are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    /// Models are fitted to them.
+    Train,
+    /// Settings are chosen by them.
+    Validation,
+    /// Models are scored on them.
+    Test,
+    /// The second test set of a competition.
+    FinalTest,
+}
+
+impl Tier {
+    /// All of them.
+    pub const ALL: [Tier; 4] = [Tier::Train, Tier::Validation, Tier::Test, Tier::FinalTest];
+
+    /// As Sensorium's files and our tables write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tier::Train => "train",
+            Tier::Validation => "validation",
+            Tier::Test => "test",
+            Tier::FinalTest => "final_test",
+        }
+    }
+}
+
+/// What was recorded of the neurons.
+pub enum Recorded {
+    /// Traces over imaging frames, from which responses are still to be made.
+    Traces(Traces),
+    /// One number for each trial and neuron.
+    Trials(TrialResponses),
+}
+
+/// Recognises the format and reads headers and short series.
+///
+/// # Errors
+/// Whatever is missing, damaged or does not fit, with the file and the path in it; a path that is none of the formats.
+pub fn open(request: &ExperimentRequest) -> Result<Experiment> {
+    Err(Error::internal(request.path.display(), "reading experiments is not built yet"))
+}
+
+/// The experiments inside a folder of Sensorium mice, in the order of their names; the path itself for anything else.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn several(path: &Path) -> Result<Vec<PathBuf>> {
+    Ok(vec![path.to_path_buf()])
+}
