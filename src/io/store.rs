@@ -171,8 +171,6 @@ pub enum Layout {
     Chunked(Vec<usize>),
     /// In other files, which are not read.
     External,
-    /// All over other arrays or files (a virtual dataset), which is not read.
-    Virtual,
 }
 
 /// A filter of HDF5: compression or a checksum.
