@@ -45,7 +45,8 @@ pub(super) fn facts(store: &dyn Store, of: &[(&str, &str)]) -> Result<Vec<(Strin
 /// The first number of a text such as `275 microns`.
 pub(super) fn first_number(text: &str) -> Option<f64> {
     let start = text.find(|c: char| c.is_ascii_digit())?;
-    let end = text[start..].find(|c: char| !c.is_ascii_digit() && c != '.').map_or(text.len(), |at| start + at);
+    let end =
+        text[start..].find(|c: char| !c.is_ascii_digit() && c != '.').map_or(text.len(), |at| start + at);
     text[start..end].trim_end_matches('.').parse().ok()
 }
 
@@ -81,7 +82,8 @@ pub(super) fn has_group(store: &dyn Store, name: &str) -> Result<bool> {
 
 /// What a file lacks that every recording of its kind has.
 pub(super) fn lacks(store: &dyn Store, what: &str, wanted: &str) -> Error {
-    let advice = "`striate info` lists what the file holds; name arrays with --map where it is laid out otherwise";
+    let advice =
+        "`striate info` lists what the file holds; name arrays with --map where it is laid out otherwise";
     Error::input(store.path(), format!("it has no {what}"), wanted, advice)
 }
 
@@ -92,7 +94,8 @@ pub(super) fn no_stimulus(store: &dyn Store, stimulus: &str, group: &str) -> Res
         0 => format!("there is no stimulus {stimulus}, and no other"),
         _ => format!("there is no stimulus {stimulus}, but {}", there.join(", ")),
     };
-    let advice = "Natural scenes were shown in sessions three_session_B; choose another stimulus with --stimulus";
+    let advice =
+        "Natural scenes were shown in sessions three_session_B; choose another stimulus with --stimulus";
     Ok(Error::new(Kind::Input, place(store, group), found, format!("{group}/{stimulus}_stimulus"), advice))
 }
 

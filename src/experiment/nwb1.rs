@@ -166,7 +166,8 @@ fn presentations(store: &dyn Store, stimulus: &str) -> Result<Presentations> {
         return shaped(&data, &shown, "one axis: an image number for each presentation".into());
     };
     if lasts != [count, 2] {
-        let wanted = format!("[{count}, 2]: first and last imaging frame of each of the {count} presentations");
+        let wanted =
+            format!("[{count}, 2]: first and last imaging frame of each of the {count} presentations");
         return shaped(&durations, &lasts, wanted);
     }
     let frames = store.integers(&durations, &[0..count, 0..2])?.into_dimensionality::<Ix2>();

@@ -6,8 +6,6 @@
 
 use std::sync::Arc;
 
-use ndarray::Ix2;
-
 use super::presentations::{Behaviour, Presentations};
 use super::series::{self, Series};
 use super::traces::{Trace, Traces};
@@ -44,11 +42,20 @@ pub(super) fn recognise(store: &dyn Store) -> Result<bool> {
     nwb::has_group(store, "processing/ophys")
 }
 
+/// Whether such a file has the traces that every conversion has.
+pub(super) fn is_complete(store: &dyn Store) -> Result<bool> {
+    store.has_array(&format!("{DFF}/data"))
+}
+
 /// Opens a recording.
 pub(super) fn open(store: &Arc<dyn Store>, request: &ExperimentRequest) -> Result<Experiment> {
     let file = &**store;
-    if !file.has_array(&format!("{DFF}/data"))? {
-        return Err(nwb::lacks(file, &format!("{DFF}/data"), "dF/F (frames, neurons) of a converted recording"));
+    if !is_complete(file)? {
+        return Err(nwb::lacks(
+            file,
+            &format!("{DFF}/data"),
+            "dF/F (frames, neurons) of a converted recording",
+        ));
     }
     let ids = cell_ids(file)?;
     let times = series::times(file, &format!("{DFF}/timestamps"))?;
@@ -86,11 +93,7 @@ fn cell_ids(store: &dyn Store) -> Result<Vec<i64>> {
     nwb::ids(store, &format!("{CELLS}/id"))
 }
 
-fn add_traces(
-    traces: &mut Traces,
-    store: &Arc<dyn Store>,
-    facts: &mut Vec<(String, String)>,
-) -> Result<()> {
+fn add_traces(traces: &mut Traces, store: &Arc<dyn Store>, facts: &mut Vec<(String, String)>) -> Result<()> {
     let file = &**store;
     traces.add(Trace::Dff, store, &format!("{DFF}/data"), true)?;
     for (trace, name) in
@@ -124,20 +127,21 @@ fn correct(
 ) -> Result<()> {
     if traces.has(Trace::Corrected) {
         let (neurons, frames) = (traces.neurons, traces.frames.min(COMPARED));
-        let named = traces.block(Trace::Corrected, 0..neurons, 0..frames)?;
-        let mut defined = Traces::new(neurons, traces.frames, traces.rate);
-        for (trace, name) in [(Trace::Neuropil, "Neuropil"), (Trace::Demixed, "Demixed")] {
-            defined.add(trace, store, &format!("{FLUORESCENCE}/{name}/data"), true)?;
-        }
-        defined.correct(Trace::Demixed, shares.clone())?;
-        let defined = defined.block(Trace::Corrected, 0..neurons, 0..frames)?;
-        // Both are differences of numbers in the hundreds, stored as f32.
-        let apart = named.iter().zip(&defined).any(|(a, b)| (a - b).abs() > 1e-3 * a.abs().max(b.abs()));
+        let block = |trace| traces.block(trace, 0..neurons, 0..frames);
+        let (named, demixed, neuropil) =
+            (block(Trace::Corrected)?, block(Trace::Demixed)?, block(Trace::Neuropil)?);
+        let apart = named.indexed_iter().any(|(at, named)| {
+            let (demixed, neuropil) = (f64::from(demixed[at]), f64::from(neuropil[at]));
+            let difference = f64::from(*named) - (demixed - shares[at.0] * neuropil);
+            // Far more than the rounding of numbers that are stored as f32.
+            difference.abs() > 1e-4 * demixed.abs().max(neuropil.abs())
+        });
         if !apart {
             return Ok(());
         }
         traces.add(Trace::Raw, store, &format!("{FLUORESCENCE}/Corrected/data"), true)?;
-        let said = "Corrected is not demixed - ratios x neuropil: it is taken as raw, and corrected is computed";
+        let said =
+            "Corrected is not demixed - ratios x neuropil: it is taken as raw, and corrected is computed";
         facts.push(("note".into(), said.into()));
     }
     traces.correct(Trace::Demixed, shares)
@@ -195,7 +199,7 @@ fn frame_at(times: &[f64], time: f64) -> Option<usize> {
 
 /// First frames and the frames after the last: until the next presentation where it follows at once, else as long as the
 /// median one.
-fn with_ends(starts: &[usize], frames: usize) -> Vec<(i64, i64)> {
+pub(super) fn with_ends(starts: &[usize], frames: usize) -> Vec<(i64, i64)> {
     let mut distances: Vec<usize> =
         starts.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).filter(|d| *d > 0).collect();
     distances.sort_unstable();

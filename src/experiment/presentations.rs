@@ -45,14 +45,17 @@ impl Presentations {
                 },
             };
             if start <= earlier {
-                let found = format!("presentation {at} begins at frame {start}, the one before it at {earlier}");
+                let found =
+                    format!("presentation {at} begins at frame {start}, the one before it at {earlier}");
                 return Err(self.wrong(found, "presentations in the order of their time"));
             }
             earlier = start;
-            let inside = 0 <= start && start < end && usize::try_from(end).is_ok_and(|end| end <= times.len());
+            let inside =
+                0 <= start && start < end && usize::try_from(end).is_ok_and(|end| end <= times.len());
             if !inside {
                 let found = format!("presentation {at} lasts from frame {start} to frame {end}");
-                let wanted = format!("some of the {} frames of the traces, the last one excluded", times.len());
+                let wanted =
+                    format!("some of the {} frames of the traces, the last one excluded", times.len());
                 return Err(self.wrong(found, &wanted));
             }
             trials.push(trial(image, start as usize, end as usize, times, behaviour));
@@ -66,13 +69,7 @@ impl Presentations {
     }
 }
 
-fn trial(
-    image: Option<usize>,
-    start: usize,
-    end: usize,
-    times: &[f64],
-    behaviour: &Behaviour,
-) -> Trial {
+fn trial(image: Option<usize>, start: usize, end: usize, times: &[f64], behaviour: &Behaviour) -> Trial {
     // The last frame of the traces lasts as long as frames do.
     let last = || times[times.len() - 1] + 1.0 / rate(times);
     let (from, to) = (times[start], times.get(end).copied().unwrap_or_else(last));

@@ -64,7 +64,8 @@ pub(super) fn times(store: &dyn Store, name: &str) -> Result<Vec<f64>> {
     };
     let times = store.doubles(name, std::slice::from_ref(&(0..count)))?.into_raw_vec_and_offset().0;
     let odd = times.iter().position(|t| !t.is_finite()).map(|at| (at, "is no number"));
-    let back = || times.windows(2).position(|pair| pair[1] < pair[0]).map(|at| (at + 1, "lies before the last"));
+    let back =
+        || times.windows(2).position(|pair| pair[1] < pair[0]).map(|at| (at + 1, "lies before the last"));
     if let Some((at, what)) = odd.or_else(back) {
         let found = format!("time {at} ({}) {what}", times[at]);
         let advice = "The recording is damaged, or was put together out of order";

@@ -246,7 +246,7 @@ fn place(store: &(impl Store + ?Sized), name: &str) -> String {
     format!("{}:{}", store.path().display(), name.escape_debug())
 }
 
-impl dyn Store {
+impl dyn Store + '_ {
     /// The array of this name.
     ///
     /// # Errors
