@@ -30,7 +30,6 @@ def write(path, recording):
     processing(file, cells, recording)
     behaviour(file, recording)
     stimulus(file, recording)
-    epochs(file, recording)
     with NWBHDF5IO(path, "w") as io:
         io.write(file, cache_spec=False)
 
@@ -100,12 +99,3 @@ def stimulus(file, recording):
     file.add_stimulus(IndexSeries(
         name="natural_scenes_stimulus", description="Order of the scenes.", data=shown, indexed_images=scenes,
         unit="N/A", timestamps=recording.timestamps[recording.start]))
-
-
-def epochs(file, recording):
-    """When which stimulus was shown."""
-    file.add_epoch_column(name="stimulus_type", description="The stimulus.")
-    times = recording.timestamps
-    first, last = int(recording.start[0]), int(recording.end[-1]) - 1
-    file.add_epoch(start_time=float(times[0]), stop_time=float(times[first]), stimulus_type="spontaneous")
-    file.add_epoch(start_time=float(times[first]), stop_time=float(times[last]), stimulus_type="natural_scenes")

@@ -75,9 +75,9 @@ def tables(folder, columns):
 
 
 def statistics(folder, values, scalar):
-    """Over all trials, and over those that train under another name; a number for images, else one a column."""
+    """Over all trials, and some of them under a second name; a number for images, else one a column."""
     axis = None if scalar else 0
-    for tier in ["all", "stimulus_frame"]:
+    for tier, names in {"all": ["mean", "std", "min", "max", "median"], "stimulus_frame": ["std"]}.items():
         (folder / tier).mkdir(parents=True)
-        for name in ["mean", "std", "min", "max", "median"]:
+        for name in names:
             np.save(folder / tier / f"{name}.npy", getattr(np, name)(values, axis=axis))
