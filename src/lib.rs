@@ -3,6 +3,7 @@
 
 pub mod doctor;
 pub mod error;
+pub mod events;
 pub mod experiment;
 pub mod features;
 pub mod gpu;

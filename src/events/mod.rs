@@ -1,1 +1,15 @@
-//! x
+//! Events from calcium traces: OASIS on the device, its AR(2) form, fast-OOPSI and the L0 method on the host's cores.
+//! Knows arrays and the device, no files.
+
+pub mod allen;
+pub mod ar2;
+mod constrained;
+pub mod l0;
+mod missing;
+pub mod noise;
+mod oasis;
+pub mod oopsi;
+
+pub use constrained::{Wanted, constrain};
+pub use missing::filled;
+pub use oasis::{Model, Oasis, Pool, Sums, bound, expand, reference};

@@ -1,0 +1,174 @@
+//! AR(1) traces on the device: many at once, each solved for a model of its own.
+
+use crate::error::{Error, Result};
+use crate::gpu::{Buffer, Gpu, Matrix, Recording};
+use crate::kernels::oasis_pools::OasisPools;
+use crate::kernels::oasis_sums::OasisSums;
+use crate::kernels::oasis_trace::OasisTrace;
+pub use crate::kernels::oasis_sums::Sums;
+pub use crate::kernels::pools::{Model, Pool, bound, expand, reference};
+use crate::kernels::pools::ROUNDS;
+use ndarray::{Array2, ArrayView2};
+
+/// Words of GPU memory for each frame of a trace: the trace, its pools, calcium and events.
+const WORDS: usize = 7;
+
+/// Traces on the device with room for their pools.
+pub struct Oasis<'a> {
+    gpu: &'a Gpu,
+    y: Matrix,
+    calcium: Matrix,
+    events: Matrix,
+    pools: Buffer,
+    model: Buffer,
+    list: Buffer,
+    progress: Buffer,
+    cursor: Buffer,
+    sums: Buffer,
+}
+
+impl<'a> Oasis<'a> {
+    /// How many traces of so many frames fit at once: pools have to fit a binding, and everything what memory is free.
+    pub fn traces_at_once(gpu: &Gpu, frames: usize) -> usize {
+        let pitch = frames.next_multiple_of(4).max(4) as u64;
+        let bound = gpu.max_binding_bytes() / (16 * pitch);
+        let free = gpu.ledger().free() / (4 * WORDS as u64 * pitch + 256);
+        // Whole subgroups of eight, where there is room for one.
+        let all = bound.min(free).max(1) as usize;
+        if all >= 8 { all / 8 * 8 } else { all }
+    }
+
+    /// Uploads traces, neurons x frames; NaN where a frame is missing.
+    ///
+    /// # Errors
+    /// Memory, if they do not fit.
+    pub fn new(gpu: &'a Gpu, y: ArrayView2<'_, f32>) -> Result<Self> {
+        let (rows, frames) = y.dim();
+        let y = Matrix::upload(gpu, "traces", y)?;
+        let pools = gpu.allocate("pools", 4 * y.buffer.words())?;
+        let zeros = |what| Matrix::zeros(gpu, what, rows, frames);
+        Ok(Oasis {
+            gpu,
+            calcium: zeros("calcium")?,
+            events: zeros("events")?,
+            pools,
+            model: gpu.allocate("models", 4 * rows)?,
+            list: gpu.allocate("list", rows)?,
+            progress: gpu.allocate("progress", 2 * rows)?,
+            cursor: gpu.allocate("cursor", 4 * rows)?,
+            sums: gpu.allocate("sums", 16 * rows)?,
+            y,
+        })
+    }
+
+    /// Number of traces.
+    pub fn traces(&self) -> usize {
+        self.y.rows
+    }
+
+    /// Finds the pools of some traces, each for its model.
+    ///
+    /// # Errors
+    /// As [`Gpu::run`].
+    pub fn solve(&self, which: &[usize], models: &[Model]) -> Result<()> {
+        let gpu = self.gpu;
+        for (trace, model) in which.iter().zip(models) {
+            gpu.write(&self.model, 4 * trace, &model.words())?;
+        }
+        let mut left = which.to_vec();
+        // No frame takes more than three rounds: one to take it, one to write its pool, one to read it. Most take a third.
+        let most = (3 * self.y.columns).div_ceil(ROUNDS);
+        let mut begin = true;
+        for _ in 0..=most {
+            self.write_list(&left)?;
+            let step = OasisPools {
+                y: &self.y,
+                model: &self.model,
+                list: &self.list,
+                items: left.len(),
+                progress: &self.progress,
+                pools: &self.pools,
+                rounds: ROUNDS,
+                begin,
+            };
+            let mut recording = Recording::new();
+            for piece in 0..if begin { self.y.columns.div_ceil(3 * ROUNDS) } else { 1 } {
+                recording.add(OasisPools { begin: begin && piece == 0, ..step }.launch()?);
+            }
+            gpu.run(&recording)?;
+            begin = false;
+            let progress = self.progress()?;
+            left.retain(|trace| progress[2 * trace] as usize <= self.y.columns);
+            if left.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(Error::internal("pools", format!("{} traces did not end", left.len())))
+    }
+
+    /// Sums over the frames of solved traces.
+    ///
+    /// # Errors
+    /// As [`Gpu::run`].
+    pub fn sums(&self, which: &[usize]) -> Result<Vec<Sums>> {
+        self.write_list(which)?;
+        let step = OasisSums {
+            y: &self.y,
+            model: &self.model,
+            list: &self.list,
+            items: which.len(),
+            progress: &self.progress,
+            pools: &self.pools,
+            cursor: &self.cursor,
+            sums: &self.sums,
+            rounds: ROUNDS,
+            begin: true,
+        };
+        let mut recording = Recording::new();
+        for piece in 0..self.pieces()? {
+            recording.add(OasisSums { begin: piece == 0, ..step }.launch()?);
+        }
+        self.gpu.run(&recording)?;
+        let words: Vec<f32> = self.gpu.download(&self.sums)?;
+        Ok(which.iter().map(|trace| Sums::of(&words[16 * trace..16 * trace + 16])).collect())
+    }
+
+    /// Calcium and events of all traces, all of which must be solved: neurons x frames.
+    ///
+    /// # Errors
+    /// As [`Gpu::run`].
+    pub fn expand(&self) -> Result<[Array2<f32>; 2]> {
+        let step = OasisTrace {
+            y: &self.y,
+            model: &self.model,
+            progress: &self.progress,
+            pools: &self.pools,
+            cursor: &self.cursor,
+            calcium: &self.calcium.buffer,
+            events: &self.events.buffer,
+            rounds: ROUNDS,
+            begin: true,
+        };
+        let mut recording = Recording::new();
+        for piece in 0..self.pieces()? {
+            recording.add(OasisTrace { begin: piece == 0, ..step }.launch()?);
+        }
+        self.gpu.run(&recording)?;
+        Ok([self.calcium.download(self.gpu)?, self.events.download(self.gpu)?])
+    }
+
+    fn write_list(&self, which: &[usize]) -> Result<()> {
+        let list: Vec<u32> = which.iter().map(|trace| *trace as u32).collect();
+        self.gpu.write(&self.list, 0, &list)
+    }
+
+    fn progress(&self) -> Result<Vec<u32>> {
+        self.gpu.download(&self.progress)
+    }
+
+    /// Launches that walk along every trace: a round for each quad of frames and each pool.
+    fn pieces(&self) -> Result<usize> {
+        let pools = self.progress()?.chunks_exact(2).map(|p| p[1] as usize).max().unwrap_or(0);
+        Ok((self.y.pitch() / 4 + pools + 1).div_ceil(ROUNDS))
+    }
+}
