@@ -292,7 +292,7 @@ fn a_penalty_leaves_the_noise() {
     let estimated: Vec<f64> = traces.iter().zip(&noises).map(|(y, n)| decay_of(y, *n, 1).g1).collect();
     assert!(estimated.iter().all(|g| (g - 0.93).abs() < 0.06), "{estimated:?}");
     let wanted: Vec<Wanted> =
-        noises.iter().map(|n| Wanted { decay: 0.93, noise: *n, smallest: 0.0, baseline: 1.3 }).collect();
+        noises.iter().map(|n| Wanted { decay: 0.93, noise: *n, smallest: 0.0, baseline: 1.3, penalty: None }).collect();
     let y = rows(&traces);
     let oasis = Oasis::new(&gpu, y.view()).expect("room");
     let models = constrain(&oasis, &wanted, true).expect("models");
@@ -302,7 +302,7 @@ fn a_penalty_leaves_the_noise() {
         let left = there().map(|(y, c)| f64::from(y - c - model.baseline).powi(2)).sum::<f64>();
         let ratio = left / (noise * noise * there().count() as f64);
         assert!((ratio - 1.0).abs() < 2e-4, "{ratio} for {model:?}");
-        assert!((model.baseline - 1.5).abs() < 0.1 && model.penalty > 0.0, "{model:?}");
+        assert!((model.baseline - 1.5).abs() < 0.2 && model.penalty > 0.0, "{model:?}");
     }
 }
 

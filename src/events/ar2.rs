@@ -55,6 +55,81 @@ pub fn solve(y: &[f64], decay: Decay, penalty: f64) -> Result<(Vec<f64>, Vec<f64
     Err(Error::internal("AR(2)", format!("{frames} frames are not solved after {LONGEST} exchanges")))
 }
 
+/// What [`constrained`] finds.
+#[derive(Debug, Clone)]
+pub struct Constrained {
+    /// Calcium above the baseline.
+    pub calcium: Vec<f64>,
+    /// Events.
+    pub events: Vec<f64>,
+    /// The penalty.
+    pub penalty: f64,
+    /// The baseline.
+    pub baseline: f64,
+}
+
+/// Solutions while penalty or baseline are looked for, at most.
+const SEARCHES: usize = 40;
+
+/// The solution whose residual has the noise's variance, as nearly as 1e-4, about a baseline that is its mean; with a
+/// `penalty` only the baseline is looked for. As for AR(1), calcium depends on both through one number, the shift of the
+/// trace, which is found by false position (Illinois). Without any penalty where that leaves more than the noise.
+///
+/// # Errors
+/// As [`solve`].
+pub fn constrained(y: &[f64], decay: Decay, noise: f64, penalty: Option<f64>, start: f64) -> Result<Constrained> {
+    let lost = (1.0 - decay.g1 - decay.g2).max(1e-9);
+    let frames = y.len() as f64;
+    let at = |shift: f64| -> Result<(Constrained, f64)> {
+        let x: Vec<f64> = y.iter().map(|v| v - shift).collect();
+        let (calcium, events, _) = solve(&x, decay, 0.0)?;
+        let left = || y.iter().zip(&calcium).map(|(y, c)| y - c);
+        let baseline = left().sum::<f64>() / frames;
+        let rest = left().map(|l| (l - baseline).powi(2)).sum::<f64>() / (noise * noise * frames) - 1.0;
+        Ok((Constrained { calcium, events, penalty: (shift - baseline) / lost, baseline }, rest))
+    };
+    let mut shift = start + penalty.unwrap_or(0.0) * lost;
+    let (mut found, mut rest) = at(shift)?;
+    // With a penalty that is known, or as long as the noise is exceeded without one, the baseline alone settles.
+    for _ in 0..SEARCHES {
+        let known = penalty.or((found.penalty <= 0.0 || rest > 1e-4).then_some(0.0));
+        let Some(known) = known else { break };
+        let next = found.baseline + known * lost;
+        if (next - shift).abs() <= 1e-4 * noise {
+            return Ok(Constrained { penalty: known, ..found });
+        }
+        shift = next;
+        (found, rest) = at(shift)?;
+    }
+    if penalty.is_some() || rest >= -1e-4 {
+        return Ok(Constrained { penalty: found.penalty.max(0.0), ..found });
+    }
+    let (mut low, mut high) = ((shift, rest), (shift, rest));
+    let mut step = noise * 0.25;
+    while high.1 < 0.0 && found.events.iter().any(|e| *e > 0.0) {
+        low = high;
+        (found, rest) = at(low.0 + step)?;
+        high = (low.0 + step, rest);
+        step *= 2.0;
+    }
+    for _ in 0..SEARCHES {
+        if rest.abs() <= 1e-4 || high.1 < 0.0 {
+            break;
+        }
+        shift = (low.0 * high.1 - high.0 * low.1) / (high.1 - low.1);
+        (found, rest) = at(shift)?;
+        // The end that stays counts half, so that both move.
+        if rest > 0.0 {
+            high = (shift, rest);
+            low.1 *= 0.5;
+        } else {
+            low = (shift, rest);
+            high.1 *= 0.5;
+        }
+    }
+    Ok(Constrained { penalty: found.penalty.max(0.0), ..found })
+}
+
 /// `G c`.
 fn spikes(c: &[f64], decay: Decay) -> Vec<f64> {
     let before = |t: usize, lag: usize| if t >= lag { c[t - lag] } else { 0.0 };

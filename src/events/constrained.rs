@@ -20,6 +20,8 @@ pub struct Wanted {
     pub smallest: f32,
     /// The baseline, or where to start looking for it.
     pub baseline: f64,
+    /// The penalty, where it is not to be found by the noise.
+    pub penalty: Option<f64>,
 }
 
 /// The search for one trace.
@@ -62,6 +64,11 @@ impl Search {
         self.baseline += mean;
         let missing = rr - target;
         let small = |x: f64| x.abs() <= NEAR * noise;
+        if let Some(penalty) = self.wanted.penalty {
+            self.shift = self.baseline + penalty * (1.0 - f64::from(self.wanted.decay));
+            self.done = !free || small(mean);
+            return;
+        }
         if missing.abs() <= NEAR * target || (missing < 0.0 && c <= 0.0) {
             self.done = true;
             return;
@@ -99,7 +106,10 @@ impl Search {
 /// As [`crate::gpu::Gpu::run`].
 pub fn constrain(oasis: &Oasis<'_>, wanted: &[Wanted], free: bool) -> Result<Vec<Model>> {
     let open = [f64::NEG_INFINITY, f64::INFINITY];
-    let start = |w: &Wanted| Search { wanted: *w, shift: w.baseline, between: open, baseline: w.baseline, done: false };
+    let start = |w: &Wanted| {
+        let shift = w.baseline + w.penalty.unwrap_or(0.0) * (1.0 - f64::from(w.decay));
+        Search { wanted: *w, shift, between: open, baseline: w.baseline, done: false }
+    };
     let mut searches: Vec<Search> = wanted.iter().map(start).collect();
     let mut which: Vec<usize> = (0..searches.len()).collect();
     for _ in 0..LONGEST {

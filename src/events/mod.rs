@@ -4,6 +4,7 @@
 pub mod allen;
 pub mod ar2;
 mod constrained;
+mod infer;
 pub mod l0;
 mod missing;
 pub mod noise;
@@ -11,5 +12,6 @@ mod oasis;
 pub mod oopsi;
 
 pub use constrained::{Wanted, constrain};
+pub use infer::{DecayFrom, Fitted, Inferred, Method, infer, traces_at_once};
 pub use missing::filled;
 pub use oasis::{Model, Oasis, Pool, Sums, bound, expand, reference};

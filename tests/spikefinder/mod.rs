@@ -71,7 +71,7 @@ fn oasis_events(traces: &[Vec<f32>]) -> Vec<Vec<f64>> {
             let mut sorted = y.clone();
             sorted.sort_by(f32::total_cmp);
             let decay = Decay::of_times(RATE, None).g1 as f32;
-            Wanted { decay, noise, smallest: 0.0, baseline: sorted[y.len() * 15 / 100].into() }
+            Wanted { decay, noise, smallest: 0.0, baseline: sorted[y.len() * 15 / 100].into(), penalty: None }
         })
         .collect();
     let oasis = Oasis::new(&gpu, y.view()).expect("room");
@@ -114,6 +114,6 @@ fn events_follow_spikes_as_published() {
             [oasis_events(&calcium), oopsi_events(&calcium), ar2_events(&calcium)].map(mean);
         let published = published(&folder, set);
         println!("set {set}: OASIS {oasis:.3}, fast-OOPSI {oopsi:.3} (published {published:.3}), AR(2) {second:.3}");
-        assert!(oasis > 0.2 && oopsi > 0.1, "set {set}: {oasis} and {oopsi}");
+        assert!(oasis > 0.15 && (oopsi - published).abs() < 0.05, "set {set}: {oasis} and {oopsi}");
     }
 }

@@ -1,0 +1,308 @@
+//! A block of traces to its events, by any of the methods.
+
+use super::missing::filled;
+use super::noise::{Decay, Welch, decay_of};
+use super::{Oasis, Wanted, allen, ar2, constrain, l0, oopsi};
+use crate::error::{Error, Kind, Result};
+use crate::gpu::Gpu;
+use ndarray::{Array2, ArrayView2};
+use rayon::prelude::*;
+
+/// Where the decay of calcium comes from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum DecayFrom {
+    /// Each trace's autocovariance.
+    Trace,
+    /// Time constants of decay and rise, in seconds.
+    Times(f64, Option<f64>),
+    /// Coefficients of the last frame and the one before.
+    Coefficients(f64, Option<f64>),
+}
+
+/// How events are inferred.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Method {
+    /// OASIS, AR(1), on the device: penalty by the noise unless it is given, free baseline.
+    Oasis {
+        /// Decay.
+        decay: DecayFrom,
+        /// Penalty of the sum of events.
+        penalty: Option<f64>,
+        /// Smallest event.
+        smallest: f64,
+    },
+    /// The same with rise and decay, AR(2), exact; on the host.
+    OasisAr2 {
+        /// Decay and rise.
+        decay: DecayFrom,
+        /// Penalty of the sum of events.
+        penalty: Option<f64>,
+    },
+    /// Fast-OOPSI, on the host: one event a second expected.
+    Oopsi {
+        /// Time constant of the decay in seconds.
+        decay: f64,
+    },
+    /// The fewest events, in Allen's pipeline: medians on the device, the rest on the host.
+    L0 {
+        /// The indicator's half-life in milliseconds.
+        half_life: f64,
+        /// Price of an event; else the smallest that leaves no event below two standard deviations of the noise.
+        penalty: Option<f64>,
+        /// Whether the traces are changes over a baseline already.
+        is_change: bool,
+    },
+}
+
+/// What a neuron was fitted with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Fitted {
+    /// Fluorescence without calcium.
+    pub baseline: f64,
+    /// `c_t = g1 c_(t-1) + g2 c_(t-2)`.
+    pub decay: [f64; 2],
+    /// Penalty or price of events.
+    pub penalty: f64,
+    /// Standard deviation of the noise.
+    pub noise: f64,
+}
+
+impl Fitted {
+    /// Of a neuron whose trace has too few frames.
+    const NOTHING: Fitted = Fitted { baseline: f64::NAN, decay: [f64::NAN; 2], penalty: f64::NAN, noise: f64::NAN };
+}
+
+/// Events and calcium of a block of traces: neurons x frames, and a row of numbers for each neuron. NaN where a trace has
+/// too few frames.
+#[derive(Debug)]
+pub struct Inferred {
+    /// Events; zero at missing frames.
+    pub events: Array2<f32>,
+    /// Calcium above the baseline.
+    pub calcium: Array2<f32>,
+    /// In the order of the traces.
+    pub neurons: Vec<Fitted>,
+}
+
+impl Method {
+    /// As the command line and records name it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Method::Oasis { .. } => "oasis",
+            Method::OasisAr2 { .. } => "oasis-ar2",
+            Method::Oopsi { .. } => "oopsi",
+            Method::L0 { .. } => "l0",
+        }
+    }
+
+    /// The decay of every neuron at `rate` frames a second; none where it comes from each trace.
+    fn decay(&self, rate: f64) -> Option<Decay> {
+        match self {
+            Method::Oasis { decay, .. } | Method::OasisAr2 { decay, .. } => match decay {
+                DecayFrom::Trace => None,
+                DecayFrom::Times(decay, rise) => {
+                    Some(Decay::of_times(decay * rate, rise.map(|rise| rise * rate)))
+                }
+                DecayFrom::Coefficients(g1, g2) => Some(Decay { g1: *g1, g2: g2.unwrap_or(0.0) }),
+            },
+            Method::Oopsi { decay } => Some(Decay { g1: 1.0 - 1.0 / (decay * rate), g2: 0.0 }),
+            Method::L0 { half_life, .. } => {
+                Some(Decay { g1: allen::decay_of_half_life(*half_life, rate), g2: 0.0 })
+            }
+        }
+    }
+
+    /// Whether the numbers make sense at `rate` frames a second.
+    ///
+    /// # Errors
+    /// Usage, naming the option.
+    pub fn check(&self, rate: f64) -> Result<()> {
+        let wrong = |place: &str, found: String, wanted: &str| {
+            Err(Error::new(Kind::Usage, place, found, wanted, "Correct it, or leave it out"))
+        };
+        if !(rate.is_finite() && rate > 0.0) {
+            let advice = "Say it, as in --rate 30";
+            return Err(Error::new(Kind::Usage, "--rate", "is not known", "frames a second", advice));
+        }
+        let (penalty, smallest) = match self {
+            Method::Oasis { penalty, smallest, .. } => (*penalty, *smallest),
+            Method::OasisAr2 { penalty, .. } | Method::L0 { penalty, .. } => (*penalty, 0.0),
+            Method::Oopsi { .. } => (None, 0.0),
+        };
+        for (place, value) in [("--lambda", penalty.unwrap_or(0.0)), ("--s-min", smallest)] {
+            if !(value.is_finite() && value >= 0.0) {
+                return wrong(place, format!("is {value}"), "a number of at least 0");
+            }
+        }
+        let Some(decay) = self.decay(rate) else { return Ok(()) };
+        let [slow, fast] = decay.roots();
+        let real = decay.g1 * decay.g1 + 4.0 * decay.g2 >= 0.0;
+        // Of one frame only, calcium is no trace; what never decays is none either.
+        let fits = slow > 0.0 && slow < 1.0 && fast >= 0.0 && real;
+        let second = matches!(self, Method::OasisAr2 { .. });
+        if !fits || second != (fast > 0.0) {
+            let wanted = if second {
+                "two roots of z^2 - g1 z - g2 between 0 and 1, as --tau 0.7,0.05 has them"
+            } else {
+                "a decay between 0 and 1 a frame"
+            };
+            let found = format!("decay a frame by {} and {} at {rate} frames a second", decay.g1, decay.g2);
+            return wrong("--tau, --g or --half-life", found, wanted);
+        }
+        Ok(())
+    }
+}
+
+/// How many traces of so many frames [`infer`] takes at once.
+pub fn traces_at_once(gpu: &Gpu, frames: usize, method: &Method) -> usize {
+    match method {
+        Method::Oasis { .. } => Oasis::traces_at_once(gpu, frames),
+        Method::L0 { .. } => allen::traces_at_once(gpu, frames).min(256),
+        Method::OasisAr2 { .. } | Method::Oopsi { .. } => 256,
+    }
+}
+
+/// Infers the events of traces, neurons x frames, NaN where a frame is missing, at `rate` frames a second.
+///
+/// # Errors
+/// As [`Method::check`] and [`Gpu::run`].
+pub fn infer(gpu: &Gpu, traces: ArrayView2<'_, f32>, rate: f64, method: &Method) -> Result<Inferred> {
+    method.check(rate)?;
+    let decay = method.decay(rate);
+    let mut inferred = match *method {
+        Method::Oasis { penalty, smallest, .. } => first_order(gpu, traces, decay, (penalty, smallest))?,
+        Method::OasisAr2 { penalty, .. } => {
+            let welch = Welch::new(traces.ncols());
+            on_the_host(traces, |y| second_order(&welch, y, decay, penalty))?
+        }
+        Method::Oopsi { decay } => {
+            let options = oopsi::Oopsi { time: decay * rate, rate: 1.0 / rate, rounds: 1 };
+            on_the_host(traces, |y| Ok(most_likely(y, &options)))?
+        }
+        Method::L0 { penalty, is_change, .. } => {
+            let (changes, noises) = allen::change(gpu, traces, is_change)?;
+            let g = decay.map_or(0.0, |decay| decay.g1);
+            let noise = |row: usize| noises[row];
+            fewest(changes.view(), g, penalty, &noise)?
+        }
+    };
+    // What is missing has no events.
+    for (mut events, y) in inferred.events.rows_mut().into_iter().zip(traces.rows()) {
+        events.zip_mut_with(&y, |event, y| {
+            if y.is_nan() && !event.is_nan() {
+                *event = 0.0;
+            }
+        });
+    }
+    Ok(inferred)
+}
+
+/// Events, calcium, and what they were fitted with.
+type One = (Vec<f64>, Vec<f64>, Fitted);
+
+/// Each trace by itself, shared between the host's cores.
+fn on_the_host(traces: ArrayView2<'_, f32>, one: impl Fn(&[f32]) -> Result<One> + Sync) -> Result<Inferred> {
+    let rows: Vec<Vec<f32>> = traces.rows().into_iter().map(|row| row.to_vec()).collect();
+    let solved: Vec<One> = rows.par_iter().map(|y| one(y)).collect::<Result<_>>()?;
+    gathered(traces.dim(), solved)
+}
+
+fn gathered(shape: (usize, usize), solved: Vec<One>) -> Result<Inferred> {
+    let (mut events, mut calcium) = (Array2::<f32>::zeros(shape), Array2::<f32>::zeros(shape));
+    let mut neurons = Vec::with_capacity(solved.len());
+    for (row, (e, c, fitted)) in solved.into_iter().enumerate() {
+        for (all, values) in [(&mut events, e), (&mut calcium, c)] {
+            all.row_mut(row).iter_mut().zip(values).for_each(|(to, value)| *to = value as f32);
+        }
+        neurons.push(fitted);
+    }
+    Ok(Inferred { events, calcium, neurons })
+}
+
+fn nothing(frames: usize) -> One {
+    (vec![f64::NAN; frames], vec![f64::NAN; frames], Fitted::NOTHING)
+}
+
+/// The value that 15 of 100 frames are below.
+fn low(y: &[f32]) -> f64 {
+    let mut there: Vec<f32> = y.iter().copied().filter(|v| !v.is_nan()).collect();
+    let rank = there.len() * 15 / 100;
+    f64::from(*there.select_nth_unstable_by(rank, f32::total_cmp).1)
+}
+
+fn first_order(
+    gpu: &Gpu,
+    traces: ArrayView2<'_, f32>,
+    decay: Option<Decay>,
+    (penalty, smallest): (Option<f64>, f64),
+) -> Result<Inferred> {
+    let welch = Welch::new(traces.ncols());
+    let rows: Vec<Vec<f32>> = traces.rows().into_iter().map(|row| row.to_vec()).collect();
+    let wanted = |y: &Vec<f32>| {
+        let noise = welch.noise(y);
+        if noise.is_nan() {
+            return None;
+        }
+        let decay = decay.unwrap_or_else(|| decay_of(y, noise, 1)).g1 as f32;
+        Some(Wanted { decay, noise, smallest: smallest as f32, baseline: low(y), penalty })
+    };
+    let wanted: Vec<Option<Wanted>> = rows.par_iter().map(wanted).collect();
+    // A trace of nothing is solved as well: it takes no time, and every trace keeps its place.
+    let idle = Wanted { decay: 0.5, noise: 1.0, smallest: 0.0, baseline: 0.0, penalty: Some(0.0) };
+    let oasis = Oasis::new(gpu, traces)?;
+    let models = constrain(&oasis, &wanted.iter().map(|w| w.unwrap_or(idle)).collect::<Vec<_>>(), true)?;
+    let [mut calcium, mut events] = oasis.expand()?;
+    let mut neurons = Vec::with_capacity(models.len());
+    for (row, (model, wanted)) in models.iter().zip(&wanted).enumerate() {
+        let Some(wanted) = wanted else {
+            calcium.row_mut(row).fill(f32::NAN);
+            events.row_mut(row).fill(f32::NAN);
+            neurons.push(Fitted::NOTHING);
+            continue;
+        };
+        let [decay, penalty, baseline, _] = model.words().map(f64::from);
+        neurons.push(Fitted { baseline, decay: [decay, 0.0], penalty, noise: wanted.noise });
+    }
+    Ok(Inferred { events, calcium, neurons })
+}
+
+fn second_order(welch: &Welch, y: &[f32], decay: Option<Decay>, penalty: Option<f64>) -> Result<One> {
+    let noise = welch.noise(y);
+    let Some(values) = filled(y).filter(|_| !noise.is_nan()) else { return Ok(nothing(y.len())) };
+    let decay = decay.unwrap_or_else(|| decay_of(y, noise, 2));
+    let found = ar2::constrained(&values, decay, noise, penalty, low(y))?;
+    let fitted =
+        Fitted { baseline: found.baseline, decay: [decay.g1, decay.g2], penalty: found.penalty, noise };
+    Ok((found.events, found.calcium, fitted))
+}
+
+fn most_likely(y: &[f32], options: &oopsi::Oopsi) -> One {
+    let Some(values) = filled(y).filter(|values| values.len() > 2) else { return nothing(y.len()) };
+    let found = oopsi::solve(&values, options);
+    let decay = [1.0 - 1.0 / options.time, 0.0];
+    let fitted = Fitted { baseline: found.baseline, decay, penalty: options.rate, noise: found.noise };
+    (found.events, found.calcium, fitted)
+}
+
+/// The fewest events; the baseline has been taken off before.
+fn fewest(
+    changes: ArrayView2<'_, f32>,
+    g: f64,
+    penalty: Option<f64>,
+    noise: &(dyn Fn(usize) -> f64 + Sync),
+) -> Result<Inferred> {
+    let rows: Vec<Vec<f32>> = changes.rows().into_iter().map(|row| row.to_vec()).collect();
+    let one = |(row, y): (usize, &Vec<f32>)| {
+        let noise = noise(row);
+        let Some(values) = filled(y).filter(|v| !noise.is_nan() && v.iter().all(|v| v.is_finite())) else {
+            return nothing(y.len());
+        };
+        let (found, penalty) = match penalty {
+            Some(penalty) => (l0::solve(&values, g, penalty), penalty),
+            None => l0::without_small_events(&values, g, 2.0 * noise),
+        };
+        let fitted = Fitted { baseline: 0.0, decay: [g, 0.0], penalty, noise };
+        (found.events, found.calcium, fitted)
+    };
+    gathered(changes.dim(), rows.par_iter().enumerate().map(one).collect())
+}
