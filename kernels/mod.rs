@@ -31,6 +31,7 @@ mod parts;
 pub mod penalty_sums;
 pub mod pooling;
 pub mod readout_loss;
+pub mod relative_change;
 pub mod relu;
 pub mod ridge_losses;
 pub mod row_statistics;
@@ -41,6 +42,7 @@ pub mod sine_transform;
 pub mod transpose;
 mod trials;
 pub mod update_weights;
+pub mod window_response;
 
 use crate::gpu::Kernel;
 use case::Case;
@@ -69,4 +71,5 @@ all! {
     gather_rows copy_columns factor_sum factor_gradient factor_spread
     activate activate_gradient readout_loss laplacian penalty_sums update_weights
     key_bits key_counts key_split running_quantile
+    relative_change window_response
 }
