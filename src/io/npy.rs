@@ -17,6 +17,7 @@ mod header;
 mod region;
 mod rows;
 mod stored;
+mod texts;
 mod values;
 
 use archive::{Archive, Inflate, Member};
@@ -24,6 +25,7 @@ use header::Header;
 pub use region::read_region;
 pub use rows::Rows;
 pub use stored::Values;
+pub use texts::read_labels;
 use values::{Decode, decode_f32, decode_f64, read_values};
 
 /// The type of an array's elements as stored.

@@ -171,8 +171,6 @@ pub enum Layout {
     Chunked(Vec<usize>),
     /// In other files, which are not read.
     External,
-    /// All over other arrays or files (a virtual dataset), which is not read.
-    Virtual,
 }
 
 /// A filter of HDF5: compression or a checksum.
@@ -248,7 +246,7 @@ fn place(store: &(impl Store + ?Sized), name: &str) -> String {
     format!("{}:{}", store.path().display(), name.escape_debug())
 }
 
-impl dyn Store {
+impl dyn Store + '_ {
     /// The array of this name.
     ///
     /// # Errors

@@ -8,7 +8,6 @@ use std::path::Path;
 use ndarray::{ArrayD, IxDyn};
 
 use super::archive::Inflate;
-use super::header::Header;
 use super::stored::Values;
 use super::values::{Decode, decode_stored};
 use super::{Element, Found, load, locate};
