@@ -44,6 +44,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("features", &["kernels", "gpu", "io", "networks", "error", "random"]),
     ("ridge", &["routines", "kernels", "gpu", "error"]),
     ("training", &["scores", "kernels", "gpu", "error", "random"]),
+    ("responses", &["routines", "scores", "kernels", "gpu", "experiment", "error"]),
     ("simulate", &["io", "error", "random"]),
     ("scores", &["error", "random"]),
     ("routines", &["kernels", "gpu", "error"]),
