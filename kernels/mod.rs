@@ -35,6 +35,7 @@ pub mod penalty_sums;
 pub mod pooling;
 pub mod pools;
 pub mod readout_loss;
+pub mod relative_change;
 pub mod relu;
 pub mod ridge_losses;
 pub mod row_statistics;
@@ -45,6 +46,7 @@ pub mod sine_transform;
 pub mod transpose;
 mod trials;
 pub mod update_weights;
+pub mod window_response;
 
 use crate::gpu::Kernel;
 use case::Case;
@@ -74,4 +76,5 @@ all! {
     activate activate_gradient readout_loss laplacian penalty_sums update_weights
     oasis_pools oasis_trace oasis_sums
     key_bits key_counts key_split running_quantile
+    relative_change window_response
 }

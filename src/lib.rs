@@ -14,6 +14,7 @@ pub mod networks;
 pub mod numbers;
 pub mod random;
 pub mod report;
+pub mod responses;
 pub mod ridge;
 pub mod routines;
 pub mod scores;

@@ -11,6 +11,7 @@ mod predict;
 mod profile;
 mod record;
 mod reliability;
+mod responses;
 mod ridge_fit;
 mod run_folder;
 mod scores_table;
@@ -30,6 +31,10 @@ pub use profile::{
     ProfiledLayer, profile,
 };
 pub use record::{AdapterRecord, InputRecord, RunRecord};
+pub use responses::{
+    Blanks, Covariate, DefinitionRequest, Dropped, Gathered, KeptTrial, ResponsesPlan, ResponsesRequest,
+    ResponsesSummary, gather, plan_responses, responses,
+};
 pub use ridge_fit::{RidgeRequest, SmoothRidgeRequest};
 pub use sweep::{
     Base, Configuration, Grid, SweepJob, SweepPlan, SweepProgress, SweepRequest, SweepStatus, SweepSummary,
