@@ -128,7 +128,9 @@ fn open(path: &Path) -> Result<Opened> {
     }
     let (found, advice) = match &first[..] {
         [] => ("the file is empty", "Copy or save it again"),
-        [0x89, b'H', b'D', b'F', ..] => ("it is an HDF5 file", "Save the data set you need with numpy.save"),
+        [0x89, b'H', b'D', b'F', ..] => {
+            ("it is an HDF5 file", "Give it as --experiment, or save the array inside it with numpy.save")
+        }
         [0x80, 2..=5, ..] => ("it is a Python pickle, which can run any program", "Save it with numpy.save"),
         _ => ("it begins like neither", "Save the array with numpy.save"),
     };

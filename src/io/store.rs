@@ -220,6 +220,14 @@ impl Attribute {
     }
 }
 
+/// Whether a file is HDF5, told by its content, which may begin after a block of something else.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn is_hdf5(path: &Path) -> Result<bool> {
+    hdf5::recognise(path).map_err(|why| Error::unreadable(path, &why))
+}
+
 /// Opens a file of named arrays, told by its content.
 ///
 /// # Errors
@@ -231,7 +239,7 @@ pub fn open(path: &Path) -> Result<Box<dyn Store>> {
     if !about.is_file() {
         return Err(Error::input(path, "it is no file", wanted, "Name the file inside it"));
     }
-    if hdf5::recognise(path).map_err(|why| unreadable(&why))? {
+    if is_hdf5(path)? {
         return Ok(Box::new(hdf5::Hdf5::open(path)?));
     }
     if npz::recognise(path).map_err(|why| unreadable(&why))? {
