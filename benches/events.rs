@@ -1,82 +1,160 @@
-use ndarray::Array2;
+//! Times OASIS AR(1): 10,000 traces of 10,000 frames from and to the host's memory, against one core that runs the
+//! published algorithm in f64, on the same traces in the same run; with the largest difference between the two.
+//!
+//! `cargo bench --bench events [-- TRACES FRAMES]`. Wall and CPU seconds, for an adapter may use several cores.
+
+use ndarray::{Array2, ArrayView2, s};
 use std::time::Instant;
-use striate::gpu::{AdapterChoice, Gpu, Matrix, Options, Recording};
-use striate::kernels::oasis_pools::OasisPools;
+use striate::events::{Model, Oasis, bound};
+use striate::gpu::{AdapterChoice, Gpu, Options};
 use striate::random::Random;
+
+/// CPU seconds of this process, all threads, a CPU driver's workers included; 0 where it cannot be read.
 fn cpu_seconds() -> f64 {
     let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields: Vec<&str> = text.rsplit(')').next().unwrap_or("").split_whitespace().collect();
     let ticks = |i: usize| fields.get(i).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0);
     (ticks(11) + ticks(12)) / 100.0
 }
-struct P { v: f64, w: f64, t: usize, l: usize }
-fn published(y: &[f32], g: f64, lam: f64, smin: f64, c: &mut [f64], s: &mut [f64]) {
-    let lg = g.ln();
-    let mut pools: Vec<P> = Vec::new();
-    let n = y.len();
-    for (t, v) in y.iter().enumerate() {
-        let pen = if t + 1 == n { lam } else { lam * (1.0 - g) };
-        pools.push(P { v: *v as f64 - pen, w: 1.0, t, l: 1 });
-        while pools.len() > 1 {
-            let k = pools.len();
-            let (a, b) = (&pools[k - 2], &pools[k - 1]);
-            if a.v / a.w * (lg * a.l as f64).exp() + smin > b.v / b.w {
-                let b = pools.pop().unwrap();
-                let a = pools.last_mut().unwrap();
-                let d = (lg * a.l as f64).exp();
-                a.v += b.v * d; a.w += b.w * d * d; a.l += b.l;
-            } else { break; }
+
+/// Wall and CPU seconds of several works.
+#[derive(Default, Clone, Copy)]
+struct Seconds {
+    wall: f64,
+    cpu: f64,
+}
+
+impl Seconds {
+    fn time<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let (start, before) = (Instant::now(), cpu_seconds());
+        let result = work();
+        self.wall += start.elapsed().as_secs_f64();
+        self.cpu += cpu_seconds() - before;
+        result
+    }
+}
+
+/// A pool of the published algorithm: sums, first frame, length; and for the second referee what is left after it.
+struct Pool {
+    v: f64,
+    w: f64,
+    first: usize,
+    length: usize,
+    d: f64,
+}
+
+/// Friedrich, Zhou & Paninski 2017, algorithm 1 with the penalty's shares, as published: g to a power is an exponential.
+/// `keep` holds that power in the pool instead, which nobody published, so that it is a product.
+fn published(y: &[f32], model: &Model, keep: bool, c: &mut [f64], events: &mut [f64]) {
+    let [g, penalty, baseline, smallest] = model.words().map(f64::from);
+    let log = g.ln();
+    let power = |pool: &Pool| if keep { pool.d } else { (log * pool.length as f64).exp() };
+    let mut pools: Vec<Pool> = Vec::new();
+    for (first, value) in y.iter().enumerate() {
+        let share = if first + 1 == y.len() { penalty } else { penalty * (1.0 - g) };
+        let mut last = Pool { v: f64::from(*value) - baseline - share, w: 1.0, first, length: 1, d: g };
+        while let Some(before) = pools.last_mut() {
+            let d = power(before);
+            if before.v / before.w * d + smallest <= last.v / last.w {
+                break;
+            }
+            before.v += d * last.v;
+            before.w += d * d * last.w;
+            before.length += last.length;
+            before.d *= last.d;
+            if let Some(joined) = pools.pop() {
+                last = joined;
+            }
+        }
+        pools.push(last);
+    }
+    for pool in &pools {
+        let mut value = (pool.v / pool.w).max(0.0);
+        for t in pool.first..pool.first + pool.length {
+            c[t] = value;
+            value *= g;
         }
     }
-    for p in &pools {
-        let mut h = (p.v / p.w).max(0.0);
-        for i in 0..p.l { c[p.t + i] = h; h *= g; }
+    events[0] = 0.0;
+    for t in 1..y.len() {
+        events[t] = c[t] - g * c[t - 1];
     }
-    s[0] = 0.0;
-    for t in 1..n { s[t] = c[t] - g * c[t - 1]; }
 }
+
+/// Poisson events of one in fifty frames, in white noise of three tenths.
+fn traces(random: &mut Random, rows: usize, frames: usize) -> Array2<f32> {
+    let mut y = Array2::zeros((rows, frames));
+    for mut row in y.rows_mut() {
+        let mut c = 0.0;
+        for value in &mut row {
+            c = 0.95 * c + if random.uniform() < 0.02 { 1.0 } else { 0.0 };
+            *value = (c + 0.3 * random.normal()) as f32;
+        }
+    }
+    y
+}
+
+/// Ours, from host to host.
+fn device(gpu: &Gpu, y: ArrayView2<'_, f32>, models: &[Model], parts: &mut [Seconds; 3]) -> [Array2<f32>; 2] {
+    let oasis = parts[0].time(|| Oasis::new(gpu, y)).expect("room on the device");
+    let all: Vec<usize> = (0..y.nrows()).collect();
+    parts[1].time(|| oasis.solve(&all, models)).expect("pools");
+    parts[2].time(|| oasis.expand()).expect("calcium and events")
+}
+
 fn main() {
+    let numbers: Vec<usize> = std::env::args().filter_map(|a| a.parse().ok()).collect();
+    let (count, frames) = (numbers.first().copied().unwrap_or(10_000), numbers.get(1).copied().unwrap_or(10_000));
     let adapter = AdapterChoice::parse(&std::env::var("STRIATE_ADAPTER").unwrap_or_default());
     let gpu = Gpu::open(&Options { adapter, ..Options::default() }).expect("an adapter");
     println!("{}", gpu.describe());
-    let (n, t) = (800, 10_000);
-    let mut random = Random::stream(1, "events");
-    let g = 0.95f64;
-    let y = Array2::from_shape_fn((n, t), |_| 0f32);
-    let mut y = y;
-    for mut row in y.rows_mut() {
-        let mut c = 0.0;
-        for v in row.iter_mut() {
-            c *= g;
-            if random.uniform() < 0.02 { c += 1.0; }
-            *v = (c + 0.3 * random.normal()) as f32;
+    let at_once = Oasis::traces_at_once(&gpu, frames).min(count);
+    println!("{count} traces of {frames} frames, {at_once} at once");
+    let mut random = Random::stream(1, "events bench");
+    // Compilation is not counted.
+    let few = traces(&mut random, 8, 64);
+    let model = Model { decay: 0.95, penalty: 0.5, baseline: 0.0, smallest: 0.0 };
+    device(&gpu, few.view(), &[model; 8], &mut [Seconds::default(); 3]);
+    let (mut ours, mut parts) = (Seconds::default(), [Seconds::default(); 3]);
+    let mut theirs = [Seconds::default(); 2];
+    let (mut worst, mut allowed) = (0.0f64, 0.0f64);
+    for first in (0..count).step_by(at_once) {
+        let rows = at_once.min(count - first);
+        let y = traces(&mut random, rows, frames);
+        let models = vec![model; rows];
+        let [calcium, _] = ours.time(|| device(&gpu, y.view(), &models, &mut parts));
+        for (referee, seconds) in theirs.iter_mut().enumerate() {
+            let (mut c, mut events) = (Array2::zeros((rows, frames)), Array2::zeros((rows, frames)));
+            seconds.time(|| {
+                for row in 0..rows {
+                    let (mut c, mut e) = (c.slice_mut(s![row, ..]), events.slice_mut(s![row, ..]));
+                    let (Some(y), Some(c), Some(e)) = (y.row(row).to_slice(), c.as_slice_mut(), e.as_slice_mut())
+                    else {
+                        return;
+                    };
+                    published(y, &model, referee == 1, c, e);
+                }
+            });
+            worst = calcium.iter().zip(&c).map(|(a, b)| (f64::from(*a) - b).abs()).fold(worst, f64::max);
         }
+        allowed = y.rows().into_iter().map(|row| bound(&row.to_vec(), &model)).fold(allowed, f64::max);
     }
-    let lam = 0.0;
-    let (mut c, mut s) = (vec![0.0; t], vec![0.0; t]);
-    for _ in 0..3 {
-    let (a, b) = (Instant::now(), cpu_seconds());
-    for row in y.rows() { published(row.as_slice().unwrap(), g, lam, 0.0, &mut c, &mut s); }
-    let e = a.elapsed().as_secs_f64();
-    println!("rust published {:.3} s, {:.2} cpu, {:.2} ns/sample", e, cpu_seconds() - b, e / (n * t) as f64 * 1e9);
+    let samples = (count * frames) as f64;
+    let line = |name: &str, s: &Seconds| {
+        println!("{name:<44} {:8.3} s {:8.2} cpu s {:7.2} ns a frame", s.wall, s.cpu, 1e9 * s.wall / samples);
+    };
+    for (name, seconds) in ["  upload", "  pools", "  calcium, events, download"].iter().zip(&parts) {
+        line(name, seconds);
     }
-    let ym = Matrix::upload(&gpu, "y", y.view()).unwrap();
-    let model: Vec<f32> = (0..n).flat_map(|_| [g as f32, lam as f32, 0.0, 0.0]).collect();
-    let list: Vec<u32> = (0..n as u32).collect();
-    let model = gpu.upload("model", &model).unwrap();
-    let list = gpu.upload("list", &list).unwrap();
-    let pools = gpu.allocate("pools", n * t * 4).unwrap();
-    let rounds: usize = std::env::var("ROUNDS").map_or(2048, |r| r.parse().unwrap());
-    for _ in 0..3 {
-        let progress = gpu.upload("progress", &vec![0u32; 2 * n]).unwrap();
-        let mut rec = Recording::new();
-        for _ in 0..(8192 / rounds).max(1) { rec.add(OasisPools { y: &ym, model: &model, list: &list, items: n, progress: &progress, pools: &pools, rounds }.launch().unwrap()); }
-        let (a, b) = (Instant::now(), cpu_seconds());
-        gpu.run(&rec).unwrap();
-        let e = a.elapsed().as_secs_f64();
-        println!("gpu {:.3} s, {:.2} cpu, {:.2} ns/sample", e, cpu_seconds() - b, e / (n * t) as f64 * 1e9);
-        let p: Vec<u32> = gpu.download(&progress).unwrap();
-        let done = p.chunks(2).filter(|c| c[0] as usize == t).count();
-        println!("done {done} pools {}", p.chunks(2).map(|c| c[1] as usize).sum::<usize>() as f64 / n as f64);
+    line("this adapter, host to host", &ours);
+    for (name, seconds) in ["one core, as published", "one core, powers kept in the pools"].iter().zip(&theirs) {
+        line(name, seconds);
+        println!(
+            "{:<44} {:8.2} times {:7.2} times in cpu seconds",
+            "  takes of ours",
+            seconds.wall / ours.wall,
+            seconds.cpu / ours.cpu
+        );
     }
+    println!("largest difference {worst:.1e}, allowed {allowed:.1e}");
 }

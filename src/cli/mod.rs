@@ -6,6 +6,7 @@
 mod common;
 mod config;
 mod doctor;
+mod events;
 mod features;
 mod fit;
 mod fit_text;
@@ -74,6 +75,8 @@ enum Command {
     Info(info::InfoArgs),
     /// Runs a network over images and writes the features of one layer or more.
     Features(features::FeaturesArgs),
+    /// Infers events from calcium traces.
+    Events(events::EventsArgs),
     /// Fits a readout from features to recorded neurons, and scores it on images held out.
     Fit(Box<fit::FitArgs>),
     /// Trains a grid of configurations together, and compares them on images held out.
@@ -127,6 +130,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Doctor => doctor::run(common),
         Command::Info(args) => info::run(args),
         Command::Features(args) => features::run(args, common),
+        Command::Events(args) => events::run(args, common),
         Command::Fit(args) => fit::run(args, common),
         Command::Profile(args) => profile::run(args, common),
         Command::Sweep(args) => sweep::run(args, common),

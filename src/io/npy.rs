@@ -19,6 +19,7 @@ mod rows;
 mod stored;
 mod texts;
 mod values;
+mod write;
 
 use archive::{Archive, Inflate, Member};
 use header::Header;
@@ -27,6 +28,7 @@ pub use rows::Rows;
 pub use stored::Values;
 pub use texts::read_labels;
 use values::{Decode, decode_f32, decode_f64, read_values};
+pub use write::ArchiveWriter;
 
 /// The type of an array's elements as stored.
 #[allow(missing_docs, reason = "the names say it")]

@@ -1,6 +1,7 @@
 //! Whole jobs, from files to files: what the command line runs, and what a program that embeds Striate calls.
 
 mod clock;
+mod events;
 mod extract;
 mod fit;
 mod host_features;
@@ -20,6 +21,7 @@ mod sweep;
 mod trained_fit;
 mod trained_model;
 
+pub use events::{EventsRequest, EventsSource, EventsSummary, MethodRequest, events};
 pub use extract::{ExtractRequest, ExtractSummary, LayerSummary, extract};
 pub use fit::{FitJob, FitRequest, FitSummary, ReadoutRequest, SplitRequest, fit};
 pub use input::{FeaturesInput, Input, NetworkInput, NormaliseRequest};

@@ -1,0 +1,196 @@
+//! `striate events`: events inferred from traces.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use striate::events::{DecayFrom, allen::HALF_LIFE};
+use striate::experiment::{ExperimentRequest, Trace};
+use striate::tasks::{EventsRequest, EventsSource, EventsSummary, MethodRequest, events};
+use striate::{Error, Kind, Result};
+
+use super::common::Common;
+use super::output::{Outcome, lines, merged};
+use super::source::missing;
+
+const EXAMPLES: &str = "\
+Examples:
+  striate events --experiment session.nwb --method l0 --half-life 315 --out events.npz
+  striate events --traces dff.npy --rate 30 --method oasis --out events.npz
+  striate events --traces dff.npy --rate 30 --method oasis-ar2 --tau 0.7,0.05 --out events.npz
+
+The file holds ev and calcium (neurons, frames) and, for each neuron, baseline, g, lambda and noise. `--events` of other
+commands reads it. Missing frames are NaN; they have no events.
+
+Methods:
+  oasis      non-negative deconvolution, calcium that decays; as much penalty as leaves the noise
+  oasis-ar2  the same for calcium that rises and decays, exact
+  oopsi      fast-OOPSI: the most likely events if one a second is expected; largest event 1
+  l0         the fewest events, in the Allen Institute's pipeline";
+
+/// The methods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MethodName {
+    /// OASIS, AR(1).
+    Oasis,
+    /// OASIS, AR(2).
+    OasisAr2,
+    /// Fast-OOPSI.
+    Oopsi,
+    /// L0, as the Allen Institute infers events.
+    L0,
+}
+
+/// The traces that events may be inferred from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TraceName {
+    /// Change of fluorescence over a baseline.
+    Dff,
+    /// Fluorescence less the neuropil's share.
+    Corrected,
+    /// Raw fluorescence.
+    Raw,
+}
+
+/// The options of `striate events`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct EventsArgs {
+    /// The recording: an NWB file, or another that holds traces.
+    #[arg(long, value_name = "PATH", conflicts_with = "traces")]
+    experiment: Option<PathBuf>,
+    /// Traces as an array (neurons, frames) instead.
+    #[arg(long, value_name = "FILE.npy|FILE.npz:NAME")]
+    traces: Option<PathBuf>,
+    /// Frames a second of --traces.
+    #[arg(long, value_name = "HZ")]
+    rate: Option<f64>,
+    /// How events are inferred [default: oasis].
+    #[arg(long, value_enum)]
+    method: Option<MethodName>,
+    /// Which trace, or what --traces holds [default: corrected for l0 and dff for the others, where there is one].
+    #[arg(long, value_enum)]
+    trace: Option<TraceName>,
+    /// Time constant of the decay in seconds, for oasis-ar2 that of the rise too: 0.7,0.05 [default: oopsi 1, else
+    /// estimated].
+    #[arg(long, value_name = "SECONDS", value_delimiter = ',')]
+    tau: Vec<f64>,
+    /// What is left of calcium after a frame, for oasis-ar2 two coefficients: 1.7,-0.71 [default: estimated].
+    #[arg(long, value_name = "G", value_delimiter = ',', allow_hyphen_values = true, conflicts_with = "tau")]
+    g: Vec<f64>,
+    /// Penalty of the sum of events, for l0 of their number [default: by the noise].
+    #[arg(long, value_name = "PENALTY")]
+    lambda: Option<f64>,
+    /// Smallest event; oasis only [default: 0].
+    #[arg(long, value_name = "SIZE")]
+    s_min: Option<f64>,
+    /// Half-life of the indicator in milliseconds; l0 only [default: 315].
+    #[arg(long, value_name = "MS")]
+    half_life: Option<f64>,
+    /// The .npz file to write; its record stands beside it as .json.
+    #[arg(long, value_name = "FILE.npz")]
+    out: Option<PathBuf>,
+}
+
+/// Runs `striate events`.
+pub fn run(args: &EventsArgs, common: &Common) -> Result<Outcome> {
+    let request = args.request()?;
+    let gpu = common.open_gpu()?;
+    let mut progress = common.shares();
+    let tell = &mut |step: &'static str, share: f64| progress.share(step, share);
+    let summary = events(&gpu, &request, tell)?;
+    Ok(outcome(&summary, &gpu.describe()))
+}
+
+impl EventsArgs {
+    fn request(&self) -> Result<EventsRequest> {
+        let source = match (&self.experiment, &self.traces) {
+            (Some(path), _) => {
+                self.refuse("--experiment", &[("--rate", self.rate.is_some())])?;
+                EventsSource::Experiment(ExperimentRequest { path: path.clone(), ..ExperimentRequest::default() })
+            }
+            (None, Some(path)) => {
+                let rate = self.rate.ok_or_else(|| missing("--rate", "frames a second"))?;
+                EventsSource::Array { path: path.clone(), rate }
+            }
+            (None, None) => return Err(missing("--experiment or --traces", "a recording, or an array")),
+        };
+        let trace = self.trace.map(|trace| match trace {
+            TraceName::Dff => Trace::Dff,
+            TraceName::Corrected => Trace::Corrected,
+            TraceName::Raw => Trace::Raw,
+        });
+        let out = self.out.clone().ok_or_else(|| missing("--out", "a file FILE.npz"))?;
+        Ok(EventsRequest { source, trace, method: self.method()?, out })
+    }
+
+    fn method(&self) -> Result<MethodRequest> {
+        let penalty = self.lambda;
+        let [tau, g] = [!self.tau.is_empty(), !self.g.is_empty()];
+        let [smallest, half_life] = [self.s_min.is_some(), self.half_life.is_some()];
+        match self.method.unwrap_or(MethodName::Oasis) {
+            MethodName::Oasis => {
+                self.refuse("oasis", &[("--half-life", half_life)])?;
+                let decay = self.decay(1)?;
+                Ok(MethodRequest::Oasis { decay, penalty, smallest: self.s_min.unwrap_or(0.0) })
+            }
+            MethodName::OasisAr2 => {
+                self.refuse("oasis-ar2", &[("--half-life", half_life), ("--s-min", smallest)])?;
+                Ok(MethodRequest::OasisAr2 { decay: self.decay(2)?, penalty })
+            }
+            MethodName::Oopsi => {
+                let more = [("--half-life", half_life), ("--s-min", smallest), ("--g", g)];
+                self.refuse("oopsi", &[&more[..], &[("--lambda", penalty.is_some())]].concat())?;
+                let decay = match self.decay(1)? {
+                    DecayFrom::Times(decay, _) => decay,
+                    _ => 1.0,
+                };
+                Ok(MethodRequest::Oopsi { decay })
+            }
+            MethodName::L0 => {
+                self.refuse("l0", &[("--tau", tau), ("--g", g), ("--s-min", smallest)])?;
+                Ok(MethodRequest::L0 { half_life: self.half_life.unwrap_or(HALF_LIFE), penalty })
+            }
+        }
+    }
+
+    /// An option that a method or source knows nothing of is a mistake.
+    fn refuse(&self, what: &str, given: &[(&str, bool)]) -> Result<()> {
+        let Some((option, _)) = given.iter().find(|(_, given)| *given) else { return Ok(()) };
+        Err(Error::new(Kind::Usage, *option, format!("means nothing for {what}"), "", "Leave it out"))
+    }
+
+    /// One number, or two for AR(2).
+    fn decay(&self, order: usize) -> Result<DecayFrom> {
+        let count = |option: &str, values: &[f64]| {
+            let wanted = if order == 1 { "one number" } else { "two numbers" };
+            let found = format!("has {} numbers", values.len());
+            let wrong = Error::new(Kind::Usage, option, found, wanted, "Separate them by a comma");
+            if values.len() == order { Ok((values[0], values.get(1).copied())) } else { Err(wrong) }
+        };
+        if !self.tau.is_empty() {
+            let (decay, rise) = count("--tau", &self.tau)?;
+            return Ok(DecayFrom::Times(decay, rise));
+        }
+        if !self.g.is_empty() {
+            let (first, second) = count("--g", &self.g)?;
+            return Ok(DecayFrom::Coefficients(first, second));
+        }
+        Ok(DecayFrom::Trace)
+    }
+}
+
+fn outcome(summary: &EventsSummary, adapter: &str) -> Outcome {
+    let mut rows = vec![
+        ("neurons", summary.n_neurons.to_string()),
+        ("frames", format!("{} at {:.2} a second", summary.n_frames, summary.rate)),
+        ("method", format!("{} from {}", summary.method, summary.trace)),
+        ("events", format!("{:.3} a second (median over neurons)", summary.median_events_per_second)),
+        ("noise", format!("{:.4} (median over neurons)", summary.median_noise)),
+    ];
+    if summary.n_without_trace > 0 {
+        rows.push(("without trace", format!("{} neurons: all NaN", summary.n_without_trace)));
+    }
+    rows.push(("written", format!("{} and {}", summary.out.display(), summary.record.display())));
+    Outcome::new(merged(json!({"adapter": adapter}), summary), lines(&rows))
+}

@@ -1,0 +1,358 @@
+//! Events of traces: a recording or an array goes in, an `.npz` comes out that `--events` reads back.
+
+use super::Progress;
+use super::clock::Clock;
+use super::record::{AdapterRecord, hashes};
+use crate::error::{Error, Kind, Result};
+use crate::events::{DecayFrom, Fitted, Method, infer, traces_at_once};
+use crate::experiment::{self, ExperimentRequest, Recorded, Trace, Traces};
+use crate::gpu::Gpu;
+use crate::io::commit;
+use crate::io::npy::{ArchiveWriter, Rows};
+use ndarray::{Array2, Ix2};
+use serde::Serialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// Where traces come from.
+#[derive(Debug, Clone)]
+pub enum EventsSource {
+    /// A recording.
+    Experiment(ExperimentRequest),
+    /// An array (neurons, frames): `.npy`, or `FILE.npz:member`.
+    Array {
+        /// The file.
+        path: PathBuf,
+        /// Frames a second.
+        rate: f64,
+    },
+}
+
+/// How events are to be inferred, before it is known which trace there is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MethodRequest {
+    /// OASIS, AR(1).
+    Oasis {
+        /// Decay.
+        decay: DecayFrom,
+        /// Penalty; by the noise where none is given.
+        penalty: Option<f64>,
+        /// Smallest event.
+        smallest: f64,
+    },
+    /// OASIS, AR(2).
+    OasisAr2 {
+        /// Decay and rise.
+        decay: DecayFrom,
+        /// Penalty; by the noise where none is given.
+        penalty: Option<f64>,
+    },
+    /// Fast-OOPSI.
+    Oopsi {
+        /// Time constant of the decay in seconds.
+        decay: f64,
+    },
+    /// The L0 method in Allen's pipeline.
+    L0 {
+        /// Half-life of the indicator in milliseconds.
+        half_life: f64,
+        /// Price of an event; the smallest that leaves no small events where none is given.
+        penalty: Option<f64>,
+    },
+}
+
+/// Events of which traces, how, and where to.
+#[derive(Debug, Clone)]
+pub struct EventsRequest {
+    /// Where traces come from.
+    pub source: EventsSource,
+    /// Which trace of a recording, or what the array holds. By default corrected fluorescence for `l0` and dF/F for the
+    /// other methods, where the recording has it; an array is dF/F.
+    pub trace: Option<Trace>,
+    /// How.
+    pub method: MethodRequest,
+    /// The `.npz` to write; the record stands beside it.
+    pub out: PathBuf,
+}
+
+/// What was inferred.
+#[derive(Debug, Clone, Serialize)]
+pub struct EventsSummary {
+    /// Number of neurons.
+    pub n_neurons: usize,
+    /// Frames of each.
+    pub n_frames: usize,
+    /// Frames a second.
+    pub rate: f64,
+    /// The trace.
+    pub trace: String,
+    /// The method.
+    pub method: String,
+    /// Neurons whose trace has too few frames: all of theirs is NaN.
+    pub n_without_trace: usize,
+    /// Median over neurons of the events a second that are not zero.
+    pub median_events_per_second: f64,
+    /// Median over neurons of the noise's standard deviation, in the trace's units.
+    pub median_noise: f64,
+    /// Seconds of each step.
+    pub seconds: BTreeMap<String, f64>,
+    /// The file.
+    pub out: PathBuf,
+    /// Its record.
+    pub record: PathBuf,
+}
+
+/// Bytes of traces that are read at once, at most: a file that holds frames one after the other is gone through once for
+/// every block.
+const BLOCK_BYTES: usize = 512 << 20;
+
+/// Traces to read from.
+enum Source {
+    Recording(Traces, Trace),
+    Array(Rows),
+}
+
+/// What is open, and the resolved request.
+struct Job {
+    source: Source,
+    neurons: usize,
+    frames: usize,
+    rate: f64,
+    trace: Trace,
+    method: Method,
+    /// Files that went in, with their roles.
+    files: Vec<(&'static str, PathBuf)>,
+}
+
+impl EventsRequest {
+    fn open(&self) -> Result<Job> {
+        let (source, [neurons, frames], rate, trace, files) = match &self.source {
+            EventsSource::Experiment(request) => {
+                let experiment = experiment::open(request)?;
+                let Recorded::Traces(traces) = experiment.recorded else {
+                    let found = "it holds responses of trials, and no traces";
+                    let advice = "Name a recording with traces, or give them by --traces";
+                    return Err(Error::input(&request.path, found, "traces over frames", advice));
+                };
+                let trace = self.trace.unwrap_or_else(|| self.usual(|trace| traces.has(trace)));
+                // Says which there are, if it is not there.
+                traces.time_major(trace)?;
+                let (shape, rate) = ([traces.neurons, traces.frames], traces.rate);
+                let files = vec![("experiment", request.path.clone())];
+                (Source::Recording(traces, trace), shape, rate, trace, files)
+            }
+            EventsSource::Array { path, rate } => {
+                let rows = Rows::open(path, None)?;
+                let [neurons, frames] = rows.info().shape[..] else {
+                    let found = format!("its shape is {:?}", rows.info().shape);
+                    let advice = "Save one row for each neuron";
+                    return Err(Error::input(path, found, "two axes, neurons and frames", advice));
+                };
+                let files = vec![("traces", path.clone())];
+                (Source::Array(rows), [neurons, frames], *rate, self.trace.unwrap_or(Trace::Dff), files)
+            }
+        };
+        if neurons == 0 || frames < 2 {
+            let (_, path) = &files[0];
+            let found = format!("its traces have the shape {neurons} x {frames}");
+            return Err(Error::input(path, found, "a neuron and two frames at least", "Check the file"));
+        }
+        let method = self.method(trace);
+        method.check(rate)?;
+        Ok(Job { source, neurons, frames, rate, trace, method, files })
+    }
+
+    fn usual(&self, has: impl Fn(Trace) -> bool) -> Trace {
+        let l0 = matches!(self.method, MethodRequest::L0 { .. });
+        let [first, second] = if l0 { [Trace::Corrected, Trace::Dff] } else { [Trace::Dff, Trace::Corrected] };
+        if has(first) || !has(second) { first } else { second }
+    }
+
+    fn method(&self, trace: Trace) -> Method {
+        match self.method {
+            MethodRequest::Oasis { decay, penalty, smallest } => Method::Oasis { decay, penalty, smallest },
+            MethodRequest::OasisAr2 { decay, penalty } => Method::OasisAr2 { decay, penalty },
+            MethodRequest::Oopsi { decay } => Method::Oopsi { decay },
+            MethodRequest::L0 { half_life, penalty } => {
+                Method::L0 { half_life, penalty, is_change: trace == Trace::Dff }
+            }
+        }
+    }
+
+    /// The record: `events.npz` has `events.json` beside it.
+    fn record(&self) -> PathBuf {
+        self.out.with_extension("json")
+    }
+
+    fn check_output(&self, files: &[(&'static str, PathBuf)]) -> Result<()> {
+        let wrong = |found: String, wanted: &str| {
+            Err(Error::new(Kind::Usage, "--out", found, wanted, "Choose another name"))
+        };
+        let shown = self.out.display();
+        if !self.out.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz")) {
+            return wrong(format!("{shown} does not end in .npz"), "a file FILE.npz");
+        }
+        let there = |path: &Path| std::fs::canonicalize(path).ok();
+        for (_, path) in files {
+            let (plain, _) = crate::io::npy::split_member(path);
+            if there(&plain).is_some_and(|p| [Some(p.clone())].contains(&there(&self.out))) {
+                return wrong(format!("{shown} is what is read"), "a file of its own");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Infers events and writes them: `ev` and `calcium` (neurons, frames) f32; `baseline`, `lambda` and `noise` (neurons) and
+/// `g` (neurons, 2) f64. The file appears when it is whole.
+///
+/// # Errors
+/// Usage or Input, if options, traces and method do not fit each other; Output, if the file cannot be written; as
+/// [`Gpu::run`].
+pub fn events(gpu: &Gpu, request: &EventsRequest, progress: &mut Progress<'_>) -> Result<EventsSummary> {
+    let mut clock = Clock::new();
+    let mut job = request.open()?;
+    request.check_output(&job.files)?;
+    let mut counts = Counts::default();
+    let mut failure = None;
+    let written = commit::write_with(&request.out, |to| {
+        write(gpu, request, &mut job, to, &mut counts, progress).map_err(|error| {
+            failure = Some(error);
+            std::io::Error::other("the events could not be inferred")
+        })
+    });
+    // What stopped the writing says more than the writing's own error.
+    failure.map_or(written, Err)?;
+    clock.done("events");
+    let summary = EventsSummary {
+        n_neurons: job.neurons,
+        n_frames: job.frames,
+        rate: job.rate,
+        trace: job.trace.name().into(),
+        method: job.method.name().into(),
+        n_without_trace: counts.fitted.iter().filter(|f| f.noise.is_nan()).count(),
+        median_events_per_second: median(counts.rates),
+        median_noise: median(counts.fitted.iter().map(|f| f.noise).collect()),
+        seconds: clock.finish(),
+        out: request.out.clone(),
+        record: request.record(),
+    };
+    let record = json!({
+        "striate": env!("CARGO_PKG_VERSION"), "command": "events", "method": format!("{:?}", job.method),
+        "inputs": hashes(&job.files)?, "summary": summary, "adapter": AdapterRecord::of(gpu),
+    });
+    let record = serde_json::to_vec_pretty(&record).map_err(|e| Error::internal("record", e))?;
+    commit::write(&request.record(), &record)?;
+    Ok(summary)
+}
+
+/// What is kept of every neuron.
+#[derive(Default)]
+struct Counts {
+    fitted: Vec<Fitted>,
+    rates: Vec<f64>,
+}
+
+/// The archive: events as they are inferred; calcium, which an archive takes only after them, waits in a file beside it.
+fn write(
+    gpu: &Gpu,
+    request: &EventsRequest,
+    job: &mut Job,
+    to: &mut dyn Write,
+    counts: &mut Counts,
+    progress: &mut Progress<'_>,
+) -> Result<()> {
+    let failed = |why: std::io::Error| commit::unwritable(&request.out, &why);
+    let spare = Spare::beside(&request.out);
+    let mut calcium = BufWriter::new(File::create_new(&spare.0).map_err(failed)?);
+    let mut archive = ArchiveWriter::new(to);
+    let shape = [job.neurons, job.frames];
+    archive.begin("ev", "<f4", &shape).map_err(failed)?;
+    let block = (BLOCK_BYTES / 4 / job.frames).clamp(1, job.neurons);
+    for first in (0..job.neurons).step_by(block) {
+        let traces = job.read(first..(first + block).min(job.neurons))?;
+        let mut row = 0;
+        while row < traces.nrows() {
+            let rows = row..(row + traces_at_once(gpu, job.frames, &job.method)).min(traces.nrows());
+            let part = traces.slice(ndarray::s![rows.clone(), ..]);
+            let found = infer(gpu, part, job.rate, &job.method)?;
+            for (events, calcium_row) in found.events.rows().into_iter().zip(found.calcium.rows()) {
+                archive.write_all(&bytes(events)).map_err(failed)?;
+                calcium.write_all(&bytes(calcium_row)).map_err(failed)?;
+                let number = events.iter().filter(|e| **e > 0.0).count();
+                counts.rates.push(number as f64 * job.rate / job.frames as f64);
+            }
+            counts.fitted.extend(found.neurons);
+            row = rows.end;
+            progress("events", (first + row) as f64 / job.neurons as f64);
+        }
+    }
+    calcium.into_inner().map_err(|e| failed(e.into_error()))?;
+    archive.begin("calcium", "<f4", &shape).map_err(failed)?;
+    let mut calcium = BufReader::new(File::open(&spare.0).map_err(failed)?);
+    std::io::copy(&mut calcium, &mut archive).map_err(failed)?;
+    for (name, value) in columns() {
+        archive.begin(name, "<f8", &[job.neurons]).map_err(failed)?;
+        let all: Vec<u8> = counts.fitted.iter().flat_map(|f| value(f).to_le_bytes()).collect();
+        archive.write_all(&all).map_err(failed)?;
+    }
+    archive.begin("g", "<f8", &[job.neurons, 2]).map_err(failed)?;
+    let all: Vec<u8> = counts.fitted.iter().flat_map(|f| f.decay).flat_map(f64::to_le_bytes).collect();
+    archive.write_all(&all).map_err(failed)?;
+    archive.finish().map_err(failed)
+}
+
+type Column = (&'static str, fn(&Fitted) -> f64);
+
+fn columns() -> [Column; 3] {
+    [("baseline", |f| f.baseline), ("lambda", |f| f.penalty), ("noise", |f| f.noise)]
+}
+
+fn bytes(row: ndarray::ArrayView1<'_, f32>) -> Vec<u8> {
+    row.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+/// A file that is removed however its use ends.
+struct Spare(PathBuf);
+
+impl Spare {
+    fn beside(path: &Path) -> Self {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        Spare(path.with_file_name(format!(".{name}.calcium-{}", std::process::id())))
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl Job {
+    /// Traces of some neurons. Frames are missing where they are NaN; infinities are refused.
+    fn read(&mut self, neurons: Range<usize>) -> Result<Array2<f32>> {
+        let traces = match &mut self.source {
+            Source::Recording(traces, trace) => traces.block(*trace, neurons.clone(), 0..self.frames)?,
+            Source::Array(rows) => {
+                let values = rows.read(neurons.clone())?.into_dimensionality::<Ix2>();
+                values.map_err(|why| Error::internal("traces", why))?
+            }
+        };
+        if let Some(((row, frame), value)) = traces.indexed_iter().find(|(_, v)| v.is_infinite()) {
+            let found = format!("neuron {} is {value} at frame {frame}", neurons.start + row);
+            let advice = "Write NaN where a frame is missing";
+            return Err(Error::input(&self.files[0].1, found, "numbers, or NaN", advice));
+        }
+        Ok(traces)
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.retain(|v| !v.is_nan());
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
