@@ -2,12 +2,12 @@
 
 use super::case::{Case, Guarded, Trial};
 use super::fit::wrong;
-use super::oasis_trace::OasisTrace;
+use super::oasis_trace::{OasisTrace, signed};
 use super::parts::PARTS;
 use super::pools::{Model, ROUNDS, bound, check, expand, reference, traces};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Grid, Kernel, Launch, Matrix, Recording};
-use crate::numbers::{Bounded, TINY, UNIT};
+use crate::numbers::{Bounded, TINY};
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel::new("oasis_pools", include_str!("oasis_pools.wgsl"), PARTS);
@@ -26,7 +26,7 @@ pub struct OasisPools<'a> {
     pub progress: &'a Buffer,
     /// Four words a word of `y`: the pools of each trace.
     pub pools: &'a Buffer,
-    /// At most [`ROUNDS`]; each takes up to four frames.
+    /// At most [`ROUNDS`]; each takes up to eight frames.
     pub rounds: usize,
     /// Whether to begin; else to go on.
     pub begin: bool,
@@ -58,14 +58,23 @@ impl OasisPools<'_> {
     }
 }
 
-/// Calcium, then events of a trace, as [`expand`] makes them of the [`reference`] pools. Events are differences of
-/// calcium.
-pub fn oracle(y: &[f32], model: &Model) -> (Vec<Bounded>, Vec<Bounded>) {
-    let (calcium, events) = expand(&reference(y, model).0, model, y.len());
+/// Calcium of a trace as `oasis_trace` writes it, of the [`reference`] pools. Where rounding may join two pools or not,
+/// calcium is the same within its bound, but its sign is not known.
+///
+/// # Errors
+/// Internal, where such a tie would move calcium itself: the problem with a smallest event is not convex.
+pub fn oracle(y: &[f32], model: &Model) -> Result<Vec<Bounded>> {
     let bound = bound(y, model) + TINY;
-    let g = f64::from(model.decay);
-    let jumps = events.into_iter().map(|value| Bounded { value, bound: (1.0 + g) * bound + 4.0 * UNIT * value });
-    (calcium.iter().map(|value| Bounded { value: *value, bound }).collect(), jumps.collect())
+    let (pools, ties) = reference(y, model, 2.0 * bound);
+    if model.smallest > 0.0 && !ties.is_empty() {
+        return wrong(KERNEL.name(), format!("a case with ties at frames {ties:?}"));
+    }
+    let (calcium, _) = expand(&pools, model, y.len());
+    let mut calcium = signed(calcium.iter().map(|c| Bounded { value: *c, bound }).collect(), &pools);
+    for tie in ties {
+        calcium[tie].bound = 2.0 * calcium[tie].value.abs() + bound;
+    }
+    Ok(calcium)
 }
 
 /// The shape of a case, and what is in it.
@@ -95,7 +104,6 @@ fn trial(gpu: &Gpu, setting: &Setting) -> Result<Trial> {
     let pools = gpu.allocate("pools", 4 * words)?;
     let cursor = gpu.upload("cursor", &vec![3u32; 4 * rows])?;
     let output = Guarded::new(gpu, words)?;
-    let calcium = gpu.allocate("calcium", words)?;
     let mut recording = Recording::new();
     let (items, rounds) = (listed.len(), setting.rounds);
     let (y, model, progress, pools) = (&y, &model, &progress, &pools);
@@ -104,21 +112,18 @@ fn trial(gpu: &Gpu, setting: &Setting) -> Result<Trial> {
     for piece in 0..(3 * frames).div_ceil(rounds) {
         recording.add(OasisPools { begin: piece == 0, ..step }.launch()?);
     }
-    let (cursor, calcium, events) = (&cursor, &calcium, &output.buffer);
-    let whole =
-        OasisTrace { y, model, progress, pools, cursor, calcium, events, rounds: ROUNDS, begin: true };
+    let (cursor, calcium) = (&cursor, &output.buffer);
+    let whole = OasisTrace { y, model, progress, pools, cursor, calcium, rounds: ROUNDS, begin: true };
     for piece in 0..(2 * frames).div_ceil(ROUNDS) {
         recording.add(OasisTrace { begin: piece == 0, ..whole }.launch()?);
     }
     let mut expected = Vec::with_capacity(words);
     for (r, row) in array.rows().into_iter().enumerate() {
         let left_out = !listed.contains(&(r as u32));
-        let (_, mut events) = oracle(&row.to_vec(), &models[r]);
-        if left_out {
-            events.fill(Bounded::exact(0.0));
-        }
-        events.resize(y.pitch(), Bounded::exact(0.0));
-        expected.extend(events.into_iter().map(Some));
+        let mut calcium =
+            if left_out { vec![Bounded::exact(0.0); frames] } else { oracle(&row.to_vec(), &models[r])? };
+        calcium.resize(y.pitch(), Bounded::exact(0.0));
+        expected.extend(calcium.into_iter().map(Some));
     }
     Ok(Trial { recording, output, expected })
 }

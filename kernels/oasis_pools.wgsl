@@ -8,7 +8,7 @@
 //
 // One invocation a trace, which begins (`begin` is 1) or goes on where the launch before left off. What lies on top of the stack is held in
 // registers: `top`, and up to three pools below it. The inner loop takes frames and merges pools without touching
-// memory, until every invocation of the subgroup needs it; a round then reads four frames, and writes or reads a pool.
+// memory, until every invocation of the subgroup needs it; a round then reads eight frames, and writes or reads a pool.
 // Comparisons are products, so that nothing is divided. A missing frame counts for the length alone.
 //!use grid
 
@@ -47,7 +47,6 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     var one = vec4f();
     var two = vec4f();
     var three = vec4f();
-    var four = vec4f();
     for (var round = 0u; round < p.rounds; round++) {
         let fill = held == 0u && stored > 0u;
         let spill = held == 3u;
@@ -61,15 +60,21 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
             one = pools[base + stored];
             held = 1u;
         }
-        let quad = y[trace * p.pitch_quads + min(taken, p.frames - 1u) / 4u] - baseline;
-        four = quad;
+        let at = trace * p.pitch_quads + min(taken / 4u, p.pitch_quads - 1u);
+        var next = y[at] - baseline;
+        var after = y[min(at + 1u, (trace + 1u) * p.pitch_quads - 1u)] - baseline;
         let skip = taken % 4u;
-        if skip == 1u { four = quad.yzww; }
-        if skip == 2u { four = quad.zwww; }
-        if skip == 3u { four = quad.wwww; }
-        var left = min(4u - skip, p.frames - taken);
+        if (skip & 1u) != 0u {
+            next = vec4f(next.yzw, after.x);
+            after = after.yzww;
+        }
+        if (skip & 2u) != 0u {
+            next = vec4f(next.zw, after.xy);
+            after = after.zwww;
+        }
+        var left = min(8u - skip, p.frames - taken);
         var waits = false;
-        // At most four frames, the pools they make and the three below: twelve times.
+        // At most eight frames, the pools they make and the three below: twenty times.
         loop {
             let merge = held > 0u && (one.x * one.z + smallest * one.y) * top.y > top.x * one.y;
             if merge {
@@ -82,8 +87,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
             let blind = held == 0u && stored > 0u;
             let take = !again && !blind && left > 0u;
             let last = taken + 1u == p.frames;
-            let value = four.x - select(0.0, penalty * decay, last);
-            let missing = (bitcast<u32>(four.x) & 0x7fffffffu) > 0x7f800000u;
+            let value = next.x - select(0.0, penalty * decay, last);
+            let missing = (bitcast<u32>(next.x) & 0x7fffffffu) > 0x7f800000u;
             let absorb = missing || (top.x * top.z + smallest * top.y > value * top.y) || taken == 0u;
             let push = take && !absorb && held < 3u;
             let grow = take && absorb;
@@ -105,7 +110,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
             if grow || push {
                 taken++;
                 left--;
-                four = four.yzww;
+                next = vec4f(next.yzw, after.x);
+                after = after.yzww;
             }
             waits = !(again || grow || push);
             if waits { break; }

@@ -30,7 +30,7 @@ pub struct OasisSums<'a> {
     pub cursor: &'a Buffer,
     /// Sixteen f32 a trace.
     pub sums: &'a Buffer,
-    /// At most [`ROUNDS`]; every quad of frames and every pool takes one.
+    /// At most [`ROUNDS`]; every quad of frames and every pool take one.
     pub rounds: usize,
     /// Whether to begin; else to go on.
     pub begin: bool,
@@ -88,7 +88,7 @@ impl Sums {
 /// The kernel's words in f64: sums in the first and third quad, what rounding took in the others. A frame's errors are
 /// those of its calcium and of two subtractions; compensated sums add 4 roundoffs of the magnitudes, a quad's own 4 more.
 pub fn oracle(y: &[f32], pools: &[Pool], model: &Model) -> [Bounded; 16] {
-    let (calcium, _) = calcium_of(pools, model, y.len());
+    let calcium = calcium_of(pools, model, y.len());
     let [g, _, baseline, _] = model.words().map(f64::from);
     let mut sums = [[0.0f64; 3]; 8];
     for (k, pool) in pools.iter().enumerate() {
@@ -131,7 +131,7 @@ fn trial(gpu: &Gpu, shape: [usize; 2], rounds: usize, model: Model) -> Result<Tr
     let y = Matrix::upload(gpu, "y", array.view())?;
     let (mut pools, mut progress, mut expected) = (Vec::new(), Vec::new(), Vec::new());
     for row in array.rows() {
-        let own = rounded(&reference(&row.to_vec(), &model).0);
+        let own = rounded(&reference(&row.to_vec(), &model, 0.0).0);
         progress.extend([frames as u32 + 1, own.len() as u32]);
         pools.extend(packed(&own, 4 * y.pitch()));
         expected.extend(oracle(&row.to_vec(), &own, &model).map(Some));

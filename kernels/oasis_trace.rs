@@ -1,4 +1,4 @@
-//! Denoised calcium and events of the pools of AR(1) traces.
+//! Denoised calcium of the pools of AR(1) traces.
 
 use super::case::{Case, Guarded, Trial};
 use super::fit::{check_matrices, wrong};
@@ -11,9 +11,9 @@ use crate::numbers::{Bounded, TINY, UNIT};
 /// The kernel.
 pub static KERNEL: Kernel = Kernel::new("oasis_trace", include_str!("oasis_trace.wgsl"), PARTS);
 
-/// Writes calcium and events of all traces, from where `cursor` stands.
+/// Writes calcium of all traces, `-c` at first frames of pools.
 pub struct OasisTrace<'a> {
-    /// The traces, whose shape calcium and events have.
+    /// The traces, whose shape calcium has.
     pub y: &'a Matrix,
     /// Four f32 a trace: see [`Model::words`].
     pub model: &'a Buffer,
@@ -25,9 +25,7 @@ pub struct OasisTrace<'a> {
     pub cursor: &'a Buffer,
     /// As many words as `y`.
     pub calcium: &'a Buffer,
-    /// As many words as `y`.
-    pub events: &'a Buffer,
-    /// At most [`ROUNDS`]; every quad of frames and every pool takes one.
+    /// At most [`ROUNDS`]; every eight frames and every pool take one.
     pub rounds: usize,
     /// Whether to begin; else to go on.
     pub begin: bool,
@@ -41,10 +39,8 @@ impl OasisTrace<'_> {
     pub fn launch(&self) -> Result<Launch> {
         let (y, name) = (self.y, KERNEL.name());
         check(name, y, [self.model, self.progress, self.pools], self.rounds)?;
-        let outputs = [self.calcium, self.events].map(|b| b.words() >= y.rows * y.pitch());
-        if outputs != [true; 2] || self.cursor.words() < 4 * y.rows {
-            let found = format!("{:?}, {:?} or {:?}", self.calcium, self.events, self.cursor);
-            return wrong(name, format!("{found} do not fit {y:?}"));
+        if self.calcium.words() < y.rows * y.pitch() || self.cursor.words() < 4 * y.rows {
+            return wrong(name, format!("{:?} or {:?} do not fit {y:?}", self.calcium, self.cursor));
         }
         check_matrices(name, &[("y", y)])?;
         Ok(Launch::new(&KERNEL, Grid::Items(y.rows))
@@ -53,7 +49,6 @@ impl OasisTrace<'_> {
             .read("progress", self.progress)
             .write("cursor", self.cursor)
             .write("calcium", self.calcium)
-            .write("events", self.events)
             .set("items", y.rows)
             .set("frames", y.columns)
             .set("pitch_quads", y.pitch() / 4)
@@ -77,59 +72,52 @@ pub(super) fn rounded(pools: &[Pool]) -> Vec<Pool> {
     pools.iter().map(|p| Pool { v: round(p.v), w: round(p.w), d: round(p.d), first: p.first }).collect()
 }
 
-/// Calcium and events in f64. A quotient is 3 roundoffs off (WGSL grants 2.5), each frame of decay one more; a
-/// difference has the errors of both.
-pub fn oracle(pools: &[Pool], model: &Model, frames: usize) -> (Vec<Bounded>, Vec<Bounded>) {
-    let exact = |value| Bounded { value, bound: TINY };
-    let (mut calcium, mut events) = (vec![exact(0.0); frames], vec![exact(0.0); frames]);
+/// Calcium in f64, without its signs. A quotient is 3 roundoffs off (WGSL grants 2.5), each frame of decay one more.
+pub fn oracle(pools: &[Pool], model: &Model, frames: usize) -> Vec<Bounded> {
+    let mut calcium = vec![Bounded::exact(0.0); frames];
     for (k, pool) in pools.iter().enumerate() {
         let end = pools.get(k + 1).map_or(frames, |next| next.first);
         let mut value = pool.start(f64::from(model.smallest));
-        if pool.first > 0 {
-            let before = calcium[pool.first - 1];
-            let decayed = f64::from(model.decay) * before.value;
-            let bound = before.bound + UNIT * (decayed + 4.0 * value) + TINY;
-            events[pool.first] = Bounded { value: (value - decayed).max(0.0), bound };
-        }
         for (age, c) in calcium[pool.first..end].iter_mut().enumerate() {
             *c = Bounded { value, bound: (age as f64 + 4.0) * UNIT * value + TINY };
             value *= f64::from(model.decay);
         }
     }
-    (calcium, events)
+    calcium
+}
+
+/// With the signs that say where pools begin.
+pub(super) fn signed(mut calcium: Vec<Bounded>, pools: &[Pool]) -> Vec<Bounded> {
+    for pool in pools {
+        calcium[pool.first].value *= -1.0;
+    }
+    calcium
 }
 
 fn trial(gpu: &Gpu, shape: [usize; 2], rounds: usize, model: Model) -> Result<Trial> {
     let [rows, frames] = shape;
     let array = traces(shape, model.decay, if rows % 2 == 0 { 7 } else { 0 }, (rows * 37 + frames) as u64);
     let y = Matrix::upload(gpu, "y", array.view())?;
-    let (pitch, words) = (y.pitch(), rows * y.pitch());
-    let (mut pools, mut progress, mut wanted) = (Vec::new(), Vec::new(), [Vec::new(), Vec::new()]);
+    let (mut pools, mut progress, mut expected) = (Vec::new(), Vec::new(), Vec::new());
     for row in array.rows() {
-        let own = rounded(&reference(&row.to_vec(), &model).0);
+        let own = rounded(&reference(&row.to_vec(), &model, 0.0).0);
         progress.extend([frames as u32 + 1, own.len() as u32]);
-        pools.extend(packed(&own, 4 * pitch));
-        let (calcium, events) = oracle(&own, &model, frames);
-        for (all, mut values) in wanted.iter_mut().zip([calcium, events]) {
-            values.resize(pitch, Bounded::exact(0.0));
-            all.extend(values.into_iter().map(Some));
-        }
+        pools.extend(packed(&own, 4 * y.pitch()));
+        let mut calcium = signed(oracle(&own, &model, frames), &own);
+        calcium.resize(y.pitch(), Bounded::exact(0.0));
+        expected.extend(calcium.into_iter().map(Some));
     }
-    let apart = words.next_multiple_of(64);
-    let output = Guarded::new(gpu, apart + words)?;
-    let (calcium, events) = (output.buffer.slice(0, words), output.buffer.slice(apart, words));
+    let output = Guarded::new(gpu, rows * y.pitch())?;
     let models = gpu.upload("model", &model.words().repeat(rows))?;
     let (pools, progress) = (gpu.upload("pools", &pools)?, gpu.upload("progress", &progress)?);
     let cursor = gpu.upload("cursor", &vec![3u32; 4 * rows])?;
-    let (y, model, progress) = (&y, &models, &progress);
     let trace = OasisTrace {
-        y,
-        model,
-        progress,
+        y: &y,
+        model: &models,
+        progress: &progress,
         pools: &pools,
         cursor: &cursor,
-        calcium: &calcium,
-        events: &events,
+        calcium: &output.buffer,
         rounds,
         begin: true,
     };
@@ -137,9 +125,6 @@ fn trial(gpu: &Gpu, shape: [usize; 2], rounds: usize, model: Model) -> Result<Tr
     for piece in 0..(2 * frames).div_ceil(rounds) {
         recording.add(OasisTrace { begin: piece == 0, ..trace }.launch()?);
     }
-    let [mut expected, events] = wanted;
-    expected.resize(apart, None);
-    expected.extend(events);
     Ok(Trial { recording, output, expected })
 }
 

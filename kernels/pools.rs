@@ -7,9 +7,9 @@ use crate::gpu::{Buffer, Matrix};
 use crate::numbers::UNIT;
 use ndarray::Array2;
 
-/// Rounds of a launch. A round is at most thirteen turns of inner loops, and drivers exist that count all loops of an
+/// Rounds of a launch. A round is at most twenty-one turns of all loops, and drivers exist that count all loops of an
 /// invocation together and stop at 65,535.
-pub const ROUNDS: usize = 2048;
+pub const ROUNDS: usize = 1536;
 
 /// What a trace is taken to be: minimise `1/2 |c - (y - baseline)|^2 + penalty sum s` over
 /// `s_t = c_t - decay c_(t-1)`, each at least `smallest` or zero.
@@ -63,11 +63,11 @@ impl Pool {
     }
 }
 
-/// The pools of a trace in f64 (Friedrich, Zhou & Paninski 2017), and the smallest relative margin of any decision.
-pub fn reference(y: &[f32], model: &Model) -> (Vec<Pool>, f64) {
+/// The pools of a trace in f64 (Friedrich, Zhou & Paninski 2017), and the frames at which two pools were joined or not by
+/// less than `near`: rounding may decide otherwise.
+pub fn reference(y: &[f32], model: &Model, near: f64) -> (Vec<Pool>, Vec<usize>) {
     let [g, penalty, baseline, smallest] = model.words().map(f64::from);
-    let mut pools: Vec<Pool> = Vec::new();
-    let mut margin = f64::INFINITY;
+    let (mut pools, mut ties): (Vec<Pool>, Vec<usize>) = (Vec::new(), Vec::new());
     for (first, value) in y.iter().enumerate() {
         let share = if first + 1 == y.len() { penalty } else { penalty * (1.0 - g) };
         if value.is_nan() {
@@ -78,12 +78,13 @@ pub fn reference(y: &[f32], model: &Model) -> (Vec<Pool>, f64) {
             continue;
         }
         let mut last = Pool { v: f64::from(*value) - baseline - share, w: 1.0, d: g, first };
-        while let Some(before) = pools.last() {
-            let (left, right) = (before.height() * before.d + smallest, last.height());
-            if before.w > 0.0 {
-                margin = margin.min((left - right).abs() / (left.abs() + right.abs() + smallest + 1e-30));
+        // A pool of missing frames alone is joined to none.
+        while let Some(before) = pools.last().filter(|before| before.w > 0.0) {
+            let over = before.height() * before.d + smallest - last.height();
+            if over.abs() <= near {
+                ties.push(last.first);
             }
-            if before.w == 0.0 || left <= right {
+            if over <= 0.0 {
                 break;
             }
             last = before.joined(&last);
@@ -91,7 +92,7 @@ pub fn reference(y: &[f32], model: &Model) -> (Vec<Pool>, f64) {
         }
         pools.push(last);
     }
-    (pools, margin)
+    (pools, ties)
 }
 
 /// Calcium and events of pools over `frames` frames, in f64.

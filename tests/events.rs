@@ -171,7 +171,7 @@ fn short_traces_equal_brute_force() {
         let (kernel, shares) = response(decay, y.len(), f64::from(model.penalty));
         let x: Vec<f64> = y.iter().zip(&shares).map(|(y, p)| f64::from(*y) - 0.0625 - p).collect();
         let want = brute(&x, &kernel);
-        let (own, _) = expand(&reference(y, model).0, model, y.len());
+        let (own, _) = expand(&reference(y, model, 0.0).0, model, y.len());
         let worst = |c: &[f64]| c.iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         let device: Vec<f64> = c.iter().map(|c| f64::from(*c)).collect();
         assert!(worst(&own) < 1e-9, "the reference is {:.1e} off", worst(&own));
@@ -312,7 +312,7 @@ fn a_long_trace_is_taken_in_pieces() {
     let y = simulated(&mut random, 120_003, ar1(0.97), 0.02, 0.3);
     let model = Model { decay: 0.97, penalty: 0.5, baseline: 0.0, smallest: 0.0 };
     let [calcium, _] = solved(&gpu, &rows(std::slice::from_ref(&y)), &[model]);
-    let (want, _) = expand(&reference(&y, &model).0, &model, y.len());
+    let (want, _) = expand(&reference(&y, &model, 0.0).0, &model, y.len());
     let worst = calcium.iter().zip(&want).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
     println!("{worst:.1e} of {:.1e}", bound(&y, &model));
     assert!(worst <= bound(&y, &model));

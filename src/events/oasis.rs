@@ -10,15 +10,14 @@ pub use crate::kernels::pools::{Model, Pool, bound, expand, reference};
 use crate::kernels::pools::ROUNDS;
 use ndarray::{Array2, ArrayView2};
 
-/// Words of GPU memory for each frame of a trace: the trace, its pools, calcium and events.
-const WORDS: usize = 7;
+/// Words of GPU memory for each frame of a trace: the trace, its pools and calcium.
+const WORDS: usize = 6;
 
 /// Traces on the device with room for their pools.
 pub struct Oasis<'a> {
     gpu: &'a Gpu,
     y: Matrix,
-    calcium: Matrix,
-    events: Matrix,
+    calcium: Buffer,
     pools: Buffer,
     model: Buffer,
     list: Buffer,
@@ -43,14 +42,12 @@ impl<'a> Oasis<'a> {
     /// # Errors
     /// Memory, if they do not fit.
     pub fn new(gpu: &'a Gpu, y: ArrayView2<'_, f32>) -> Result<Self> {
-        let (rows, frames) = y.dim();
+        let rows = y.nrows();
         let y = Matrix::upload(gpu, "traces", y)?;
         let pools = gpu.allocate("pools", 4 * y.buffer.words())?;
-        let zeros = |what| Matrix::zeros(gpu, what, rows, frames);
         Ok(Oasis {
             gpu,
-            calcium: zeros("calcium")?,
-            events: zeros("events")?,
+            calcium: gpu.allocate("calcium", y.buffer.words())?,
             pools,
             model: gpu.allocate("models", 4 * rows)?,
             list: gpu.allocate("list", rows)?,
@@ -144,8 +141,7 @@ impl<'a> Oasis<'a> {
             progress: &self.progress,
             pools: &self.pools,
             cursor: &self.cursor,
-            calcium: &self.calcium.buffer,
-            events: &self.events.buffer,
+            calcium: &self.calcium,
             rounds: ROUNDS,
             begin: true,
         };
@@ -154,7 +150,23 @@ impl<'a> Oasis<'a> {
             recording.add(OasisTrace { begin: piece == 0, ..step }.launch()?);
         }
         self.gpu.run(&recording)?;
-        Ok([self.calcium.download(self.gpu)?, self.events.download(self.gpu)?])
+        let signed: Vec<f32> = self.gpu.download(&self.calcium)?;
+        let models: Vec<f32> = self.gpu.download(&self.model)?;
+        let shape = (self.y.rows, self.y.columns);
+        let (mut calcium, mut events) = (Array2::zeros(shape), Array2::zeros(shape));
+        let rows = calcium.rows_mut().into_iter().zip(events.rows_mut());
+        for (((mut c, mut e), signed), model) in
+            rows.zip(signed.chunks_exact(self.y.pitch())).zip(models.chunks_exact(4))
+        {
+            let mut before = f32::INFINITY;
+            for ((c, e), signed) in c.iter_mut().zip(e.iter_mut()).zip(signed) {
+                *c = signed.abs();
+                // At the first frame of a pool; infinity before the first keeps that one silent.
+                *e = if signed.is_sign_negative() { (*c - model[0] * before).max(0.0) } else { 0.0 };
+                before = *c;
+            }
+        }
+        Ok([calcium, events])
     }
 
     fn write_list(&self, which: &[usize]) -> Result<()> {
