@@ -1,7 +1,9 @@
-//! Times OASIS AR(1): 10,000 traces of 10,000 frames from and to the host's memory, against one core that runs the
-//! published algorithm in f64, on the same traces in the same run; with the largest difference between the two.
+//! Times OASIS AR(1): 10,000 traces of 10,000 frames from and to the host's memory, against one core that
+//! runs the published algorithm in f64, on the same traces in the same run; with the largest difference
+//! between the two.
 //!
-//! `cargo bench --bench events [-- TRACES FRAMES]`. Wall and CPU seconds, for an adapter may use several cores.
+//! `cargo bench --bench events [-- TRACES FRAMES]`. Wall and CPU seconds, for an adapter may use several
+//! cores.
 
 use ndarray::{Array2, ArrayView2, s};
 use std::time::Instant;
@@ -34,7 +36,8 @@ impl Seconds {
     }
 }
 
-/// A pool of the published algorithm: sums, first frame, length; and for the second referee what is left after it.
+/// A pool of the published algorithm: sums, first frame, length; and for the second referee what is left
+/// after it.
 struct Pool {
     v: f64,
     w: f64,
@@ -43,8 +46,8 @@ struct Pool {
     d: f64,
 }
 
-/// Friedrich, Zhou & Paninski 2017, algorithm 1 with the penalty's shares, as published: g to a power is an exponential.
-/// `keep` holds that power in the pool instead, which nobody published, so that it is a product.
+/// Friedrich, Zhou & Paninski 2017, algorithm 1 with the penalty's shares, as published: g to a power is an
+/// exponential. `keep` holds that power in the pool instead, which nobody published, so that it is a product.
 fn published(y: &[f32], model: &Model, keep: bool, c: &mut [f64], events: &mut [f64]) {
     let [g, penalty, baseline, smallest] = model.words().map(f64::from);
     let log = g.ln();
@@ -104,7 +107,8 @@ fn device(gpu: &Gpu, y: ArrayView2<'_, f32>, models: &[Model], parts: &mut [Seco
 
 fn main() {
     let numbers: Vec<usize> = std::env::args().filter_map(|a| a.parse().ok()).collect();
-    let (count, frames) = (numbers.first().copied().unwrap_or(10_000), numbers.get(1).copied().unwrap_or(10_000));
+    let (count, frames) =
+        (numbers.first().copied().unwrap_or(10_000), numbers.get(1).copied().unwrap_or(10_000));
     let adapter = AdapterChoice::parse(&std::env::var("STRIATE_ADAPTER").unwrap_or_default());
     let gpu = Gpu::open(&Options { adapter, ..Options::default() }).expect("an adapter");
     println!("{}", gpu.describe());
@@ -128,7 +132,8 @@ fn main() {
             seconds.time(|| {
                 for row in 0..rows {
                     let (mut c, mut e) = (c.slice_mut(s![row, ..]), events.slice_mut(s![row, ..]));
-                    let (Some(y), Some(c), Some(e)) = (y.row(row).to_slice(), c.as_slice_mut(), e.as_slice_mut())
+                    let (Some(y), Some(c), Some(e)) =
+                        (y.row(row).to_slice(), c.as_slice_mut(), e.as_slice_mut())
                     else {
                         return;
                     };
@@ -147,7 +152,9 @@ fn main() {
         line(name, seconds);
     }
     line("this adapter, host to host", &ours);
-    for (name, seconds) in ["one core, as published", "one core, powers kept in the pools"].iter().zip(&theirs) {
+    for (name, seconds) in
+        ["one core, as published", "one core, powers kept in the pools"].iter().zip(&theirs)
+    {
         line(name, seconds);
         println!(
             "{:<44} {:8.2} times {:7.2} times in cpu seconds",

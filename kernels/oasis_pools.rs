@@ -58,8 +58,8 @@ impl OasisPools<'_> {
     }
 }
 
-/// Calcium of a trace as `oasis_trace` writes it, of the [`reference`] pools. Where rounding may join two pools or not,
-/// calcium is the same within its bound, but its sign is not known.
+/// Calcium of a trace as `oasis_trace` writes it, of the [`reference`] pools. Where rounding may join two
+/// pools or not, calcium is the same within its bound, but its sign is not known.
 ///
 /// # Errors
 /// Internal, where such a tie would move calcium itself: the problem with a smallest event is not convex.
@@ -134,7 +134,8 @@ fn case(shape: [usize; 2], missing: usize, rounds: usize, model: Model) -> Case 
     Case::new(label, move |gpu| trial(gpu, &Setting { shape, missing, rounds, model }))
 }
 
-/// Sizes that hurt: one frame, ragged quads and workgroups, pieces, missing frames, slow and fast decay, sizes of events.
+/// Sizes that hurt: one frame, ragged quads and workgroups, pieces, missing frames, slow and fast decay,
+/// sizes of events.
 pub fn cases() -> Vec<Case> {
     let model = Model { decay: 0.9, penalty: 0.2, baseline: 0.125, smallest: 0.0 };
     vec![

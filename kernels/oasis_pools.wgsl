@@ -6,10 +6,11 @@
 //   progress  [traces]               frames taken, and one more when all is done; pools that lie in `pools`
 //   pools     [traces][pitch]        v, w, d and the bits of the first frame: c = v / w at the first frame, d = g^frames
 //
-// One invocation a trace, which begins (`begin` is 1) or goes on where the launch before left off. What lies on top of the stack is held in
-// registers: `top`, and up to three pools below it. The inner loop takes frames and merges pools without touching
-// memory, until every invocation of the subgroup needs it; a round then reads eight frames, and writes or reads a pool.
-// Comparisons are products, so that nothing is divided. A missing frame counts for the length alone.
+// One invocation a trace, which begins (`begin` is 1) or goes on where the launch before left off. What lies
+// on top of the stack is held in registers: `top`, and up to three pools below it. The inner loop takes
+// frames and merges pools without touching memory, until every invocation of the subgroup needs it; a round
+// then reads eight frames, and writes or reads a pool. Comparisons are products, so that nothing is divided.
+// A missing frame counts for the length alone.
 //!use grid
 
 struct Params { items: u32, frames: u32, pitch_quads: u32, rounds: u32, begin: u32 }

@@ -85,8 +85,9 @@ impl Sums {
     }
 }
 
-/// The kernel's words in f64: sums in the first and third quad, what rounding took in the others. A frame's errors are
-/// those of its calcium and of two subtractions; compensated sums add 4 roundoffs of the magnitudes, a quad's own 4 more.
+/// The kernel's words in f64: sums in the first and third quad, what rounding took in the others. A frame's
+/// errors are those of its calcium and of two subtractions; compensated sums add 4 roundoffs of the
+/// magnitudes, a quad's own 4 more.
 pub fn oracle(y: &[f32], pools: &[Pool], model: &Model) -> [Bounded; 16] {
     let calcium = calcium_of(pools, model, y.len());
     let [g, _, baseline, _] = model.words().map(f64::from);

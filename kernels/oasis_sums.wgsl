@@ -1,4 +1,5 @@
-// What the choice of a penalty asks of a solution: how far it is from the trace, and how it moves with the penalty.
+// What the choice of a penalty asks of a solution: how far it is from the trace, and how it moves with the
+// penalty.
 //
 //   y         [traces][pitch_quads]  vec4 along frames; NaN where a frame is missing, which no sum counts
 //   model     [traces]               decay g, penalty, baseline, smallest event
@@ -8,9 +9,10 @@
 //   cursor    [traces]               frames seen, pools begun, c and q at the last frame (bits)
 //   sums      [traces][4]            sums and what rounding took from them: high, low of (r r, q q, r q, r), of (q, c, 1, 0)
 //
-// r = y - baseline - c, and q = -dc / dpenalty with the pools as they are: (1 - d) / w g^k at the k-th frame of a pool,
-// in the last pool 1 / w g^k; zero where c is held at zero. One invocation a trace, which begins (`begin`
-// is 1) or goes on where the launch before left off; compensated. `nothing` is zero: see the part `compensated`.
+// r = y - baseline - c, and q = -dc / dpenalty with the pools as they are: (1 - d) / w g^k at the k-th frame
+// of a pool, in the last pool 1 / w g^k; zero where c is held at zero. One invocation a trace, which begins
+// (`begin` is 1) or goes on where the launch before left off; compensated. `nothing` is zero: see the part
+// `compensated`.
 //!use grid
 //!use compensated
 

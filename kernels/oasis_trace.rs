@@ -72,7 +72,8 @@ pub(super) fn rounded(pools: &[Pool]) -> Vec<Pool> {
     pools.iter().map(|p| Pool { v: round(p.v), w: round(p.w), d: round(p.d), first: p.first }).collect()
 }
 
-/// Calcium in f64, without its signs. A quotient is 3 roundoffs off (WGSL grants 2.5), each frame of decay one more.
+/// Calcium in f64, without its signs. A quotient is 3 roundoffs off (WGSL grants 2.5), each frame of decay
+/// one more.
 pub fn oracle(pools: &[Pool], model: &Model, frames: usize) -> Vec<Bounded> {
     let mut calcium = vec![Bounded::exact(0.0); frames];
     for (k, pool) in pools.iter().enumerate() {

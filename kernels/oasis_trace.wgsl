@@ -6,10 +6,11 @@
 //   cursor    [traces]               quads written, pools begun, c at the last frame (bits), frames of the next quads
 //   calcium   [traces][pitch_quads]  vec4 along frames: c, as -c at the first frame of a pool; zero beyond the last
 //
-// One invocation a trace, which begins (`begin` is 1) or goes on where the launch before left off. c is v / w at a pool's
-// first frame, zero where that is negative or below the smallest event, and decays from there. It is never negative, so
-// that its sign can say where pools begin: half of what would be written and read back otherwise. The inner loop makes
-// frames until every invocation of the subgroup wants memory: eight frames are made, or a pool is needed.
+// One invocation a trace, which begins (`begin` is 1) or goes on where the launch before left off. c is v / w
+// at a pool's first frame, zero where that is negative or below the smallest event, and decays from there. It
+// is never negative, so that its sign can say where pools begin: half of what would be written and read back
+// otherwise. The inner loop makes frames until every invocation of the subgroup wants memory: eight frames
+// are made, or a pool is needed.
 //!use grid
 
 struct Params { items: u32, frames: u32, pitch_quads: u32, rounds: u32, begin: u32 }

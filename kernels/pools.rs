@@ -1,4 +1,5 @@
-//! What the kernels of AR(1) deconvolution share: the model of a trace, its pools in f64, and how far f32 may be.
+//! What the kernels of AR(1) deconvolution share: the model of a trace, its pools in f64, and how far f32 may
+//! be.
 
 use super::case::Values;
 use super::fit::wrong;
@@ -7,8 +8,8 @@ use crate::gpu::{Buffer, Matrix};
 use crate::numbers::UNIT;
 use ndarray::Array2;
 
-/// Rounds of a launch. A round is at most twenty-one turns of all loops, and drivers exist that count all loops of an
-/// invocation together and stop at 65,535.
+/// Rounds of a launch. A round is at most twenty-one turns of all loops, and drivers exist that count all
+/// loops of an invocation together and stop at 65,535.
 pub const ROUNDS: usize = 1536;
 
 /// What a trace is taken to be: minimise `1/2 |c - (y - baseline)|^2 + penalty sum s` over
@@ -63,8 +64,8 @@ impl Pool {
     }
 }
 
-/// The pools of a trace in f64 (Friedrich, Zhou & Paninski 2017), and the frames at which two pools were joined or not by
-/// less than `near`: rounding may decide otherwise.
+/// The pools of a trace in f64 (Friedrich, Zhou & Paninski 2017), and the frames at which two pools were
+/// joined or not by less than `near`: rounding may decide otherwise.
 pub fn reference(y: &[f32], model: &Model, near: f64) -> (Vec<Pool>, Vec<usize>) {
     let [g, penalty, baseline, smallest] = model.words().map(f64::from);
     let (mut pools, mut ties): (Vec<Pool>, Vec<usize>) = (Vec::new(), Vec::new());
@@ -114,10 +115,11 @@ pub fn expand(pools: &[Pool], model: &Model, frames: usize) -> (Vec<f64>, Vec<f6
 
 /// How far calcium of f32 pools may be from f64's, at every frame.
 ///
-/// c_t is the largest over starts s <= t of the smallest over ends e >= t of the least-squares calcium of the frames
-/// s..e at t (as in isotonic regression), and moves no more than the worst of these. Each is a sum of decaying terms over
-/// a sum of decaying squares: an error of delta in every term moves it by at most (1 + g) delta. A term passes at most as
-/// many additions as frames that count, which end where g^k is below the last bit: after 17 / (1 - g).
+/// c_t is the largest over starts s <= t of the smallest over ends e >= t of the least-squares calcium of the
+/// frames s..e at t (as in isotonic regression), and moves no more than the worst of these. Each is a sum of
+/// decaying terms over a sum of decaying squares: an error of delta in every term moves it by at most (1 + g)
+/// delta. A term passes at most as many additions as frames that count, which end where g^k is below the last
+/// bit: after 17 / (1 - g).
 pub fn bound(y: &[f32], model: &Model) -> f64 {
     let [g, penalty, baseline, smallest] = model.words().map(f64::from);
     let values = y.iter().filter(|v| !v.is_nan()).map(|v| f64::from(v.abs()));

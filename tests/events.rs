@@ -40,8 +40,8 @@ fn solved(gpu: &Gpu, y: &Array2<f32>, models: &[Model]) -> [Array2<f32>; 2] {
     oasis.expand().expect("calcium and events")
 }
 
-/// Suffix sums `sum over t >= k of g^(t - k) (x_t - c_t)` of the trace less its penalty: the optimality conditions are that
-/// they are nowhere positive, and zero where an event is.
+/// Suffix sums `sum over t >= k of g^(t - k) (x_t - c_t)` of the trace less its penalty: the optimality
+/// conditions are that they are nowhere positive, and zero where an event is.
 fn multipliers(y: ArrayView1<'_, f32>, c: ArrayView1<'_, f32>, model: &Model) -> Vec<f64> {
     let [g, penalty, baseline, _] = model.words().map(f64::from);
     let (mut sum, mut sums) = (0.0, vec![0.0; y.len()]);
@@ -74,17 +74,26 @@ fn a_thousand_traces_satisfy_the_optimality_conditions() {
     let y = rows(&traces);
     let [calcium, events] = solved(&gpu, &y, &models);
     let (mut worst, mut pools) = (0.0f64, 0);
-    for ((y, model), (c, s)) in y.rows().into_iter().zip(&models).zip(calcium.rows().into_iter().zip(events.rows())) {
+    for ((y, model), (c, s)) in
+        y.rows().into_iter().zip(&models).zip(calcium.rows().into_iter().zip(events.rows()))
+    {
         let g = f64::from(model.decay);
         let room = bound(&y.to_vec(), model) / (1.0 - g);
         for (t, sum) in multipliers(y, c, model).into_iter().enumerate() {
             let before = if t > 0 { g * f64::from(c[t - 1]) } else { 0.0 };
             let jump = f64::from(c[t]) - before;
             assert!(c[t] >= 0.0 && s[t] >= 0.0, "negative at {t}");
-            assert!(t == 0 || (jump - f64::from(s[t])).abs() <= 1e-5 * (1.0 + jump), "{jump} is not {}", s[t]);
+            assert!(
+                t == 0 || (jump - f64::from(s[t])).abs() <= 1e-5 * (1.0 + jump),
+                "{jump} is not {}",
+                s[t]
+            );
             assert!(sum <= room, "frame {t}: {sum} is above {room} for {model:?}");
             let active = s[t] > 0.0 || (t == 0 && c[0] > 0.0);
-            assert!(!active || sum.abs() <= room, "frame {t}, an event: {sum} is beyond {room} for {model:?}");
+            assert!(
+                !active || sum.abs() <= room,
+                "frame {t}, an event: {sum} is beyond {room} for {model:?}"
+            );
             pools += usize::from(active);
             worst = worst.max(if active { sum.abs() } else { sum.max(0.0) } / room);
         }
@@ -104,7 +113,9 @@ fn brute(x: &[f64], kernel: &[f64]) -> Vec<f64> {
     loop {
         let slope = |j: usize, s: &[f64]| right[j] - (0..n).map(|k| gram[j][k] * s[k]).sum::<f64>();
         let outside = (0..n).filter(|j| !positive.contains(j));
-        let Some((j, w)) = outside.map(|j| (j, slope(j, &s))).max_by(|a, b| a.1.total_cmp(&b.1)) else { break };
+        let Some((j, w)) = outside.map(|j| (j, slope(j, &s))).max_by(|a, b| a.1.total_cmp(&b.1)) else {
+            break;
+        };
         if w <= 1e-10 {
             break;
         }
@@ -116,7 +127,8 @@ fn brute(x: &[f64], kernel: &[f64]) -> Vec<f64> {
                 positive.iter().zip(z).for_each(|(j, z)| s[*j] = z);
                 break;
             }
-            let ratios = positive.iter().zip(&z).filter(|(_, z)| **z <= 0.0).map(|(j, z)| s[*j] / (s[*j] - z));
+            let ratios =
+                positive.iter().zip(&z).filter(|(_, z)| **z <= 0.0).map(|(j, z)| s[*j] / (s[*j] - z));
             let step = ratios.fold(1.0, f64::min);
             positive.iter().zip(&z).for_each(|(j, z)| s[*j] += step * (z - s[*j]));
             positive.retain(|j| s[*j] > 1e-13);
@@ -237,8 +249,10 @@ fn the_fewest_events_equal_a_dynamic_program() {
     for n in 0..40 {
         let g = random.between(0.3, 0.98);
         let frames = [1, 2, 30, 150, 300][n % 5];
-        let y: Vec<f64> =
-            simulated(&mut random, frames, ar1(g), 0.1, 0.4).into_iter().map(|v| f64::from(v) - 0.2).collect();
+        let y: Vec<f64> = simulated(&mut random, frames, ar1(g), 0.1, 0.4)
+            .into_iter()
+            .map(|v| f64::from(v) - 0.2)
+            .collect();
         let penalty = [0.0, 0.05, 0.5, 2.0][n % 4];
         let solution = l0::solve(&y, g, penalty);
         let want = dynamic_program(&y, g, penalty);
@@ -291,8 +305,10 @@ fn a_penalty_leaves_the_noise() {
     assert!(noises.iter().all(|n| (0.24..0.28).contains(n)), "{noises:?}");
     let estimated: Vec<f64> = traces.iter().zip(&noises).map(|(y, n)| decay_of(y, *n, 1).g1).collect();
     assert!(estimated.iter().all(|g| (g - 0.93).abs() < 0.06), "{estimated:?}");
-    let wanted: Vec<Wanted> =
-        noises.iter().map(|n| Wanted { decay: 0.93, noise: *n, smallest: 0.0, baseline: 1.3, penalty: None }).collect();
+    let wanted: Vec<Wanted> = noises
+        .iter()
+        .map(|n| Wanted { decay: 0.93, noise: *n, smallest: 0.0, baseline: 1.3, penalty: None })
+        .collect();
     let y = rows(&traces);
     let oasis = Oasis::new(&gpu, y.view()).expect("room");
     let models = constrain(&oasis, &wanted, true).expect("models");
@@ -318,8 +334,8 @@ fn a_long_trace_is_taken_in_pieces() {
     assert!(worst <= bound(&y, &model));
 }
 
-/// Events of Allen's pipeline on a simulated trace: those that were put in, none below two noise deviations but for 1e-4
-/// of the penalty.
+/// Events of Allen's pipeline on a simulated trace: those that were put in, none below two noise deviations
+/// but for 1e-4 of the penalty.
 #[test]
 fn allens_pipeline_finds_what_was_put_in() {
     let (gpu, mut random) = (gpu(), Random::stream(11, "events"));
@@ -350,7 +366,11 @@ fn allens_pipeline_finds_what_was_put_in() {
     for ((solution, penalty), (truth, noise)) in found.iter().zip(truth.iter().zip(&noises)) {
         let found: Vec<usize> = (0..4000).filter(|t| solution.events[*t] > 0.25).collect();
         let hit = truth.iter().filter(|t| found.iter().any(|f| f.abs_diff(**t) <= 1)).count();
-        println!("{hit} of {} events, {} found; noise {noise:.4}, penalty {penalty:.4}", truth.len(), found.len());
+        println!(
+            "{hit} of {} events, {} found; noise {noise:.4}, penalty {penalty:.4}",
+            truth.len(),
+            found.len()
+        );
         assert!((noise - 0.05).abs() < 0.01 && hit * 10 >= truth.len() * 8 && found.len() <= truth.len() + 2);
     }
 }

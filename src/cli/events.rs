@@ -68,11 +68,12 @@ pub struct EventsArgs {
     /// How events are inferred [default: oasis].
     #[arg(long, value_enum)]
     method: Option<MethodName>,
-    /// Which trace, or what --traces holds [default: corrected for l0 and dff for the others, where there is one].
+    /// Which trace, or what --traces holds [default: corrected for l0 and dff for the others, where there is
+    /// one].
     #[arg(long, value_enum)]
     trace: Option<TraceName>,
-    /// Time constant of the decay in seconds, for oasis-ar2 that of the rise too: 0.7,0.05 [default: oopsi 1, else
-    /// estimated].
+    /// Time constant of the decay in seconds, for oasis-ar2 that of the rise too: 0.7,0.05 [default: oopsi 1,
+    /// else estimated].
     #[arg(long, value_name = "SECONDS", value_delimiter = ',')]
     tau: Vec<f64>,
     /// What is left of calcium after a frame, for oasis-ar2 two coefficients: 1.7,-0.71 [default: estimated].
@@ -107,7 +108,10 @@ impl EventsArgs {
         let source = match (&self.experiment, &self.traces) {
             (Some(path), _) => {
                 self.refuse("--experiment", &[("--rate", self.rate.is_some())])?;
-                EventsSource::Experiment(ExperimentRequest { path: path.clone(), ..ExperimentRequest::default() })
+                EventsSource::Experiment(ExperimentRequest {
+                    path: path.clone(),
+                    ..ExperimentRequest::default()
+                })
             }
             (None, Some(path)) => {
                 let rate = self.rate.ok_or_else(|| missing("--rate", "frames a second"))?;

@@ -1,5 +1,5 @@
-//! The Allen Institute's way from corrected fluorescence to events: change over a running median, noise, and the decay of
-//! the indicator. The running medians are kernels.
+//! The Allen Institute's way from corrected fluorescence to events: change over a running median, noise, and
+//! the decay of the indicator. The running medians are kernels.
 
 use crate::error::Result;
 use crate::gpu::{Gpu, Matrix};
@@ -30,8 +30,8 @@ pub fn traces_at_once(gpu: &Gpu, frames: usize) -> usize {
     (free / (2 * row)).min(gpu.max_binding_bytes() / row).max(1) as usize
 }
 
-/// Change of fluorescence less its slow part, and the noise of each neuron (NaN where it has none); neurons x frames.
-/// `is_change` says that the traces are changes over a baseline already.
+/// Change of fluorescence less its slow part, and the noise of each neuron (NaN where it has none); neurons x
+/// frames. `is_change` says that the traces are changes over a baseline already.
 ///
 /// # Errors
 /// As [`running_quantile`].

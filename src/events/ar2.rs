@@ -3,8 +3,9 @@
 //! Pools do not solve this problem exactly, and f32 cannot: the matrix below has a condition number of about
 //! `((1 - d)(1 - r))^-2`. With `s = G c`, where G has ones on the diagonal and -g1, -g2 below, the dual of
 //! `1/2 |c - x|^2, G c >= 0` is a linear complementarity problem of a banded matrix: find `m >= 0` with
-//! `s = G x + G G' m >= 0` and `m s = 0`; then `c = x + G' m`. Block principal pivoting (Júdice & Pires 1994) exchanges all
-//! frames whose signs are wrong at once, each time by one solution with three diagonals, and ends at the exact solution.
+//! `s = G x + G G' m >= 0` and `m s = 0`; then `c = x + G' m`. Block principal pivoting (Júdice & Pires 1994)
+//! exchanges all frames whose signs are wrong at once, each time by one solution with three diagonals, and
+//! ends at the exact solution.
 
 use super::noise::Decay;
 use crate::error::{Error, Result};
@@ -15,8 +16,8 @@ const PATIENCE: usize = 10;
 /// Exchanges after which something is wrong.
 const LONGEST: usize = 5000;
 
-/// Calcium and events that minimise `1/2 |c - y|^2 + penalty sum s`, `s_t = c_t - g1 c_(t-1) - g2 c_(t-2) >= 0`, and the
-/// number of exchanges.
+/// Calcium and events that minimise `1/2 |c - y|^2 + penalty sum s`, `s_t = c_t - g1 c_(t-1) - g2 c_(t-2) >=
+/// 0`, and the number of exchanges.
 ///
 /// # Errors
 /// Internal, should the exchanges not end.
@@ -24,7 +25,8 @@ pub fn solve(y: &[f64], decay: Decay, penalty: f64) -> Result<(Vec<f64>, Vec<f64
     let Decay { g1, g2 } = decay;
     let frames = y.len();
     // The penalty as a shift of the trace: the gradient of sum s is G' 1.
-    let share = |t: usize| 1.0 - if t + 1 < frames { g1 } else { 0.0 } - if t + 2 < frames { g2 } else { 0.0 };
+    let share =
+        |t: usize| 1.0 - if t + 1 < frames { g1 } else { 0.0 } - if t + 2 < frames { g2 } else { 0.0 };
     let x: Vec<f64> = y.iter().enumerate().map(|(t, v)| v - penalty * share(t)).collect();
     let q = spikes(&x, decay);
     let scale = x.iter().fold(0.0f64, |m, v| m.max(v.abs()));
@@ -36,9 +38,8 @@ pub fn solve(y: &[f64], decay: Decay, penalty: f64) -> Result<(Vec<f64>, Vec<f64
         let m = multipliers(&q, &silent, decay);
         let c = calcium(&x, &m, decay);
         let s = spikes(&c, decay);
-        let wrong: Vec<usize> = (0..frames)
-            .filter(|t| if silent[*t] { m[*t] < -room[1] } else { s[*t] < -room[0] })
-            .collect();
+        let wrong: Vec<usize> =
+            (0..frames).filter(|t| if silent[*t] { m[*t] < -room[1] } else { s[*t] < -room[0] }).collect();
         if wrong.is_empty() {
             let events = s.iter().zip(&silent).map(|(s, silent)| if *silent { 0.0 } else { s.max(0.0) });
             return Ok((c, events.collect(), exchange));
@@ -71,13 +72,20 @@ pub struct Constrained {
 /// Solutions while penalty or baseline are looked for, at most.
 const SEARCHES: usize = 40;
 
-/// The solution whose residual has the noise's variance, as nearly as 1e-4, about a baseline that is its mean; with a
-/// `penalty` only the baseline is looked for. As for AR(1), calcium depends on both through one number, the shift of the
-/// trace, which is found by false position (Illinois). Without any penalty where that leaves more than the noise.
+/// The solution whose residual has the noise's variance, as nearly as 1e-4, about a baseline that is its
+/// mean; with a `penalty` only the baseline is looked for. As for AR(1), calcium depends on both through one
+/// number, the shift of the trace, which is found by false position (Illinois). Without any penalty where
+/// that leaves more than the noise.
 ///
 /// # Errors
 /// As [`solve`].
-pub fn constrained(y: &[f64], decay: Decay, noise: f64, penalty: Option<f64>, start: f64) -> Result<Constrained> {
+pub fn constrained(
+    y: &[f64],
+    decay: Decay,
+    noise: f64,
+    penalty: Option<f64>,
+    start: f64,
+) -> Result<Constrained> {
     let lost = (1.0 - decay.g1 - decay.g2).max(1e-9);
     let frames = y.len() as f64;
     let at = |shift: f64| -> Result<(Constrained, f64)> {
@@ -90,7 +98,8 @@ pub fn constrained(y: &[f64], decay: Decay, noise: f64, penalty: Option<f64>, st
     };
     let mut shift = start + penalty.unwrap_or(0.0) * lost;
     let (mut found, mut rest) = at(shift)?;
-    // With a penalty that is known, or as long as the noise is exceeded without one, the baseline alone settles.
+    // With a penalty that is known, or as long as the noise is exceeded without one, the baseline alone
+    // settles.
     for _ in 0..SEARCHES {
         let known = penalty.or((found.penalty <= 0.0 || rest > 1e-4).then_some(0.0));
         let Some(known) = known else { break };

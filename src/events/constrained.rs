@@ -1,4 +1,5 @@
-//! The penalty of each AR(1) trace by its noise, and its baseline: what is left over has the noise's variance.
+//! The penalty of each AR(1) trace by its noise, and its baseline: what is left over has the noise's
+//! variance.
 
 use super::oasis::{Model, Oasis, Sums};
 use crate::error::Result;
@@ -26,8 +27,8 @@ pub struct Wanted {
 
 /// The search for one trace.
 ///
-/// Calcium depends on baseline b and penalty p through one number, `shift = b + p (1 - g)`, but for the last frame. For a
-/// free baseline b is the mean of what calcium leaves, so that the shift alone is to be found.
+/// Calcium depends on baseline b and penalty p through one number, `shift = b + p (1 - g)`, but for the last
+/// frame. For a free baseline b is the mean of what calcium leaves, so that the shift alone is to be found.
 struct Search {
     wanted: Wanted,
     shift: f64,
@@ -58,8 +59,7 @@ impl Search {
         let target = noise * noise * n;
         let mean = if free { r / n } else { 0.0 };
         // Sums about the mean: a free baseline takes it.
-        let (rr, qq, rq) =
-            if free { (rr - r * mean, qq - q * q / n, rq - r * q / n) } else { (rr, qq, rq) };
+        let (rr, qq, rq) = if free { (rr - r * mean, qq - q * q / n, rq - r * q / n) } else { (rr, qq, rq) };
         let before = self.baseline;
         self.baseline += mean;
         let missing = rr - target;
@@ -97,10 +97,10 @@ impl Search {
     }
 }
 
-/// Finds the model of each trace: the penalty at which `sum (y - b - c)^2` is the noise's variance times the frames, as
-/// nearly as 1e-4; with a free baseline also the baseline. Leaves all traces solved for their models. A trace whose noise
-/// is larger than itself gets a penalty that leaves nothing of it; one that is left more than the noise without any
-/// penalty gets none.
+/// Finds the model of each trace: the penalty at which `sum (y - b - c)^2` is the noise's variance times the
+/// frames, as nearly as 1e-4; with a free baseline also the baseline. Leaves all traces solved for their
+/// models. A trace whose noise is larger than itself gets a penalty that leaves nothing of it; one that is
+/// left more than the noise without any penalty gets none.
 ///
 /// # Errors
 /// As [`crate::gpu::Gpu::run`].

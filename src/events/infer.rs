@@ -47,7 +47,8 @@ pub enum Method {
     L0 {
         /// The indicator's half-life in milliseconds.
         half_life: f64,
-        /// Price of an event; else the smallest that leaves no event below two standard deviations of the noise.
+        /// Price of an event; else the smallest that leaves no event below two standard deviations of the
+        /// noise.
         penalty: Option<f64>,
         /// Whether the traces are changes over a baseline already.
         is_change: bool,
@@ -69,11 +70,12 @@ pub struct Fitted {
 
 impl Fitted {
     /// Of a neuron whose trace has too few frames.
-    const NOTHING: Fitted = Fitted { baseline: f64::NAN, decay: [f64::NAN; 2], penalty: f64::NAN, noise: f64::NAN };
+    const NOTHING: Fitted =
+        Fitted { baseline: f64::NAN, decay: [f64::NAN; 2], penalty: f64::NAN, noise: f64::NAN };
 }
 
-/// Events and calcium of a block of traces: neurons x frames, and a row of numbers for each neuron. NaN where a trace has
-/// too few frames.
+/// Events and calcium of a block of traces: neurons x frames, and a row of numbers for each neuron. NaN where
+/// a trace has too few frames.
 #[derive(Debug)]
 pub struct Inferred {
     /// Events; zero at missing frames.

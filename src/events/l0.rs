@@ -1,10 +1,12 @@
-//! Events by their number (Jewell & Witten 2018): minimise `1/2 sum (y - c)^2 + penalty x number of events` over calcium
-//! that decays between events and is nowhere negative; exact, by functional pruning, in f64 on the host. How many pieces a
-//! trace needs differs from frame to frame, which suits cores and not lanes: neurons are shared between the host's cores.
+//! Events by their number (Jewell & Witten 2018): minimise `1/2 sum (y - c)^2 + penalty x number of events`
+//! over calcium that decays between events and is nowhere negative; exact, by functional pruning, in f64 on
+//! the host. How many pieces a trace needs differs from frame to frame, which suits cores and not lanes:
+//! neurons are shared between the host's cores.
 //!
 //! The published programs hold calcium above 1e-4; here it is held above zero.
 
-/// One choice of the last event: frames from `start` on decay from a calcium x, and cost `base + (yy - 2 a x + w x^2) / 2`.
+/// One choice of the last event: frames from `start` on decay from a calcium x, and cost `base + (yy - 2 a x
+/// + w x^2) / 2`.
 #[derive(Debug, Clone, Copy)]
 struct Segment {
     start: usize,
@@ -93,9 +95,8 @@ impl Frontier {
         if small == 0 || (small == 1 && self.segments[self.pieces[0].segment].w == 0.0) {
             return;
         }
-        let cost = |k: usize| {
-            self.segments[self.pieces[k].segment].smallest(self.pieces[k].low, self.high(k))
-        };
+        let cost =
+            |k: usize| self.segments[self.pieces[k].segment].smallest(self.pieces[k].low, self.high(k));
         let cheapest = (0..small).map(|k| (cost(k), k)).min_by(|a, b| a.0.total_cmp(&b.0));
         if let Some((cost, k)) = cheapest {
             let segment = self.segments[self.pieces[k].segment];
@@ -171,12 +172,8 @@ pub struct Solution {
 
 /// The best calcium of a trace without missing frames, with a decay of `g` a frame.
 pub fn solve(y: &[f64], g: f64, penalty: f64) -> Solution {
-    let mut frontier = Frontier {
-        segments: Vec::new(),
-        pieces: vec![],
-        next_pieces: Vec::new(),
-        next_segments: Vec::new(),
-    };
+    let mut frontier =
+        Frontier { segments: Vec::new(), pieces: vec![], next_pieces: Vec::new(), next_segments: Vec::new() };
     let mut last_start = vec![0; y.len()];
     let mut best = (0.0, 0);
     for (t, value) in y.iter().enumerate() {
@@ -225,8 +222,8 @@ fn refit(y: &[f64], g: f64, starts: Vec<usize>, cost: f64) -> Solution {
     Solution { calcium, events, starts, cost }
 }
 
-/// Events of a trace at the penalty that Allen's pipeline takes: the smallest, to 1e-4, that leaves no event below
-/// `smallest`, from below. Also gives that penalty.
+/// Events of a trace at the penalty that Allen's pipeline takes: the smallest, to 1e-4, that leaves no event
+/// below `smallest`, from below. Also gives that penalty.
 pub fn without_small_events(y: &[f64], g: f64, smallest: f64) -> (Solution, f64) {
     let has_small = |s: &Solution| s.events.iter().any(|e| *e > 0.0 && *e < smallest);
     let mut right = 1.0;

@@ -1,7 +1,7 @@
 //! Missing frames of methods that need every frame.
 
-/// A trace in f64, missing frames on a straight line between their neighbours; the first and last values go on beyond
-/// the ends. None where every frame is missing.
+/// A trace in f64, missing frames on a straight line between their neighbours; the first and last values go
+/// on beyond the ends. None where every frame is missing.
 pub fn filled(y: &[f32]) -> Option<Vec<f64>> {
     let there: Vec<usize> = (0..y.len()).filter(|t| !y[*t].is_nan()).collect();
     let (first, last) = (*there.first()?, *there.last()?);

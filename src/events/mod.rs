@@ -1,5 +1,5 @@
-//! Events from calcium traces: OASIS on the device, its AR(2) form, fast-OOPSI and the L0 method on the host's cores.
-//! Knows arrays and the device, no files.
+//! Events from calcium traces: OASIS on the device, its AR(2) form, fast-OOPSI and the L0 method on the
+//! host's cores. Knows arrays and the device, no files.
 
 pub mod allen;
 pub mod ar2;

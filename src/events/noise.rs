@@ -1,5 +1,5 @@
-//! Noise of a trace from its spectrum, and how its calcium decays from its autocovariance; in f64 on the host, which
-//! takes microseconds a trace.
+//! Noise of a trace from its spectrum, and how its calcium decays from its autocovariance; in f64 on the
+//! host, which takes microseconds a trace.
 
 use std::f64::consts::TAU;
 
@@ -10,7 +10,8 @@ const SEGMENT: usize = 256;
 #[derive(Debug)]
 pub struct Welch {
     window: Vec<f64>,
-    /// Frequencies strictly between a quarter and a half of the sampling rate, `[frequency][frame up to the middle]`.
+    /// Frequencies strictly between a quarter and a half of the sampling rate, `[frequency][frame up to the
+    /// middle]`.
     tables: Vec<(Vec<f64>, Vec<f64>)>,
 }
 
@@ -22,13 +23,19 @@ impl Welch {
         let window = (0..length).map(|t| 0.5 - 0.5 * turn(1, t).cos()).collect();
         let band = (0..=length / 2).filter(|k| 4 * k > length && 2 * k < length);
         let half = 0..length / 2 + 1;
-        let table = |k| (half.clone().map(|t| turn(k, t).cos()).collect(), half.clone().map(|t| turn(k, t).sin()).collect());
+        let table = |k| {
+            (
+                half.clone().map(|t| turn(k, t).cos()).collect(),
+                half.clone().map(|t| turn(k, t).sin()).collect(),
+            )
+        };
         Welch { window, tables: band.map(table).collect() }
     }
 
-    /// Standard deviation of white noise by the mean power above a quarter of the sampling rate (Pnevmatikakis et al.
-    /// 2016): segments of 256 frames that overlap by half, less their mean, under a Hann window. Missing frames are left
-    /// out. NaN where there are too few frames for a frequency in the band.
+    /// Standard deviation of white noise by the mean power above a quarter of the sampling rate
+    /// (Pnevmatikakis et al. 2016): segments of 256 frames that overlap by half, less their mean, under a
+    /// Hann window. Missing frames are left out. NaN where there are too few frames for a frequency in the
+    /// band.
     pub fn noise(&self, y: &[f32]) -> f64 {
         let there: Vec<f64> = y.iter().filter(|v| !v.is_nan()).map(|v| f64::from(*v)).collect();
         let length = self.window.len();
@@ -100,9 +107,9 @@ const LAGS: usize = 10;
 /// What estimated roots are multiplied by: autocovariances of events of any size make them too large.
 const FUDGE: f64 = 0.98;
 
-/// The decay of a trace by least squares of its autocovariance at lags up to 10 + order, noise taken off the diagonal
-/// (Pnevmatikakis et al. 2016, as OASIS has it); order 1 or 2. Roots above one become .95, below zero .15, and all are
-/// shrunk by a fiftieth. Missing frames count as the mean.
+/// The decay of a trace by least squares of its autocovariance at lags up to 10 + order, noise taken off the
+/// diagonal (Pnevmatikakis et al. 2016, as OASIS has it); order 1 or 2. Roots above one become .95, below
+/// zero .15, and all are shrunk by a fiftieth. Missing frames count as the mean.
 pub fn decay_of(y: &[f32], noise: f64, order: usize) -> Decay {
     let there = || y.iter().filter(|v| !v.is_nan()).map(|v| f64::from(*v));
     let mean = there().sum::<f64>() / there().count().max(1) as f64;

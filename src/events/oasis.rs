@@ -4,10 +4,10 @@ use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Matrix, Recording};
 use crate::kernels::oasis_pools::OasisPools;
 use crate::kernels::oasis_sums::OasisSums;
-use crate::kernels::oasis_trace::OasisTrace;
 pub use crate::kernels::oasis_sums::Sums;
-pub use crate::kernels::pools::{Model, Pool, bound, expand, reference};
+use crate::kernels::oasis_trace::OasisTrace;
 use crate::kernels::pools::ROUNDS;
+pub use crate::kernels::pools::{Model, Pool, bound, expand, reference};
 use ndarray::{Array2, ArrayView2};
 
 /// Words of GPU memory for each frame of a trace: the trace, its pools and calcium.
@@ -27,7 +27,8 @@ pub struct Oasis<'a> {
 }
 
 impl<'a> Oasis<'a> {
-    /// How many traces of so many frames fit at once: pools have to fit a binding, and everything what memory is free.
+    /// How many traces of so many frames fit at once: pools have to fit a binding, and everything what memory
+    /// is free.
     pub fn traces_at_once(gpu: &Gpu, frames: usize) -> usize {
         let pitch = frames.next_multiple_of(4).max(4) as u64;
         let bound = gpu.max_binding_bytes() / (16 * pitch);
@@ -73,7 +74,8 @@ impl<'a> Oasis<'a> {
             gpu.write(&self.model, 4 * trace, &model.words())?;
         }
         let mut left = which.to_vec();
-        // No frame takes more than three rounds: one to take it, one to write its pool, one to read it. Most take a third.
+        // No frame takes more than three rounds: one to take it, one to write its pool, one to read it. Most
+        // take a third.
         let most = (3 * self.y.columns).div_ceil(ROUNDS);
         let mut begin = true;
         for _ in 0..=most {

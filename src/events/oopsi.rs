@@ -1,6 +1,7 @@
-//! Fast non-negative deconvolution (Vogelstein et al. 2010): the most likely events under an exponential prior, by an
-//! interior point, in f64 on the host. Its objective is compared to 1e-7, of which f32 knows nothing, so that neurons are
-//! shared between the host's cores; each Newton step is one pass along the trace.
+//! Fast non-negative deconvolution (Vogelstein et al. 2010): the most likely events under an exponential
+//! prior, by an interior point, in f64 on the host. Its objective is compared to 1e-7, of which f32 knows
+//! nothing, so that neurons are shared between the host's cores; each Newton step is one pass along the
+//! trace.
 
 /// What the method assumes of a trace.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,8 +45,7 @@ pub fn solve(y: &[f64], options: &Oopsi) -> Solution {
     let baseline = median(&fluorescence);
     let deviations: Vec<f64> = fluorescence.iter().map(|f| (f - baseline).abs()).collect();
     let spread = (1.4826 * median(&deviations)).max(1e-6);
-    let mut parameters =
-        Parameters { decay, baseline, variance: spread * spread, price: options.rate };
+    let mut parameters = Parameters { decay, baseline, variance: spread * spread, price: options.rate };
     let (mut calcium, mut course) = interior_point(&fluorescence, &parameters);
     let last = |course: &[Vec<f64>]| course.last().and_then(|c| c.last().copied()).unwrap_or(0.0);
     for _ in 1..options.rounds {
@@ -165,7 +165,8 @@ impl Newton {
         Newton { d: vec![0.0; frames], upper: vec![0.0; frames] }
     }
 
-    /// Solves `(1 / variance + barrier M' n^-2 M) d = -gradient`, whose matrix has three diagonals, in two passes.
+    /// Solves `(1 / variance + barrier M' n^-2 M) d = -gradient`, whose matrix has three diagonals, in two
+    /// passes.
     fn direction(&mut self, f: &[f64], calcium: &[f64], n: &[f64], p: &Parameters, barrier: f64) {
         let (frames, g) = (f.len(), p.decay);
         let curvature = |t: usize| barrier / (n[t] * n[t]);

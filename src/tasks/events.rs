@@ -70,8 +70,8 @@ pub enum MethodRequest {
 pub struct EventsRequest {
     /// Where traces come from.
     pub source: EventsSource,
-    /// Which trace of a recording, or what the array holds. By default corrected fluorescence for `l0` and dF/F for the
-    /// other methods, where the recording has it; an array is dF/F.
+    /// Which trace of a recording, or what the array holds. By default corrected fluorescence for `l0` and
+    /// dF/F for the other methods, where the recording has it; an array is dF/F.
     pub trace: Option<Trace>,
     /// How.
     pub method: MethodRequest,
@@ -106,8 +106,8 @@ pub struct EventsSummary {
     pub record: PathBuf,
 }
 
-/// Bytes of traces that are read at once, at most: a file that holds frames one after the other is gone through once for
-/// every block.
+/// Bytes of traces that are read at once, at most: a file that holds frames one after the other is gone
+/// through once for every block.
 const BLOCK_BYTES: usize = 512 << 20;
 
 /// Traces to read from.
@@ -168,7 +168,8 @@ impl EventsRequest {
 
     fn usual(&self, has: impl Fn(Trace) -> bool) -> Trace {
         let l0 = matches!(self.method, MethodRequest::L0 { .. });
-        let [first, second] = if l0 { [Trace::Corrected, Trace::Dff] } else { [Trace::Dff, Trace::Corrected] };
+        let [first, second] =
+            if l0 { [Trace::Corrected, Trace::Dff] } else { [Trace::Dff, Trace::Corrected] };
         if has(first) || !has(second) { first } else { second }
     }
 
@@ -207,8 +208,8 @@ impl EventsRequest {
     }
 }
 
-/// Infers events and writes them: `ev` and `calcium` (neurons, frames) f32; `baseline`, `lambda` and `noise` (neurons) and
-/// `g` (neurons, 2) f64. The file appears when it is whole.
+/// Infers events and writes them: `ev` and `calcium` (neurons, frames) f32; `baseline`, `lambda` and `noise`
+/// (neurons) and `g` (neurons, 2) f64. The file appears when it is whole.
 ///
 /// # Errors
 /// Usage or Input, if options, traces and method do not fit each other; Output, if the file cannot be written; as
@@ -257,7 +258,8 @@ struct Counts {
     rates: Vec<f64>,
 }
 
-/// The archive: events as they are inferred; calcium, which an archive takes only after them, waits in a file beside it.
+/// The archive: events as they are inferred; calcium, which an archive takes only after them, waits in a file
+/// beside it.
 fn write(
     gpu: &Gpu,
     request: &EventsRequest,

@@ -35,7 +35,8 @@ fn columns(path: &Path) -> Vec<Vec<f32>> {
 
 /// Pearson's r of sums over four frames each.
 fn correlation(events: &[f64], spikes: &[f32]) -> f64 {
-    let sums = |values: &[f64]| -> Vec<f64> { values.chunks_exact(4).map(|four| four.iter().sum()).collect() };
+    let sums =
+        |values: &[f64]| -> Vec<f64> { values.chunks_exact(4).map(|four| four.iter().sum()).collect() };
     let spikes: Vec<f64> = spikes.iter().map(|v| f64::from(*v)).collect();
     let length = events.len().min(spikes.len());
     let (a, b) = (sums(&events[..length]), sums(&spikes[..length]));
@@ -49,10 +50,14 @@ fn correlation(events: &[f64], spikes: &[f32]) -> f64 {
 
 /// Mean over cells of the challenge's own run of fast-OOPSI; none for sets that it did not score.
 fn published(folder: &Path, set: usize) -> Option<f64> {
-    let text = std::fs::read_to_string(folder.join("published_results_25Hz.csv")).expect("the published scores");
+    let text =
+        std::fs::read_to_string(folder.join("published_results_25Hz.csv")).expect("the published scores");
     let of = |line: &str| {
         let fields: Vec<&str> = line.split(',').collect();
-        let ours = fields[2] == "oopsi" && fields[4] == set.to_string() && fields[5] == "corr" && fields[6] == "train";
+        let ours = fields[2] == "oopsi"
+            && fields[4] == set.to_string()
+            && fields[5] == "corr"
+            && fields[6] == "train";
         ours.then(|| fields[7].parse::<f64>().ok()).flatten()
     };
     let scores: Vec<f64> = text.lines().skip(1).filter_map(of).collect();
@@ -64,7 +69,8 @@ fn oasis_events(traces: &[Vec<f32>]) -> Vec<Vec<f64>> {
     let gpu = gpu();
     let frames = traces.iter().map(Vec::len).max().expect("traces");
     // Shorter ones end in missing frames.
-    let y = Array2::from_shape_fn((traces.len(), frames), |(r, t)| traces[r].get(t).copied().unwrap_or(f32::NAN));
+    let y =
+        Array2::from_shape_fn((traces.len(), frames), |(r, t)| traces[r].get(t).copied().unwrap_or(f32::NAN));
     let wanted: Vec<Wanted> = traces
         .iter()
         .map(|y| {
@@ -114,7 +120,12 @@ fn events_follow_spikes_as_published() {
         let [oasis, oopsi, second] =
             [oasis_events(&calcium), oopsi_events(&calcium), ar2_events(&calcium)].map(mean);
         let published = published(&folder, set);
-        println!("set {set}: OASIS {oasis:.3}, fast-OOPSI {oopsi:.3} (published {published:.3?}), AR(2) {second:.3}");
-        assert!(oasis > 0.15 && (oopsi - published.unwrap_or(0.55)).abs() < 0.05, "set {set}: {oasis} and {oopsi}");
+        println!(
+            "set {set}: OASIS {oasis:.3}, fast-OOPSI {oopsi:.3} (published {published:.3?}), AR(2) {second:.3}"
+        );
+        assert!(
+            oasis > 0.15 && (oopsi - published.unwrap_or(0.55)).abs() < 0.05,
+            "set {set}: {oasis} and {oopsi}"
+        );
     }
 }

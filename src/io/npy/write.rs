@@ -6,8 +6,8 @@ use zip::write::{SimpleFileOptions, StreamWriter, ZipWriter};
 
 use super::header_bytes;
 
-/// An `.npz` that is written front to back, its arrays uncompressed: [`begin`](ArchiveWriter::begin) an array, write its
-/// values in C order, begin the next, [`finish`](ArchiveWriter::finish).
+/// An `.npz` that is written front to back, its arrays uncompressed: [`begin`](ArchiveWriter::begin) an
+/// array, write its values in C order, begin the next, [`finish`](ArchiveWriter::finish).
 pub struct ArchiveWriter<'a> {
     zip: ZipWriter<StreamWriter<&'a mut dyn Write>>,
 }
