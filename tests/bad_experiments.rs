@@ -334,3 +334,51 @@ fn other_paths_are_refused_in_a_sentence() {
     let error = said_of(&ExperimentRequest { path, events, ..ExperimentRequest::default() });
     assert!(error.contains("--events is given"), "{error}");
 }
+
+/// Everything that a job would read.
+fn read_all(path: &Path) -> striate::Result<()> {
+    let opened = experiment::open(&ExperimentRequest { path: path.into(), ..ExperimentRequest::default() })?;
+    opened.summary()?;
+    opened.stimuli.is_bytes()?;
+    opened.stimuli.read(0..opened.stimuli.len())?;
+    if let experiment::Recorded::Traces(traces) = &opened.recorded {
+        for trace in traces.present() {
+            traces.block(trace, 0..traces.neurons, 0..traces.frames)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn damaged_recordings_end_in_a_sentence_or_are_read() {
+    let here = Scratch::new("bad-mutated");
+    let mut state = 9_u64;
+    let mut random = move |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    for example in ["pipeline_0.9.nwb", "pipeline_2.0.nwb", "converted_nwb2.nwb"] {
+        let whole = std::fs::read(folder().join(example)).unwrap();
+        read_all(&folder().join(example)).unwrap();
+        let mut refused = 0;
+        for round in 0..200 {
+            let mut bytes = whole.clone();
+            for _ in 0..1 + random(4) {
+                let at = random(bytes.len());
+                bytes[at] = random(256) as u8;
+            }
+            if round % 20 == 0 {
+                bytes.truncate(random(whole.len()));
+            }
+            let file = here.write("mutated.nwb", &bytes);
+            let begun = std::time::Instant::now();
+            if let Err(error) = read_all(&file) {
+                assert!(error.to_string().contains("mutated.nwb"), "{error}");
+                assert_ne!(error.kind(), striate::Kind::Internal, "{error}");
+                refused += 1;
+            }
+            assert!(begun.elapsed().as_secs_f32() < 2.0);
+        }
+        assert!(refused >= 10, "{example}: {refused}");
+    }
+}

@@ -1,4 +1,5 @@
-//! Named arrays of HDF5 files and `.npz` archives, said to be what they are by `--map`; and what `striate info` says.
+//! Experiments that people put together: folders of arrays and tables, named arrays of HDF5 files and `.npz` archives; and
+//! what `striate info` says of all kinds.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -8,8 +9,8 @@ mod command;
 use std::path::{Path, PathBuf};
 
 use command::Scratch;
-use ndarray::{Array, ArrayD};
-use striate::experiment::{self, Experiment, ExperimentRequest, Format, Recorded, Trace};
+use ndarray::{Array, Array2, ArrayD};
+use striate::experiment::{self, Experiment, ExperimentRequest, Format, Recorded, Trace, TrialResponses};
 use striate::io::npy;
 
 fn folder() -> PathBuf {
@@ -41,6 +42,96 @@ fn list(values: &[f32]) -> ArrayD<f32> {
     Array::from_vec(values.to_vec()).into_dyn()
 }
 
+fn trials_of(experiment: &Experiment) -> &TrialResponses {
+    match &experiment.recorded {
+        Recorded::Trials(trials) => trials,
+        Recorded::Traces(_) => panic!("traces"),
+    }
+}
+
+/// The same bits, NaN being NaN.
+fn same(a: f32, b: f32) -> bool {
+    a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
+}
+
+#[test]
+fn a_folder_that_striate_simulated() {
+    let here = Scratch::new("plain");
+    here.works(&[
+        "simulate",
+        "--images",
+        "12",
+        "--size",
+        "16",
+        "--neurons",
+        "5",
+        "--repeats",
+        "3",
+        "--out",
+        "s",
+    ]);
+    let path = here.0.join("s");
+    let experiment = open(&path, &[]).unwrap();
+    assert_eq!(experiment.format, Format::Plain);
+    let put = npy::read(&path.join("responses.npy"), None).unwrap();
+    let found = trials_of(&experiment).read(0..experiment.trials.len()).unwrap();
+    let mut at = 0;
+    for repeat in 0..3 {
+        for image in 0..12 {
+            let wanted: Vec<f32> = (0..5).map(|n| put[[n, image, repeat]]).collect();
+            if wanted.iter().all(|v| v.is_nan()) {
+                continue;
+            }
+            assert_eq!(experiment.trials[at].image, Some(image));
+            assert!(found.row(at).iter().zip(&wanted).all(|(a, b)| same(*a, *b)));
+            at += 1;
+        }
+    }
+    assert_eq!(at, experiment.trials.len());
+    assert!(experiment.trials.iter().all(|trial| trial.tier.is_some()));
+    assert_eq!(experiment.neurons[0].area, "V1");
+    // x and y of a simulation are those of receptive fields, in pixels.
+    assert_eq!(experiment.neurons[0].position, None);
+    assert_eq!(experiment.stimuli.read(0..12).unwrap(), npy::read(&path.join("images.npy"), None).unwrap());
+}
+
+#[test]
+fn a_folder_with_a_table_of_trials() {
+    let here = Scratch::new("trials");
+    let values = Array2::from_shape_fn((2, 6), |(n, t)| (10 * n + t) as f32);
+    let responses = values.into_shape_with_order((2, 3, 2)).unwrap();
+    npy::write(&here.0.join("responses.npy"), responses.view().into_dyn()).unwrap();
+    npy::write(&here.0.join("images.npy"), ndarray::Array3::<f32>::zeros((3, 4, 5)).view().into_dyn())
+        .unwrap();
+    let table = "trial,image,repeat,start,running_speed,pupil\na,2,0,0.5,1.25,\nb,0,1,1.5,,3\nc,0,0,2,,\nd,1,1,3,,\n\
+                 e,1,0,4,,\nf,2,1,5,,\n";
+    here.write("trials.csv", table);
+    here.write("neurons.csv", "neuron,id,area,layer,depth,x,y,z\n1,77,LM,L4,200,1,2,3\n0,78,V1,,,,,\n");
+    let experiment = open(&here.0, &[]).unwrap();
+    let shown: Vec<_> = experiment.trials.iter().map(|t| (t.id.as_str(), t.image.unwrap())).collect();
+    assert_eq!(shown, [("a", 2), ("b", 0), ("c", 0), ("d", 1), ("e", 1), ("f", 2)]);
+    assert_eq!(experiment.trials[0].running_speed, 1.25);
+    assert_eq!((experiment.trials[1].seconds, experiment.trials[1].pupil), (1.5, 3.0));
+    assert!(experiment.trials[0].pupil.is_nan());
+    let found = trials_of(&experiment).read(0..3).unwrap();
+    assert_eq!(found, ndarray::array![[4.0, 14.0], [1.0, 11.0], [0.0, 10.0]]);
+    let one = &experiment.neurons[1];
+    assert_eq!((one.id.as_str(), one.area.as_str(), one.layer.as_str()), ("77", "LM", "L4"));
+    assert_eq!((one.depth, one.position), (Some(200.0), Some([1.0, 2.0, 3.0])));
+    assert_eq!((experiment.neurons[0].depth, experiment.neurons[0].position), (None, None));
+    let said = |table: &str| {
+        here.write("trials.csv", table);
+        open(&here.0, &[]).unwrap_err().to_string()
+    };
+    let back = said(&table.replace("2,,", "1,,"));
+    assert!(back.contains("trials.csv") && back.contains("trial 2 begins at 1 s"), "{back}");
+    assert!(said(&table.replace("a,2,0", "a,2,2")).contains("line 2 has '2' for repeat"));
+    assert!(said(&table.replace("a,2,0", "a,2,1")).contains("line 7 is of repeat 1 of image 2"));
+    assert!(said(&table.replace("f,2,1,5,,\n", "")).contains("no line is of repeat 1 of image 2"));
+    assert!(said(&table.replace("image", "picture")).contains("it has no column image"));
+    assert!(said(&table.replace("1.25", "fast")).contains("line 2 has 'fast' for running_speed"));
+}
+
 #[test]
 fn responses_to_images_with_repeats() {
     let here = Scratch::new("map-repeats");
@@ -55,7 +146,7 @@ fn responses_to_images_with_repeats() {
     assert_eq!(experiment.format, Format::Mapped);
     let shown: Vec<usize> = experiment.trials.iter().map(|trial| trial.image.unwrap()).collect();
     assert_eq!(shown, [0, 1, 2, 0, 2]);
-    let Recorded::Trials(trials) = &experiment.recorded else { panic!("traces") };
+    let trials = trials_of(&experiment);
     let found = trials.read(3..5).unwrap();
     assert_eq!(found.row(0).to_vec(), [1.0, 7.0]);
     assert!(found[[1, 0]].is_nan() && found[[1, 1]] == 11.0);
@@ -85,7 +176,7 @@ fn single_trials_with_their_images() {
     let shown: Vec<Option<usize>> = experiment.trials.iter().map(|trial| trial.image).collect();
     assert_eq!(shown, [Some(2), None, Some(0), Some(2)]);
     assert_eq!(experiment.trials[3].running_speed, 2.5);
-    let Recorded::Trials(trials) = &experiment.recorded else { panic!("traces") };
+    let trials = trials_of(&experiment);
     assert_eq!(trials.read(0..4).unwrap(), counting(&[2, 4]).t().into_dimensionality().unwrap());
     let wrong = |values: &[f32]| {
         let mut arrays = arrays.clone();
