@@ -162,6 +162,26 @@ fn responses_to_images_with_repeats() {
 }
 
 #[test]
+fn images_at_a_quarter_of_their_size() {
+    let here = Scratch::new("map-quarter");
+    let images = counting(&[2, 8, 12]).mapv(|v| (v * 7.3).sin() * 100.0);
+    let path = archive(&here, &[("r", counting(&[1, 2])), ("i", images.clone())]);
+    let experiment = open(&path, &[("responses", "r"), ("images", "i")]).unwrap();
+    let small = experiment.stimuli.rescaled(0..2).unwrap();
+    assert_eq!(small.shape(), [2, 2, 3]);
+    for (at, value) in small.indexed_iter() {
+        // Bilinear interpolation at (4i + 1.5, 4j + 1.5), in f64.
+        let (row, column) = (4 * at[1] + 1, 4 * at[2] + 1);
+        let of = |y: usize, x: usize| 0.25 * f64::from(images[[at[0], y, x]]);
+        let wanted = of(row, column) + of(row, column + 1) + of(row + 1, column) + of(row + 1, column + 1);
+        assert!((f64::from(*value) - wanted).abs() < 1e-5 * 100.0, "{at:?}: {value}, wanted {wanted}");
+    }
+    let odd = archive(&here, &[("r", counting(&[1, 2])), ("i", counting(&[2, 8, 10]))]);
+    let odd = open(&odd, &[("responses", "r"), ("images", "i")]).unwrap();
+    assert!(odd.stimuli.rescaled(0..2).unwrap_err().to_string().contains("multiples of 4"));
+}
+
+#[test]
 fn single_trials_with_their_images() {
     let here = Scratch::new("map-single");
     let arrays = [
