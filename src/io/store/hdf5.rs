@@ -10,7 +10,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use hdf5_reader::error::{Error as Damage, Result as Parsed};
 use hdf5_reader::group::Group;
+use hdf5_reader::io::Cursor;
 use hdf5_reader::{Dataset, Hdf5File, OpenOptions};
 
 use super::{ArrayMember, Attribute, Link, Member, MemberKind, Store, Values, check_region, place};
@@ -100,13 +102,19 @@ impl Hdf5 {
             max_object_header_bytes: limits.header,
             ..OpenOptions::default()
         };
-        let opened = Hdf5File::open_with_options(path, options);
-        let opened = opened.and_then(|file| Ok((file.root_group()?.address(), file)));
-        let (root, file) = opened.map_err(|why| damaged(path.display().to_string(), &why))?;
+        let whole = |why: Damage| damaged(path.display().to_string(), &why);
+        let file = Hdf5File::open_with_options(path, options).map_err(whole)?;
+        let block = file.superblock();
+        let promised = block.eof_address;
+        if promised > length && !Cursor::is_undefined_offset(promised, block.offset_size) {
+            let found = format!("it is cut off: it had {promised} bytes, of which {length} are there");
+            return Err(Error::input(path, found, "the whole file", "Copy or download it again"));
+        }
+        let root = file.root_group().map_err(whole)?.address();
         Ok(Hdf5 { path: path.to_path_buf(), length, limits, file, root, groups: Mutex::default() })
     }
 
-    fn damaged(&self, name: &str, why: &hdf5_reader::error::Error) -> Error {
+    fn damaged(&self, name: &str, why: &Damage) -> Error {
         damaged(place(self, name), why)
     }
 
@@ -137,7 +145,7 @@ impl Hdf5 {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn group(&self, path: &str) -> hdf5_reader::error::Result<Group> {
+    fn group(&self, path: &str) -> Parsed<Group> {
         self.file.group(path)
     }
 
@@ -154,7 +162,7 @@ impl Hdf5 {
     }
 }
 
-fn damaged(place: String, why: &hdf5_reader::error::Error) -> Error {
+fn damaged(place: String, why: &Damage) -> Error {
     Error::new(
         Kind::Input,
         place,
@@ -165,13 +173,12 @@ fn damaged(place: String, why: &hdf5_reader::error::Error) -> Error {
 }
 
 /// What the crate found, as the rest of a sentence about the file or the member.
-fn in_words(why: &hdf5_reader::error::Error) -> String {
-    use hdf5_reader::error::Error as E;
+fn in_words(why: &Damage) -> String {
     let mut cause = why;
-    while let E::Context { source, .. } = cause {
+    while let Damage::Context { source, .. } = cause {
         cause = source;
     }
-    if let E::UnsupportedLayoutClass(3) = cause {
+    if let Damage::UnsupportedLayoutClass(3) = cause {
         return "it is a virtual array, all over other arrays or files, which Striate does not read".into();
     }
     let text = cause.to_string();
