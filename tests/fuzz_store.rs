@@ -235,7 +235,10 @@ fn fuzz(name: &str, seeds: Vec<Vec<u8>>) {
 }
 
 fn goldens(folder: &str, extensions: &[&str]) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder);
+    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder), extensions)
+}
+
+fn files(folder: &Path, extensions: &[&str]) -> Vec<Vec<u8>> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
     let has = |path: &PathBuf| extensions.iter().any(|wanted| path.extension().is_some_and(|e| e == *wanted));
     let mut paths: Vec<_> = entries.filter(has).collect();
@@ -243,10 +246,20 @@ fn goldens(folder: &str, extensions: &[&str]) -> Vec<Vec<u8>> {
     paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
 }
 
+/// Small real files where `STRIATE_DATA` has them: other programs wrote other versions.
+fn real() -> Vec<Vec<u8>> {
+    let data = std::env::var("STRIATE_DATA").unwrap_or_else(|_| "../shared/data".into());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(data).join("nwb");
+    if !folder.is_dir() {
+        println!("STRIATE_DATA: {} is absent, so only files of our own are damaged", folder.display());
+    }
+    files(&folder, &["nwb"]).into_iter().filter(|bytes| bytes.len() < 1 << 18).collect()
+}
+
 /// One test, since the allocator counts the whole process.
 #[test]
 fn damaged_stores_are_refused_in_peace() {
-    let files = [goldens("store", &["h5"]), goldens("experiments", &["h5", "nwb"])].concat();
+    let files = [goldens("store", &["h5"]), goldens("experiments", &["h5", "nwb"]), real()].concat();
     assert!(files.len() >= 8);
     fuzz("hdf5", files);
     let arrays: Vec<(&str, Vec<u8>)> = vec![

@@ -70,6 +70,6 @@ values! {
 /// A float that is a whole number of i64.
 fn whole(value: f64) -> Option<i64> {
     // 2^63 is the first float beyond i64.
-    let inside = value >= -9_223_372_036_854_775_808.0 && value < 9_223_372_036_854_775_808.0;
-    (inside && value.fract() == 0.0).then_some(value as i64)
+    let inside = -9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0;
+    (inside.contains(&value) && value.fract() == 0.0).then_some(value as i64)
 }

@@ -10,8 +10,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hdf5_reader::error::{Error as Damage, Result as Parsed};
-use hdf5_reader::group::Group;
+use hdf5_reader::error::Error as Damage;
 use hdf5_reader::io::Cursor;
 use hdf5_reader::{Dataset, Hdf5File, OpenOptions};
 
@@ -71,7 +70,7 @@ impl Limits {
         };
         Limits {
             chunk: times(12, 1 << 20),
-            cache: times(4, 1 << 20).min(64 << 20),
+            cache: times(4, 1 << 20).min(256 << 20),
             result: times(32, 4 << 20),
             header: times(1, 1 << 16).min(16 << 20),
         }
@@ -96,7 +95,7 @@ impl Hdf5 {
         let limits = Limits::new(length);
         let options = OpenOptions {
             chunk_cache_bytes: limits.cache,
-            chunk_cache_slots: 4096.min(limits.cache >> 10),
+            chunk_cache_slots: (limits.cache >> 11).min(1 << 14),
             max_chunk_bytes: limits.chunk,
             max_read_bytes: limits.result,
             max_object_header_bytes: limits.header,
@@ -143,10 +142,6 @@ impl Hdf5 {
     fn known_groups(&self) -> MutexGuard<'_, HashMap<u64, Children>> {
         // Nobody panics while holding it, and a list is inserted whole.
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn group(&self, path: &str) -> Parsed<Group> {
-        self.file.group(path)
     }
 
     /// What is at an address, whose first path is known.

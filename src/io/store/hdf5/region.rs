@@ -152,11 +152,10 @@ impl Hdf5 {
         Ok(())
     }
 }
-fn unwrapped<T: Clone, U: Clone>(read: Parsed<ArrayD<T>>, inner: fn(T) -> U) -> Parsed<ArrayD<U>>
-where
-    T: 'static,
-    U: 'static,
-{
+fn unwrapped<T: Clone + 'static, U: Clone + 'static>(
+    read: Parsed<ArrayD<T>>,
+    inner: fn(T) -> U,
+) -> Parsed<ArrayD<U>> {
     read.map(|array| array.mapv_into_any(inner))
 }
 

@@ -89,13 +89,14 @@ impl Hdf5 {
         let header = self.file.get_or_parse_header(address).map_err(|why| self.damaged(&owner, &why))?;
         let array = matches!(super::describe(&self.file, &header), super::Described::Array(_));
         let read = || -> Parsed<Option<Attribute>> {
-            let (messages, resolve): (_, Box<dyn Fn(&[u8]) -> Parsed<Vec<u8>>>) = if array {
-                let dataset = self.file.dataset(&path)?;
-                (dataset.raw_attributes()?, Box::new(move |r| dataset.resolve_vlen_reference_bytes(r, 1)))
+            let messages = if array {
+                self.file.dataset(&path)?.raw_attributes()?
             } else {
-                let group = self.group(&path)?;
-                (group.raw_attributes()?, Box::new(move |r| group.resolve_vlen_reference_bytes(r, 1)))
+                self.file.group(&path)?.raw_attributes()?
             };
+            // References to texts are the same wherever they stand.
+            let root = self.file.root_group()?;
+            let resolve = |reference: &[u8]| root.resolve_vlen_reference_bytes(reference, 1);
             let found = messages.into_iter().find(|raw| raw.name() == attribute);
             found.map(|raw| self.value(raw.message(), resolve)).transpose()
         };

@@ -170,7 +170,7 @@ fn compound(size: u32, fields: &[CompoundField]) -> String {
     let format = |field: &CompoundField| match &field.datatype {
         // An array of a field stands as the type and its shape.
         Datatype::Array { .. } => code(&field.datatype),
-        Datatype::Compound { .. } if complex(&[field.clone()]).is_none() => code(&field.datatype),
+        Datatype::Compound { fields, .. } if complex(fields).is_none() => code(&field.datatype),
         other => quoted(code(other).trim_start_matches('|')),
     };
     let mut at = 0;
