@@ -1,5 +1,5 @@
-//! HDF5 and npz files that lie, explode or lead elsewhere: each error names the file, the path in it, what was found
-//! and what was wanted.
+//! HDF5 and npz files that lie, explode or lead elsewhere: each error names the file, the path in it, what
+//! was found and what was wanted.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -176,8 +176,8 @@ fn files_that_are_cut_off() {
 
 #[test]
 fn links_that_lead_away() {
-    // Groups in a circle, links in a circle, and links to other files are in tests/store.rs; here a link is made to
-    // lead up the file system, which must not be followed either.
+    // Groups in a circle, links in a circle, and links to other files are in tests/store.rs; here a link is
+    // made to lead up the file system, which must not be followed either.
     let old = std::fs::read(golden("links_old.h5")).unwrap();
     let file = File::new("away.h5", &patched(&old, b"other.h5\0", b"/dev/tty\0"));
     refused(&file.0, "external", &["away.h5:external", "in the file '/dev/tty'", "not followed"]);

@@ -144,12 +144,12 @@ fn compare_listing(path: &Path) {
     let members = store::open(path).unwrap().members().unwrap();
     assert_eq!(members.len(), listed.as_array().unwrap().len(), "{stem}");
     for (member, wanted) in members.iter().zip(listed.as_array().unwrap()) {
-        if member.path == "/virtual" {
-            let MemberKind::Other { what } = &member.kind else { panic!("{member:?}") };
-            assert!(what.contains("virtual"), "{what}");
-            continue;
+        match (&member.path[..], &member.kind) {
+            ("/virtual", MemberKind::Other { what }) => assert!(what.contains("virtual"), "{what}"),
+            // h5py widens it as it reads, and we do not read it.
+            ("/brain_float", MemberKind::Array(array)) => assert_eq!(array.dtype, "float16"),
+            _ => assert_eq!(line(member), *wanted, "{stem}"),
         }
-        assert_eq!(line(member), *wanted, "{stem}");
     }
 }
 
@@ -284,6 +284,8 @@ fn what_cannot_be_read_is_refused_by_name() {
         ("arrays", "arrays"),
         ("long_double", "float128"),
         ("bits", "bit fields"),
+        ("brain_float", "bits lie in an unusual way"),
+        ("twelve_bits", "bits lie in an unusual way"),
         ("lzf", "the filter 32000 (lzf)"),
         ("virtual", "virtual array"),
         ("raw_elsewhere", "in other files"),

@@ -200,7 +200,13 @@ def odd(file):
     file.create_virtual_dataset("virtual", layout)
     file.create_dataset("raw_elsewhere", (4,), "<f4", external=[("raw.bin", 0, 16)])
     bits = h5py.h5t.STD_B16LE.copy()
-    h5py.h5d.create(file.id, b"bits", bits, h5py.h5s.create_simple((2,)))
+    brain_float = h5py.h5t.IEEE_F16LE.copy()
+    brain_float.set_fields(15, 7, 8, 0, 7)
+    brain_float.set_ebias(127)
+    twelve_bits = h5py.h5t.STD_U16LE.copy()
+    twelve_bits.set_precision(12)
+    for name, kind in [(b"bits", bits), (b"brain_float", brain_float), (b"twelve_bits", twelve_bits)]:
+        h5py.h5d.create(file.id, name, kind, h5py.h5s.create_simple((2,)))
 
 
 def bombs(file):

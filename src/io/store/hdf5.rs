@@ -1,7 +1,7 @@
 //! HDF5 files as a [`Store`]. This file and its folder alone know the crate that reads them.
 //!
-//! The crate reads ranges of the file, never the whole, and keeps the last chunks that it unpacked. What it may
-//! allocate is set here from the length of the file ([`Limits`]).
+//! The crate reads ranges of the file, never the whole, and keeps the last chunks that it unpacked. What it
+//! may allocate is set here from the length of the file ([`Limits`]).
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -49,8 +49,9 @@ pub fn recognise(path: &Path) -> std::io::Result<bool> {
     Ok(false)
 }
 
-/// Bytes that may be allocated, by the length of the file. Together (one chunk as it was, before and after its last
-/// filter, the cache and the result) they stay below 64 times the file, or a few MiB where that is more.
+/// Bytes that may be allocated, by the length of the file. Together (one chunk as it was, before and after
+/// its last filter, the cache and the result) they stay below 64 times the file, or a few MiB where that is
+/// more.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     /// One unpacked chunk.

@@ -8,7 +8,7 @@ use hdf5_reader::{ByteOrder, Dataset, Datatype, H5Type, SliceInfo, SliceInfoElem
 use ndarray::ArrayD;
 
 use super::super::{ArrayMember, ElementType, Layout};
-use super::{Hdf5, Values, check_region, knows_filter, place};
+use super::{Hdf5, Values, check_region, knows_filter, place, types};
 use crate::error::Result;
 use crate::io::npy::Element;
 
@@ -31,6 +31,10 @@ impl Hdf5 {
                 "Name another array, or save these values as numbers",
             );
         };
+        if types::is_unusual(&dataset.raw_datatype().map_err(|why| self.damaged(name, &why))?) {
+            let found = "it holds numbers whose bits lie in an unusual way";
+            return self.refuse(name, found, "IEEE floats or whole integers", "Save it again as float32");
+        }
         check_region(&place(self, name), &array.shape, region)?;
         self.check_stored(name, &array, &dataset)?;
         // Copies that the crate makes on the way: none of what can stay as it is.
@@ -50,12 +54,14 @@ impl Hdf5 {
             ($($variant:ident: $number:ty),*) => {
                 match element {
                     $(Element::$variant => dataset.read_slice::<$number>(&slice).map(Values::$variant),)*
-                    Element::Bool => unwrapped(dataset.read_slice(&slice), |Truth(value)| value).map(Values::Bool),
-                    Element::F16 => unwrapped(dataset.read_slice(&slice), |Half(value)| value).map(Values::F16),
+                    Element::Bool => unwrapped(dataset.read_slice(&slice), |Truth(v)| v).map(Values::Bool),
+                    Element::F16 => unwrapped(dataset.read_slice(&slice), |Half(v)| v).map(Values::F16),
                 }
             };
         }
-        let values = each!(U8: u8, I8: i8, U16: u16, I16: i16, U32: u32, I32: i32, U64: u64, I64: i64, F32: f32, F64: f64);
+        let values = each!(
+            U8: u8, I8: i8, U16: u16, I16: i16, U32: u32, I32: i32, U64: u64, I64: i64, F32: f32, F64: f64
+        );
         values.map_err(|why| self.damaged(name, &why))
     }
 
@@ -103,8 +109,8 @@ impl Hdf5 {
         })
     }
 
-    /// Refuses what would take more memory than the length of the file justifies: a region of elements of `width` bytes,
-    /// each held `held` times over.
+    /// Refuses what would take more memory than the length of the file justifies: a region of elements of
+    /// `width` bytes, each held `held` times over.
     pub(super) fn check_size(
         &self,
         name: &str,
