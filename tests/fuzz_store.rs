@@ -1,4 +1,5 @@
-//! Damaged HDF5 and npz files behind the store: no panic, no long wait, no memory that the file does not justify.
+//! Damaged HDF5 and npz files behind the store: no panic, no long wait, no memory that the file does not
+//! justify.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -18,8 +19,9 @@ use counting::{IN_USE, LARGEST, PEAK};
 
 /// Mutations of each format where `STRIATE_MUTATIONS` does not say.
 const MUTATIONS: usize = 2_000;
-/// Bytes that a file may ask for however short it is. A type that claims 65,535 members makes the reader of HDF5 reserve
-/// their table (4.5 MiB, never touched) before it finds that they are not there, and such types can hold each other.
+/// Bytes that a file may ask for however short it is. A type that claims 65,535 members makes the reader of
+/// HDF5 reserve their table (4.5 MiB, never touched) before it finds that they are not there, and such types
+/// can hold each other.
 const FLOOR: usize = 16 << 20;
 /// What must be kept: HDF5's structures that end in a checksum of themselves.
 const CHECKED: [&[u8]; 15] = [
@@ -141,7 +143,7 @@ fn digest(values: &Values) -> u64 {
     macro_rules! each {
         ($($variant:ident: $bits:expr),*) => {
             match values {
-                $(Values::$variant(array) => array.iter().map($bits).for_each(|bits: u64| bits.hash(&mut hash)),)*
+                $(Values::$variant(array) => array.iter().map($bits).for_each(|v: u64| v.hash(&mut hash)),)*
             }
         };
     }
@@ -225,8 +227,8 @@ fn fuzz(name: &str, seeds: Vec<Vec<u8>>) {
     let _ = std::fs::remove_file(&path);
     assert!(less > 0 && same < rounds, "{name}: nothing was refused");
     println!(
-        "{name}: {rounds} mutations of {} files: {less} with arrays refused, {same} unnoticed; at worst {:?}, {:.0} % of \
-         the memory allowed in all, {:.0} % at once",
+        "{name}: {rounds} mutations of {} files: {less} with arrays refused, {same} unnoticed; at worst {:?}, {:.0} % \
+         of the memory allowed in all, {:.0} % at once",
         seeds.len(),
         worst.time,
         100.0 * worst.peak,
@@ -235,7 +237,10 @@ fn fuzz(name: &str, seeds: Vec<Vec<u8>>) {
 }
 
 fn goldens(folder: &str, extensions: &[&str]) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder);
+    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder), extensions)
+}
+
+fn files(folder: &Path, extensions: &[&str]) -> Vec<Vec<u8>> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
     let has = |path: &PathBuf| extensions.iter().any(|wanted| path.extension().is_some_and(|e| e == *wanted));
     let mut paths: Vec<_> = entries.filter(has).collect();
@@ -243,10 +248,20 @@ fn goldens(folder: &str, extensions: &[&str]) -> Vec<Vec<u8>> {
     paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
 }
 
+/// Small real files where `STRIATE_DATA` has them: other programs wrote other versions.
+fn real() -> Vec<Vec<u8>> {
+    let data = std::env::var("STRIATE_DATA").unwrap_or_else(|_| "../shared/data".into());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(data).join("nwb");
+    if !folder.is_dir() {
+        println!("STRIATE_DATA: {} is absent, so only files of our own are damaged", folder.display());
+    }
+    files(&folder, &["nwb"]).into_iter().filter(|bytes| bytes.len() < 1 << 19).collect()
+}
+
 /// One test, since the allocator counts the whole process.
 #[test]
 fn damaged_stores_are_refused_in_peace() {
-    let files = [goldens("store", &["h5"]), goldens("experiments", &["h5", "nwb"])].concat();
+    let files = [goldens("store", &["h5"]), goldens("experiments", &["h5", "nwb"]), real()].concat();
     assert!(files.len() >= 8);
     fuzz("hdf5", files);
     let arrays: Vec<(&str, Vec<u8>)> = vec![
