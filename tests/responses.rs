@@ -302,7 +302,7 @@ fn running_is_regressed_out_and_the_image_stays() {
     };
     let (before, after) = (gathered(&asked(Vec::new())), gathered(&asked(vec![Covariate::RunningSpeed])));
     assert_eq!(after.regressed.unwrap().left_alone, 0);
-    // Of each presentation what its neuron's images do not explain, beside the running speed.
+    // The slope on running speed of what a neuron's images do not explain.
     let left = |found: &Gathered, neuron: usize| {
         let residual = |place: &[usize; 2]| {
             f64::from(found.responses[[neuron, place[0], place[1]]] - tuning[[neuron, place[0]]])
@@ -310,7 +310,9 @@ fn running_is_regressed_out_and_the_image_stays() {
         let residuals: Vec<f64> = found.arrangement.places.iter().map(residual).collect();
         let speeds: Vec<f64> =
             found.trials.iter().map(|t| f64::from(open.trials[t.trial].running_speed)).collect();
-        pearson_r(&residuals, &speeds)
+        let mean = speeds.iter().sum::<f64>() / speeds.len() as f64;
+        let square: f64 = speeds.iter().map(|s| (s - mean).powi(2)).sum();
+        speeds.iter().zip(residuals).map(|(s, r)| (s - mean) * r).sum::<f64>() / square
     };
     let images = |found: &Gathered, neuron: usize| {
         let means = found.responses.index_axis(Axis(0), neuron).map_axis(Axis(1), |repeats| {
@@ -323,13 +325,10 @@ fn running_is_regressed_out_and_the_image_stays() {
         let [was, is] = [&before, &after].map(|found| left(found, neuron));
         let [image_was, image_is] = [&before, &after].map(|found| images(found, neuron));
         println!("neuron {neuron}: running {was:.2} to {is:.2}, images {image_was:.2} to {image_is:.2}");
-        assert!(was > 0.9 && is.abs() < 0.8 && image_is > 0.9, "{was} {is} {image_was} {image_is}");
+        // Noise of 0.1 against running speeds over several cm/s.
+        assert!((was - 0.3).abs() < 0.03 && is.abs() < 0.03, "{was} {is}");
+        assert!(image_is > 0.95 && image_is > image_was, "{image_was} {image_is}");
     }
-    let mean = |found: &Gathered| {
-        (0..4).map(|n| images(found, n)).sum::<f64>() / 4.0
-            - (0..4).map(|n| left(found, n).abs()).sum::<f64>() / 4.0
-    };
-    assert!(mean(&after) > mean(&before) + 0.4);
 }
 
 #[test]
