@@ -98,13 +98,13 @@ pub fn oracle(row: &[f32], lowest: f32, half: usize) -> Vec<u32> {
 fn case(rows: usize, frames: usize, half: usize, gap: usize) -> Case {
     Case::new(format!("{rows} x {frames}, half {half}, gaps {gap}"), move |gpu| {
         let mut array = random_matrix([rows + 1, frames], (rows + frames) as u64, false);
-        array.mapv_inplace(|v| (v * 3.0).clamp(-40.0, 40.0));
+        array.mapv_inplace(|v| (v * 40.0).clamp(-40.0, 40.0));
         for (at, v) in array.iter_mut().enumerate() {
             if gap > 0 && (at % gap == 0 || at % frames < frames / 4) {
                 *v = if at % 2 == 0 { f32::NAN } else { f32::INFINITY };
             }
         }
-        let lowest = vec![-40.0; rows + 1];
+        let lowest = vec![-40f32; rows + 1];
         let x = Matrix::upload(gpu, "x", array.view())?;
         let bins = 81;
         let histogram = gpu.upload("histogram", &vec![7u32; histogram_words(rows, frames, bins)])?;
