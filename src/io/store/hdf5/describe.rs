@@ -58,7 +58,10 @@ pub(super) fn describe(file: &Hdf5File, header: &ObjectHeader) -> Described {
         _ if external => Layout::External,
         DataLayout::Compact { .. } => Layout::Compact,
         DataLayout::Contiguous { .. } => Layout::Contiguous,
-        DataLayout::Chunked { dims, .. } => Layout::Chunked(dims.iter().map(|&n| n as usize).collect()),
+        // Newer formats have the width of an element as a last axis.
+        DataLayout::Chunked { dims, .. } => {
+            Layout::Chunked(dims.iter().take(shape.len()).map(|&n| n as usize).collect())
+        }
     };
     Described::Array(ArrayMember {
         shape: if layout == Layout::Null { Vec::new() } else { shape },
