@@ -39,6 +39,8 @@ pub mod relative_change;
 pub mod relu;
 pub mod ridge_losses;
 pub mod row_statistics;
+pub mod running_mean;
+pub mod running_mode;
 pub mod running_quantile;
 pub mod scale_columns;
 pub mod shrink;
@@ -76,5 +78,6 @@ all! {
     activate activate_gradient readout_loss laplacian penalty_sums update_weights
     oasis_pools oasis_trace oasis_sums
     key_bits key_counts key_split running_quantile
+    key_bits key_counts key_split running_quantile running_mode running_mean
     relative_change window_response
 }

@@ -6,7 +6,7 @@ use ndarray::{Array3, ArrayView2, Axis, s};
 
 use super::reading::{self, ResponsesPlan, Tile};
 use super::trials::{self, Dropped, KeptTrial};
-use super::{DefinitionRequest, ResponsesRequest};
+use super::{Blanks, DefinitionRequest, ResponsesRequest};
 use crate::error::{Error, Kind, Result};
 use crate::experiment::{Experiment, Recorded, Trace, Traces, TrialResponses};
 use crate::gpu::{Gpu, Matrix};
@@ -79,6 +79,11 @@ struct Plan<'a> {
 impl<'a> Plan<'a> {
     fn new(experiment: &'a Experiment, request: &'a ResponsesRequest) -> Result<Self> {
         let source = source(experiment, request.definition.as_ref())?;
+        if request.blanks == Blanks::Keep && !experiment.stimuli.is_bytes()? {
+            let found = format!("the images of {} are no bytes", experiment.path.display());
+            let wanted = "pixels from 0 to 255, of which 127 is the grey of a blank";
+            return Err(Error::new(Kind::Usage, "--blanks", found, wanted, "Take --blanks drop"));
+        }
         let windows = match source.as_ref().map(|s| (s.definition, s.traces.rate)) {
             None => Vec::new(),
             Some((DefinitionRequest::As(definition), rate)) => vec![definition.frames(rate)?],

@@ -6,7 +6,6 @@ use ndarray::Array2;
 use serde::Serialize;
 
 use super::DefinitionRequest;
-use super::trials::KeptTrial;
 use crate::error::{Error, Kind, Result};
 use crate::experiment::{Trace, Traces};
 use crate::gpu::{Gpu, Matrix, host_memory_available};
