@@ -5,7 +5,7 @@
 //! `cargo bench --bench events [-- TRACES FRAMES]`. Wall and CPU seconds, for an adapter may use several
 //! cores.
 
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{Array2, ArrayView2};
 use std::time::Instant;
 use striate::events::{Model, Oasis, bound};
 use striate::gpu::{AdapterChoice, Gpu, Options};
@@ -73,8 +73,8 @@ fn published(y: &[f32], model: &Model, keep: bool, c: &mut [f64], events: &mut [
     }
     for pool in &pools {
         let mut value = (pool.v / pool.w).max(0.0);
-        for t in pool.first..pool.first + pool.length {
-            c[t] = value;
+        for c in &mut c[pool.first..pool.first + pool.length] {
+            *c = value;
             value *= g;
         }
     }
@@ -105,6 +105,20 @@ fn device(gpu: &Gpu, y: ArrayView2<'_, f32>, models: &[Model], parts: &mut [Seco
     parts[2].time(|| oasis.expand()).expect("calcium and events")
 }
 
+/// A referee's calcium of all traces, one after the other.
+fn one_core(y: ArrayView2<'_, f32>, model: &Model, keep: bool, seconds: &mut Seconds) -> Array2<f64> {
+    let (mut calcium, mut events) = (Array2::zeros(y.dim()), Array2::zeros(y.dim()));
+    seconds.time(|| {
+        for (row, y) in y.rows().into_iter().enumerate() {
+            let (mut c, mut e) = (calcium.row_mut(row), events.row_mut(row));
+            if let (Some(y), Some(c), Some(e)) = (y.to_slice(), c.as_slice_mut(), e.as_slice_mut()) {
+                published(y, model, keep, c, e);
+            }
+        }
+    });
+    calcium
+}
+
 fn main() {
     let numbers: Vec<usize> = std::env::args().filter_map(|a| a.parse().ok()).collect();
     let (count, frames) =
@@ -128,18 +142,7 @@ fn main() {
         let models = vec![model; rows];
         let [calcium, _] = ours.time(|| device(&gpu, y.view(), &models, &mut parts));
         for (referee, seconds) in theirs.iter_mut().enumerate() {
-            let (mut c, mut events) = (Array2::zeros((rows, frames)), Array2::zeros((rows, frames)));
-            seconds.time(|| {
-                for row in 0..rows {
-                    let (mut c, mut e) = (c.slice_mut(s![row, ..]), events.slice_mut(s![row, ..]));
-                    let (Some(y), Some(c), Some(e)) =
-                        (y.row(row).to_slice(), c.as_slice_mut(), e.as_slice_mut())
-                    else {
-                        return;
-                    };
-                    published(y, &model, referee == 1, c, e);
-                }
-            });
+            let c = one_core(y.view(), &model, referee == 1, seconds);
             worst = calcium.iter().zip(&c).map(|(a, b)| (f64::from(*a) - b).abs()).fold(worst, f64::max);
         }
         allowed = y.rows().into_iter().map(|row| bound(&row.to_vec(), &model)).fold(allowed, f64::max);

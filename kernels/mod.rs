@@ -77,7 +77,6 @@ all! {
     gather_rows copy_columns factor_sum factor_gradient factor_spread
     activate activate_gradient readout_loss laplacian penalty_sums update_weights
     oasis_pools oasis_trace oasis_sums
-    key_bits key_counts key_split running_quantile
     key_bits key_counts key_split running_quantile running_mode running_mean
     relative_change window_response
 }

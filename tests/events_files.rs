@@ -117,7 +117,7 @@ fn what_makes_no_sense_is_refused_and_leaves_nothing() {
         r.source = EventsSource::Array { path: r.out.clone(), rate: 30.0 };
     });
     let mouse: Change = Box::new(|r| {
-        let path = golden("sensorium");
+        let path = golden("sensorium/static20457-5-9-GrayImageNet-94c6ff995dac583098847cfecd43e7b6");
         r.source = EventsSource::Experiment(ExperimentRequest { path, ..ExperimentRequest::default() });
     });
     let flat = ArrayD::from_shape_vec(vec![1200], fine.iter().copied().collect()).expect("the same values");

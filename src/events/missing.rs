@@ -12,8 +12,8 @@ pub fn filled(y: &[f32]) -> Option<Vec<f64>> {
     for pair in there.windows(2) {
         let [from, to] = [pair[0], pair[1]];
         let (start, step) = (values[from], (values[to] - values[from]) / (to - from) as f64);
-        for t in from + 1..to {
-            values[t] = start + step * (t - from) as f64;
+        for (k, value) in values[from + 1..to].iter_mut().enumerate() {
+            *value = start + step * (k + 1) as f64;
         }
     }
     Some(values)
