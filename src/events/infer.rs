@@ -5,7 +5,7 @@ use super::noise::{Decay, Welch, decay_of};
 use super::{Oasis, Wanted, allen, ar2, constrain, l0, oopsi};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 
 /// Where the decay of calcium comes from.
@@ -158,7 +158,7 @@ impl Method {
 /// How many traces of so many frames [`infer`] takes at once.
 pub fn traces_at_once(gpu: &Gpu, frames: usize, method: &Method) -> usize {
     match method {
-        Method::Oasis { .. } => Oasis::traces_at_once(gpu, frames),
+        Method::Oasis { .. } => Oasis::traces_at_once(gpu, frames).max(64),
         Method::L0 { .. } => allen::traces_at_once(gpu, frames).min(256),
         Method::OasisAr2 { .. } | Method::Oopsi { .. } => 256,
     }
@@ -251,9 +251,19 @@ fn first_order(
     let wanted: Vec<Option<Wanted>> = rows.par_iter().map(wanted).collect();
     // A trace of nothing is solved as well: it takes no time, and every trace keeps its place.
     let idle = Wanted { decay: 0.5, noise: 1.0, smallest: 0.0, baseline: 0.0, penalty: Some(0.0) };
-    let oasis = Oasis::new(gpu, traces)?;
-    let models = constrain(&oasis, &wanted.iter().map(|w| w.unwrap_or(idle)).collect::<Vec<_>>(), true)?;
-    let [mut calcium, mut events] = oasis.expand()?;
+    let all: Vec<Wanted> = wanted.iter().map(|w| w.unwrap_or(idle)).collect();
+    let at_once = Oasis::traces_at_once(gpu, traces.ncols()).min(rows.len());
+    let mut oasis = Oasis::new(gpu, at_once, traces.ncols())?;
+    let (mut calcium, mut events) = (Array2::zeros(traces.dim()), Array2::zeros(traces.dim()));
+    let mut models = Vec::with_capacity(rows.len());
+    for first in (0..rows.len()).step_by(at_once) {
+        let end = (first + at_once).min(rows.len());
+        oasis.load(traces.slice(s![first..end, ..]))?;
+        models.extend(constrain(&oasis, &all[first..end], true)?);
+        let [c, e] = oasis.expand()?;
+        calcium.slice_mut(s![first..end, ..]).assign(&c);
+        events.slice_mut(s![first..end, ..]).assign(&e);
+    }
     let mut neurons = Vec::with_capacity(models.len());
     for (row, (model, wanted)) in models.iter().zip(&wanted).enumerate() {
         let Some(wanted) = wanted else {

@@ -1,7 +1,7 @@
 //! AR(1) traces on the device: many at once, each solved for a model of its own.
 
 use crate::error::{Error, Result};
-use crate::gpu::{Buffer, Gpu, Matrix, Recording};
+use crate::gpu::{Buffer, Gpu, Matrix, Recording, padded_rows};
 use crate::kernels::oasis_pools::OasisPools;
 use crate::kernels::oasis_sums::OasisSums;
 pub use crate::kernels::oasis_sums::Sums;
@@ -12,6 +12,9 @@ use ndarray::{Array2, ArrayView2};
 
 /// Words of GPU memory for each frame of a trace: the trace, its pools and calcium.
 const WORDS: usize = 6;
+
+/// Bytes of pools at once on a processor.
+const NEAR_BYTES: u64 = 24 << 20;
 
 /// Traces on the device with room for their pools.
 pub struct Oasis<'a> {
@@ -24,39 +27,56 @@ pub struct Oasis<'a> {
     progress: Buffer,
     cursor: Buffer,
     sums: Buffer,
+    /// Traces that there is room for.
+    room: usize,
 }
 
 impl<'a> Oasis<'a> {
-    /// How many traces of so many frames fit at once: pools have to fit a binding, and everything what memory
-    /// is free.
+    /// How many traces of so many frames fit at once: pools have to fit a binding, and everything what memory is free. On
+    /// a processor only as many as stay near its caches: more than that took half as long again.
     pub fn traces_at_once(gpu: &Gpu, frames: usize) -> usize {
         let pitch = frames.next_multiple_of(4).max(4) as u64;
-        let bound = gpu.max_binding_bytes() / (16 * pitch);
+        let pools = if gpu.is_cpu() { NEAR_BYTES } else { gpu.max_binding_bytes() };
+        let bound = pools.min(gpu.max_binding_bytes()) / (16 * pitch);
         let free = gpu.ledger().free() / (4 * WORDS as u64 * pitch + 256);
         // Whole subgroups of eight, where there is room for one.
-        let all = bound.min(free).max(1) as usize;
+        let all = bound.max(16).min(free).min(gpu.max_binding_bytes() / (16 * pitch)).max(1) as usize;
         if all >= 8 { all / 8 * 8 } else { all }
     }
 
-    /// Uploads traces, neurons x frames; NaN where a frame is missing.
+    /// Room for so many traces of so many frames.
     ///
     /// # Errors
     /// Memory, if they do not fit.
-    pub fn new(gpu: &'a Gpu, y: ArrayView2<'_, f32>) -> Result<Self> {
-        let rows = y.nrows();
-        let y = Matrix::upload(gpu, "traces", y)?;
-        let pools = gpu.allocate("pools", 4 * y.buffer.words())?;
+    pub fn new(gpu: &'a Gpu, traces: usize, frames: usize) -> Result<Self> {
+        let y = Matrix::zeros(gpu, "traces", traces, frames)?;
         Ok(Oasis {
             gpu,
             calcium: gpu.allocate("calcium", y.buffer.words())?,
-            pools,
-            model: gpu.allocate("models", 4 * rows)?,
-            list: gpu.allocate("list", rows)?,
-            progress: gpu.allocate("progress", 2 * rows)?,
-            cursor: gpu.allocate("cursor", 4 * rows)?,
-            sums: gpu.allocate("sums", 16 * rows)?,
+            pools: gpu.allocate("pools", 4 * y.buffer.words())?,
+            model: gpu.allocate("models", 4 * traces)?,
+            list: gpu.allocate("list", traces)?,
+            progress: gpu.allocate("progress", 2 * traces)?,
+            cursor: gpu.allocate("cursor", 4 * traces)?,
+            sums: gpu.allocate("sums", 16 * traces)?,
+            room: traces,
             y,
         })
+    }
+
+    /// Takes traces, neurons x frames, in place of those before; NaN where a frame is missing.
+    ///
+    /// # Errors
+    /// Internal, if they are more or longer than there is room; as [`Gpu::write`].
+    pub fn load(&mut self, y: ArrayView2<'_, f32>) -> Result<()> {
+        if y.nrows() > self.room || y.ncols() != self.y.columns {
+            return Err(Error::internal("traces", format!("{:?} in room for {:?}", y.dim(), self.y)));
+        }
+        self.y.rows = y.nrows();
+        match y.to_slice() {
+            Some(words) if self.y.pitch() == self.y.columns => self.gpu.write(&self.y.buffer, 0, words),
+            _ => self.gpu.write(&self.y.buffer, 0, &padded_rows(y)),
+        }
     }
 
     /// Number of traces.
@@ -70,9 +90,11 @@ impl<'a> Oasis<'a> {
     /// As [`Gpu::run`].
     pub fn solve(&self, which: &[usize], models: &[Model]) -> Result<()> {
         let gpu = self.gpu;
+        let mut words: Vec<f32> = gpu.download(&self.model)?;
         for (trace, model) in which.iter().zip(models) {
-            gpu.write(&self.model, 4 * trace, &model.words())?;
+            words[4 * trace..4 * trace + 4].copy_from_slice(&model.words());
         }
+        gpu.write(&self.model, 0, &words)?;
         let mut left = which.to_vec();
         // No frame takes more than three rounds: one to take it, one to write its pool, one to read it. Most
         // take a third.

@@ -1,11 +1,11 @@
 //! Real recordings with known spikes, where `STRIATE_DATA` has them: correlations beside the published ones.
 
-use super::gpu;
+use super::{gpu, loaded};
 use ndarray::Array2;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use striate::events::noise::{Decay, Welch, decay_of};
-use striate::events::{Oasis, Wanted, ar2, constrain, filled, oopsi};
+use striate::events::{Wanted, ar2, constrain, filled, oopsi};
 
 /// Frames a second of the challenge's files.
 const RATE: f64 = 100.0;
@@ -81,7 +81,7 @@ fn oasis_events(traces: &[Vec<f32>]) -> Vec<Vec<f64>> {
             Wanted { decay, noise, smallest: 0.0, baseline: sorted[y.len() * 15 / 100].into(), penalty: None }
         })
         .collect();
-    let oasis = Oasis::new(&gpu, y.view()).expect("room");
+    let oasis = loaded(&gpu, &y);
     constrain(&oasis, &wanted, true).expect("models");
     let [_, events] = oasis.expand().expect("events");
     events.rows().into_iter().map(|row| row.iter().map(|v| f64::from(*v)).collect()).collect()
