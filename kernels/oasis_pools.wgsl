@@ -12,6 +12,7 @@
 // then reads eight frames, and writes or reads a pool. Comparisons are products, so that nothing is divided.
 // A missing frame counts for the length alone.
 //!use grid
+//!use nan
 
 struct Params { items: u32, frames: u32, pitch_quads: u32, rounds: u32, begin: u32 }
 var<immediate> p: Params;
@@ -89,7 +90,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
             let take = !again && !blind && left > 0u;
             let last = taken + 1u == p.frames;
             let value = next.x - select(0.0, penalty * decay, last);
-            let missing = (bitcast<u32>(next.x) & 0x7fffffffu) > 0x7f800000u;
+            let missing = is_nan(next).x;
             let absorb = missing || (top.x * top.z + smallest * top.y > value * top.y) || taken == 0u;
             let push = take && !absorb && held < 3u;
             let grow = take && absorb;

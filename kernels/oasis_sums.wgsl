@@ -14,6 +14,7 @@
 // (`begin` is 1) or goes on where the launch before left off; compensated. `nothing` is zero: see the part
 // `compensated`.
 //!use grid
+//!use nan
 //!use compensated
 
 struct Params { items: u32, frames: u32, pitch_quads: u32, rounds: u32, begin: u32, nothing: u32 }
@@ -79,7 +80,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
                     q = select(1.0 - next.z, 1.0, begun == count) / next.y;
                 }
             }
-            if (bitcast<u32>(four.x) & 0x7fffffffu) <= 0x7f800000u {
+            if !is_nan(four).x {
                 let r = four.x - c;
                 some += vec4f(r * r, q * q, r * q, r);
                 more += vec4f(q, c, 1.0, 0.0);
