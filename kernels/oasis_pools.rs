@@ -58,7 +58,7 @@ impl OasisPools<'_> {
     }
 }
 
-/// Calcium of a trace as `oasis_trace` writes it, of the [`reference`] pools. Where rounding may join two
+/// Calcium of a trace as `oasis_trace` writes it, of the [`reference()`] pools. Where rounding may join two
 /// pools or not, calcium is the same within its bound, but its sign is not known.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use std::f64::consts::TAU;
 /// Frames of a segment of Welch's method.
 const SEGMENT: usize = 256;
 
-/// Cosines and sines of one length of segments, and its window: what [`noise`] needs of every trace.
+/// Cosines and sines of one length of segments, and its window: what [`Welch::noise`] needs of every trace.
 #[derive(Debug)]
 pub struct Welch {
     window: Vec<f64>,
