@@ -12,7 +12,7 @@ use std::ops::Range;
 /// The kernel.
 pub static KERNEL: Kernel = Kernel::new("running_mean", include_str!("running_mean.wgsl"), PARTS);
 
-/// `y[rows.start + r, t]` = `lowest` of that row + the mean of its bins from frame t - half to t + half (which is not in it).
+/// `y[rows.start + r, t]` = `lowest` of that row + the mean of its bins from frame t - half to t + half, half open.
 pub struct RunningMean<'a> {
     /// Rows x frames of u32 below [`MOST_BINS`], or [`MISSING`].
     pub bins: &'a Buffer,

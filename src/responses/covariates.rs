@@ -22,8 +22,8 @@ pub struct Regressed {
 /// differences between presentations of the same image where there are any, and no image passes for it. Then of every trial
 /// `y - sum over covariates of b (c - mean c)`: the residual plus the mean.
 ///
-/// `covariates` has a list for each, with a value for each trial; a trial that lacks it (NaN) takes the covariate's mean over
-/// training trials. `places` are the trials' images and repeats, `trains` says which images train. A covariate that is
+/// `covariates` has a list for each, with a value for each trial; a trial that lacks it (NaN) takes its mean over training
+/// trials. `places` are the trials' images and repeats, `trains` says which images train. A covariate that is
 /// constant, or that the others make up, has no effect.
 pub fn regress_out(
     responses: &mut Array3<f32>,
