@@ -302,6 +302,20 @@ fn folders_of_sensorium_with_something_wrong() {
 }
 
 #[test]
+fn several_mice_lie_in_a_folder() {
+    let here = Scratch::new("mice");
+    let whole = experiment::several(&folder().join("sensorium")).unwrap().remove(0);
+    let names = ["static9-1-1-GrayImageNet-0", "static10-1-1-GrayImageNet-0"].map(|name| here.0.join(name));
+    names.iter().for_each(|name| copy(&whole, name));
+    here.write("README.txt", "two mice");
+    assert_eq!(experiment::several(&here.0).unwrap(), [names[1].clone(), names[0].clone()]);
+    assert_eq!(experiment::several(&names[0]).unwrap(), [names[0].clone()]);
+    let file = folder().join("pipeline_2.0.nwb");
+    assert_eq!(experiment::several(&file).unwrap(), [file]);
+    assert!(said(&here.0).contains("it holds 2 mice of Sensorium"));
+}
+
+#[test]
 fn a_response_of_another_length_is_found_when_it_is_read() {
     let here = Scratch::new("bad-response");
     copy(&experiment::several(&folder().join("sensorium")).unwrap()[0], &here.0);
