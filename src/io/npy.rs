@@ -21,7 +21,7 @@ mod values;
 
 use archive::{Archive, Inflate, Member};
 use header::Header;
-pub use region::read_region;
+pub use region::Regions;
 pub use rows::Rows;
 pub use stored::Values;
 use values::{Decode, decode_f32, decode_f64, read_values};
