@@ -1,5 +1,5 @@
-//! Experiments with something wrong in them: each one an error that names the file, the path in it, what was found and what
-//! was wanted. Files are the examples with a few bytes changed.
+//! Experiments with something wrong in them: each one an error that names the file, the path in it, what was
+//! found and what was wanted. Files are the examples with a few bytes changed.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -177,7 +177,8 @@ fn times_that_cannot_be() {
     assert!(error.contains("begins at 1000000 s") && error.contains("a time within the traces"), "{error}");
 }
 
-/// A simple dataspace of this shape, as it lies in the header of an array: lengths, then the most that they may be.
+/// A simple dataspace of this shape, as it lies in the header of an array: lengths, then the most that they may
+/// be.
 fn dataspace(shape: &[u64]) -> Vec<u8> {
     [shape, shape].concat().iter().flat_map(|n| n.to_le_bytes()).collect()
 }
