@@ -6,7 +6,6 @@ mod builders;
 mod command;
 
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
 use command::{Scratch, Table};
 use ndarray::{Array2, Array3, Axis, Ix2, Ix3, s};
@@ -19,7 +18,10 @@ use striate::tasks::{
     Blanks, Covariate, DefinitionRequest, Gathered, ResponsesRequest, ResponsesSummary, gather, responses,
 };
 
-static GPU: LazyLock<Gpu> = LazyLock::new(|| Gpu::open(&Options::default()).unwrap());
+/// One device waits for one thread.
+fn gpu() -> Gpu {
+    Gpu::open(&Options::default()).unwrap()
+}
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
@@ -52,11 +54,11 @@ fn custom(trace: Trace, window: [i64; 2], baseline: Option<[i64; 2]>, statistic:
 
 fn gathered(request: &ResponsesRequest) -> Gathered {
     let experiment = experiment::open(&request.experiment).unwrap();
-    gather(&GPU, &experiment, request, &mut |_, _| {}).unwrap()
+    gather(&gpu(), &experiment, request, &mut |_, _| {}).unwrap()
 }
 
 fn made(request: &ResponsesRequest) -> ResponsesSummary {
-    responses(&GPU, request, &mut |_, _| {}).unwrap()
+    responses(&gpu(), request, &mut |_, _| {}).unwrap()
 }
 
 /// Largest distance from NumPy's values, relative to the largest of them; missing ones must be missing in both.

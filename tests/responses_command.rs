@@ -82,7 +82,7 @@ fn options_that_make_no_sense_are_refused_in_a_sentence() {
     let mouse = mouse.path().display().to_string();
     let cases = refused(&file, &older, &mouse);
     for (options, code, text) in &cases {
-        let ran = here.striate(&[&["responses", "--out", "r"], options].concat());
+        let ran = here.striate(&[&["responses", "--out", "r"][..], options].concat());
         let said = ran.err.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(ran.code == *code && said.contains(text), "{options:?} {ran:?}");
         assert!(!here.0.join("r").exists());
