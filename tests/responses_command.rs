@@ -67,6 +67,11 @@ fn refused<'a>(file: &'a str, older: &'a str, mouse: &'a str) -> Vec<Refused<'a>
             2,
             "has no pupil of any presentation",
         ),
+        (
+            vec!["--experiment", file, "--definition", "sdk", "--max-memory", "1K"],
+            6,
+            "of GPU memory; wanted at most",
+        ),
         (vec!["--experiment", mouse, "--definition", "sdk"], 2, "holds responses, not traces"),
         (vec!["--experiment", "absent.nwb", "--definition", "sdk"], 3, "absent.nwb: cannot be read"),
         (vec!["--experiment", file, "--definition", "berget-dff", "--trace", "dff"], 2, "says that already"),

@@ -128,7 +128,7 @@ impl<'a> Plan<'a> {
             n_trials: self.trials.len(),
             dropped: self.dropped,
             bytes_read: 4 * (visits * all) as u64,
-            bytes: judged + reading::bytes(n_neurons * n_images * n_repeats, largest, dff),
+            bytes: judged + reading::bytes([n_neurons, n_images, n_repeats], largest, dff),
         }
     }
 }
