@@ -125,6 +125,21 @@ fn every_definition_equals_numpy_on_files_of_both_orders() {
 }
 
 #[test]
+fn traces_read_in_small_tiles_give_the_same_bits() {
+    // A quarter of it are tiles of 75 frames of all neurons, or of one neuron.
+    let small = Gpu::open(&Options { max_memory: Some(4800), ..Options::default() }).unwrap();
+    for file in ["pipeline_2.0.nwb", "converted_nwb2.nwb"] {
+        let experiment = experiment::open(&recording(file)).unwrap();
+        let asked = request(recording(file), Definition::named("sdk").unwrap());
+        let mut tiles = 0;
+        let cut = gather(&small, &experiment, &asked, &mut |_, _| tiles += 1).unwrap();
+        assert!(tiles >= 4, "{file}: {tiles}");
+        assert_eq!(cut.responses.mapv(f32::to_bits), gathered(&asked).responses.mapv(f32::to_bits));
+        assert!(small.ledger().peak() <= 4800);
+    }
+}
+
+#[test]
 fn presentations_that_windows_do_not_fit_are_left_out_and_counted() {
     let dropped = |definition| {
         let found = gathered(&request(recording("pipeline_2.0.nwb"), definition));

@@ -12,7 +12,7 @@ use crate::gpu::{Gpu, Matrix, host_memory_available};
 use crate::responses::{self, Dff};
 use crate::scores::reliability::AT_ONCE;
 
-/// Bytes of a tile's f32.
+/// Bytes of a tile's f32, if the budget is at least four times that.
 const TILE_BYTES: usize = 64 << 20;
 
 /// A tile's copies at any moment: as read, as stored, padded for the device, on its way there, and on it.
@@ -32,12 +32,14 @@ pub(super) struct Tile {
 /// Files that hold frames one after the other are read by frames, and only where there are trials; all others, and all
 /// whose baseline needs a whole trace, by neurons.
 pub(super) fn tiles(
+    gpu: &Gpu,
     traces: &Traces,
     (trace, dff): (Trace, Option<Dff>),
     starts: &[usize],
     reach: &Range<i64>,
 ) -> Result<Vec<Tile>> {
-    let words = TILE_BYTES / 4;
+    let share = usize::try_from(gpu.ledger().budget() / 4).unwrap_or(usize::MAX);
+    let words = TILE_BYTES.min(share) / 4;
     let window = |trial: usize| {
         let start = starts[trial] as i64;
         (start + reach.start) as usize..(start + reach.end) as usize
