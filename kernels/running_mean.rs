@@ -12,7 +12,7 @@ use std::ops::Range;
 /// The kernel.
 pub static KERNEL: Kernel = Kernel::new("running_mean", include_str!("running_mean.wgsl"), PARTS);
 
-/// `y[rows.start + r, t]` = `lowest` of that row + the mean of its bins from frame t - half to t + half (which is not in it).
+/// `y[rows.start + r, t]` = `lowest` of that row + the mean of its bins from frame t - half to t + half, half open.
 pub struct RunningMean<'a> {
     /// Rows x frames of u32 below [`MOST_BINS`], or [`MISSING`].
     pub bins: &'a Buffer,
@@ -73,7 +73,7 @@ fn case(rows: usize, frames: usize, half: usize, gap: usize) -> Case {
     Case::new(format!("{rows} x {frames}, half {half}, gaps {gap}"), move |gpu| {
         let value = |at: usize| match gap {
             0 => (at * 7919 % MOST_BINS) as u32,
-            _ if at % gap == 0 || at % frames < frames / 3 => MISSING,
+            _ if at.is_multiple_of(gap) || at % frames < frames / 3 => MISSING,
             _ => (at * 31 % 97) as u32,
         };
         let bins: Vec<u32> = (0..rows * frames).map(value).collect();

@@ -6,7 +6,6 @@ mod builders;
 mod command;
 
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
 use command::{Scratch, Table};
 use ndarray::{Array2, Array3, Axis, Ix2, Ix3, s};
@@ -19,7 +18,10 @@ use striate::tasks::{
     Blanks, Covariate, DefinitionRequest, Gathered, ResponsesRequest, ResponsesSummary, gather, responses,
 };
 
-static GPU: LazyLock<Gpu> = LazyLock::new(|| Gpu::open(&Options::default()).unwrap());
+/// One device waits for one thread.
+fn gpu() -> Gpu {
+    Gpu::open(&Options::default()).unwrap()
+}
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
@@ -52,11 +54,11 @@ fn custom(trace: Trace, window: [i64; 2], baseline: Option<[i64; 2]>, statistic:
 
 fn gathered(request: &ResponsesRequest) -> Gathered {
     let experiment = experiment::open(&request.experiment).unwrap();
-    gather(&GPU, &experiment, request, &mut |_, _| {}).unwrap()
+    gather(&gpu(), &experiment, request, &mut |_, _| {}).unwrap()
 }
 
 fn made(request: &ResponsesRequest) -> ResponsesSummary {
-    responses(&GPU, request, &mut |_, _| {}).unwrap()
+    responses(&gpu(), request, &mut |_, _| {}).unwrap()
 }
 
 /// Largest distance from NumPy's values, relative to the largest of them; missing ones must be missing in both.
@@ -120,6 +122,21 @@ fn every_definition_equals_numpy_on_files_of_both_orders() {
     assert!(compared >= 20, "{compared}");
     let older = gathered(&request(recording("pipeline_0.9.nwb"), Definition::named("sdk").unwrap()));
     assert!(distance(&older.responses, "sdk-older") < 1e-6);
+}
+
+#[test]
+fn traces_read_in_small_tiles_give_the_same_bits() {
+    // A quarter of it are tiles of 75 frames of all neurons, or of one neuron.
+    let small = Gpu::open(&Options { max_memory: Some(4800), ..Options::default() }).unwrap();
+    for file in ["pipeline_2.0.nwb", "converted_nwb2.nwb"] {
+        let experiment = experiment::open(&recording(file)).unwrap();
+        let asked = request(recording(file), Definition::named("sdk").unwrap());
+        let mut tiles = 0;
+        let cut = gather(&small, &experiment, &asked, &mut |_, _| tiles += 1).unwrap();
+        assert!(tiles >= 4, "{file}: {tiles}");
+        assert_eq!(cut.responses.mapv(f32::to_bits), gathered(&asked).responses.mapv(f32::to_bits));
+        assert!(small.ledger().peak() <= 4800);
+    }
 }
 
 #[test]
@@ -346,89 +363,4 @@ fn trials_are_standardised_by_training_images_only() {
         let variance = values.iter().map(|v| v * v).sum::<f64>() / values.len() as f64 - mean * mean;
         assert!(mean.abs() < 1e-6 && (variance - 1.0).abs() < 1e-5, "{mean} {variance}");
     }
-}
-
-#[test]
-fn options_that_make_no_sense_are_refused_in_a_sentence() {
-    let here = Scratch::new("responses-refused");
-    let file = golden("experiments/pipeline_2.0.nwb").display().to_string();
-    let older = golden("experiments/pipeline_0.9.nwb").display().to_string();
-    let mouse = std::fs::read_dir(golden("experiments/sensorium")).unwrap().next().unwrap().unwrap();
-    let mouse = mouse.path().display().to_string();
-    let cases: &[(&[&str], i32, &str)] = &[
-        (&["--definition", "sdk"], 2, "--experiment: is missing; wanted a recording"),
-        (
-            &["--experiment", &file],
-            2,
-            "wanted one of sdk, berget-dff, berget-events, platform-events, custom, auto",
-        ),
-        (&["--experiment", &file, "--definition", "best"], 2, "invalid value 'best'"),
-        (&["--experiment", &file, "--definition", "custom"], 2, "--window: is missing"),
-        (
-            &["--experiment", &file, "--definition", "sdk", "--window", "0:7"],
-            2,
-            "--definition sdk says that already",
-        ),
-        (
-            &["--experiment", &file, "--definition", "auto", "--window", "0:7"],
-            2,
-            "--window: --definition auto",
-        ),
-        (&["--experiment", &file, "--trace", "dff"], 2, "--trace: no definition is named"),
-        (&["--experiment", &file, "--definition", "custom", "--window", "7:0"], 2, "the stop must be larger"),
-        (&["--experiment", &file, "--definition", "custom", "--window", "0:0.01s"], 2, "hold no frame at 30"),
-        (&["--experiment", &file, "--definition", "berget-events"], 2, "the recording has no events"),
-        (
-            &["--experiment", &file, "--definition", "berget-events", "--dff", "median"],
-            2,
-            "--dff: --definition berget-events takes events",
-        ),
-        (
-            &["--experiment", &file, "--definition", "berget-dff", "--dff", "percentile:0"],
-            2,
-            "write median, mode",
-        ),
-        (
-            &["--experiment", &file, "--definition", "custom", "--window", "0:7", "--baseline", "-9999:0"],
-            3,
-            "none of its 31 presentations can become a response",
-        ),
-        (
-            &["--experiment", &older, "--definition", "sdk", "--regress", "pupil"],
-            2,
-            "has no pupil of any presentation",
-        ),
-        (&["--experiment", &mouse, "--definition", "sdk"], 2, "holds responses, not traces"),
-        (&["--experiment", "absent.nwb", "--definition", "sdk"], 3, "absent.nwb: cannot be read"),
-        (&["--experiment", &file, "--definition", "berget-dff", "--trace", "dff"], 2, "says that already"),
-    ];
-    for (options, code, text) in cases {
-        let ran = here.striate(&[&["responses", "--out", "r"], *options].concat());
-        let said = ran.err.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(ran.code == *code && said.contains(text), "{options:?} {ran:?}");
-        assert!(!here.0.join("r").exists());
-    }
-    let alone = here.striate(&["responses", "--experiment", &file, "--definition", "sdk"]);
-    assert!(alone.err.contains("--out: is missing"), "{alone:?}");
-}
-
-#[test]
-fn the_command_says_what_it_would_do_and_what_it_did() {
-    let here = Scratch::new("responses-command");
-    let file = golden("experiments/converted_nwb2.nwb").display().to_string();
-    let options = ["responses", "--experiment", &file, "--definition", "auto", "--out", "r", "--json"];
-    let planned = here.works(&[&options[..], &["--dry-run"]].concat());
-    let planned = planned.json();
-    assert_eq!((planned["dry_run"].as_bool(), planned["n_trials"].as_u64()), (Some(true), Some(28)));
-    assert!(!here.0.join("r").exists());
-    let ran = here.works(&options).json();
-    assert_eq!((ran["n_images"].as_u64(), ran["candidates"].as_array().unwrap().len()), (Some(10), 56));
-    let text = here.works(&options[..7]).out;
-    for words in
-        ["Split-half reliability (median", "28; left out: 3 blank", "auto: mean of dff, frames", "FEV"]
-    {
-        assert!(text.contains(words), "{words}: {text}");
-    }
-    let files = here.names("r");
-    assert_eq!(files.len(), 7, "{files:?}");
 }

@@ -22,8 +22,8 @@ pub struct Regressed {
 /// differences between presentations of the same image where there are any, and no image passes for it. Then of every trial
 /// `y - sum over covariates of b (c - mean c)`: the residual plus the mean.
 ///
-/// `covariates` has a list for each, with a value for each trial; a trial that lacks it (NaN) takes the covariate's mean over
-/// training trials. `places` are the trials' images and repeats, `trains` says which images train. A covariate that is
+/// `covariates` has a list for each, with a value for each trial; a trial that lacks it (NaN) takes its mean over training
+/// trials. `places` are the trials' images and repeats, `trains` says which images train. A covariate that is
 /// constant, or that the others make up, has no effect.
 pub fn regress_out(
     responses: &mut Array3<f32>,
@@ -117,8 +117,11 @@ mod tests {
     use super::*;
     use crate::random::Random;
 
+    /// Responses with and without the effects of covariates, the covariates, and images and repeats of trials.
+    type Recording = (Array3<f32>, Array3<f32>, Vec<Vec<f32>>, Vec<[usize; 2]>);
+
     /// 3 neurons, 40 images, 6 repeats; the third neuron was recorded in no training trial.
-    fn recording() -> (Array3<f32>, Array3<f32>, Vec<Vec<f32>>, Vec<[usize; 2]>) {
+    fn recording() -> Recording {
         let mut random = Random::stream(5, "covariates");
         let places: Vec<[usize; 2]> = (0..240).map(|t| [t % 40, t / 40]).collect();
         let speed: Vec<f32> = (0..240).map(|_| 5.0 + 3.0 * random.normal() as f32).collect();

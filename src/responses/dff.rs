@@ -21,11 +21,11 @@ const SMOOTH: usize = 3000;
 /// How the baseline of dF/F is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dff {
-    /// The running median of 5401 frames, with zeros beyond the ends; what is divided by is at least the trace's noise
+    /// The running median of 5401 frames, with zeros beyond the ends; divided by at least the trace's noise
     /// (Allen Institute, since 2018).
     Median,
-    /// The windowed mode: of 5400 frames the whole number that most round to (of equals the smallest), then the mean of that
-    /// over 3000 frames; windows are shorter at the ends (Allen Institute, before 2018).
+    /// The windowed mode: of 5400 frames the whole number that most round to (of equals the smallest), then the mean of
+    /// that over 3000 frames; windows are shorter at the ends (Allen Institute, before 2018).
     Mode,
     /// A percentile of the same window, in thousandths; shorter at the ends.
     Percentile(usize),
