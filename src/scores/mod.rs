@@ -9,6 +9,7 @@ pub mod linkage;
 pub mod permutation;
 pub mod reliability;
 pub mod repeats;
+pub mod sensorium;
 mod words;
 
 use std::collections::BTreeMap;
