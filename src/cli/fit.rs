@@ -6,7 +6,8 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use striate::ridge::{Penalties, Ratios};
 use striate::tasks::{
-    FitJob, FitRequest, Input, ReadoutRequest, RidgeRequest, SmoothRidgeRequest, TrainedRequest,
+    FitJob, FitRequest, Input, ReadoutRequest, RecordingRequest, RidgeRequest, SmoothRidgeRequest,
+    TrainedRequest,
 };
 use striate::{Error, Kind, Result};
 
@@ -108,26 +109,23 @@ pub enum FoldOrder {
 }
 
 impl ReadoutArgs {
-    /// Checks the options against each other; `input` and `out` come from options of the command's own.
+    /// Checks the options against each other; `input`, `recording` and `out` come from options of the command's own.
     ///
     /// # Errors
     /// [`Kind::Usage`], naming the option that is missing or superfluous.
-    pub fn request(&self, input: Input, out: Option<&PathBuf>, seed: u64) -> Result<FitRequest> {
-        let (responses, split) = self.recording.files()?;
+    pub fn request(
+        &self,
+        input: Input,
+        recording: RecordingRequest,
+        out: Option<&PathBuf>,
+    ) -> Result<FitRequest> {
         let out = out.cloned().ok_or_else(|| missing("--out", "the folder to write"))?;
         if self.folds < 2 {
             let found = format!("{} folds", self.folds);
             return Err(Error::new(Kind::Usage, "--folds", found, "at least 2", "Try 5"));
         }
-        Ok(FitRequest {
-            input,
-            responses,
-            layout: self.recording.responses_layout.clone(),
-            split,
-            readout: self.readout(seed)?,
-            seed,
-            out,
-        })
+        let readout = self.readout(recording.seed)?;
+        Ok(FitRequest { input, recording, readout, out })
     }
 
     fn readout(&self, seed: u64) -> Result<ReadoutRequest> {
@@ -192,15 +190,17 @@ impl ReadoutArgs {
 /// Runs `striate fit`.
 pub fn run(args: &FitArgs, common: &Common) -> Result<Outcome> {
     let advice = "Fit one layer after the other, or compare them by striate profile";
-    let input = one_layer(args.features.as_ref(), &args.network, common.seed, NetworkArgs::input, advice)?;
-    let request = args.readout.request(input, args.out.as_ref(), common.seed)?;
+    let recording = args.readout.recording.locate(args.network.images.as_ref(), common.seed)?;
+    let network = args.network.over(recording.images, args.features.as_ref());
+    let input = one_layer(args.features.as_ref(), &network, common.seed, NetworkArgs::input, advice)?;
+    let request = args.readout.request(input, recording.recording, args.out.as_ref())?;
     // What cannot be read is said before an adapter is looked for.
     let job = FitJob::read(&request)?;
     let gpu = common.open_gpu()?;
     if args.dry_run {
         return dry_run(&gpu, &request, &job);
     }
-    let mut progress = common.progress("", job.responses.n_images());
+    let mut progress = common.progress("", job.recording.rows.len());
     let summary = job.run(&gpu, &mut |step, share| progress.share(step, share))?;
     drop(progress);
     for warning in warnings(&summary) {

@@ -76,7 +76,8 @@ impl ProfileArgs {
     /// # Errors
     /// [`Kind::Usage`], naming the option that is missing or superfluous.
     fn request(&self, seed: u64) -> Result<ProfileRequest> {
-        let mut input = self.network.input(seed)?;
+        let recording = self.readout.recording.locate(self.network.images.as_ref(), seed)?;
+        let mut input = self.network.over(recording.images, None).input(seed)?;
         if self.network.size.is_some() && !self.sizes.is_empty() {
             let advice = "Leave one of them out";
             return Err(Error::new(Kind::Usage, "--sizes", "--size is given too", "", advice));
@@ -99,8 +100,8 @@ impl ProfileArgs {
             ControlName::Random => Control::Random,
         };
         Ok(ProfileRequest {
-            fit: self.readout.request(Input::Network(input), self.out.as_ref(), seed)?,
-            labels: self.labels.clone(),
+            fit: self.readout.request(Input::Network(input), recording.recording, self.out.as_ref())?,
+            labels: self.labels.clone().or(recording.labels),
             sizes: self.sizes.clone(),
             controls: self.controls.iter().map(control).collect(),
             draws: self.bootstrap,
@@ -204,8 +205,10 @@ fn shown(mean: &LayerMean) -> String {
 /// What a profile would do and take.
 fn dry_run(gpu: &Gpu, request: &ProfileRequest, job: &ProfileJob<'_>) -> Result<Outcome> {
     let plan = job.plan(gpu)?;
-    let (neurons, images, repeats) = job.responses.repeats.dim();
-    let [train, validation, test] = [&job.split.train, &job.split.validation, &job.split.test].map(Vec::len);
+    let (neurons, images, repeats) = job.recording.responses.repeats.dim();
+    let [train, validation, test] =
+        [&job.recording.split.train, &job.recording.split.validation, &job.recording.split.test]
+            .map(Vec::len);
     let seconds = estimate(gpu, plan.operations())?;
     let [used, budget] = [plan.gpu_bytes(), plan.gpu_budget_bytes].map(mebibytes);
     let mut rows = vec![

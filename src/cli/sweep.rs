@@ -81,21 +81,19 @@ impl SweepArgs {
             common.config.as_deref().ok_or_else(|| missing("--config", "a file that says what varies"))?;
         let place = file.display().to_string();
         let grid = Grid::parse(&config::read(file)?, &place)?;
-        let (responses, split) = self.recording.files()?;
+        let recording = self.recording.locate(self.network.images.as_ref(), common.seed)?;
+        let network = self.network.over(recording.images, self.features.as_ref());
         let out = self.out.clone().ok_or_else(|| missing("--out", "the folder to write"))?;
         let advice = "Put layer = [...] under [grid] to compare them";
         let layers = NetworkArgs::input_of_any_layer;
-        let input = one_layer(self.features.as_ref(), &self.network, common.seed, layers, advice)?;
+        let input = one_layer(self.features.as_ref(), &network, common.seed, layers, advice)?;
         let options = self.training.options(self.readout.as_deref(), common.seed)?;
         Ok(SweepRequest {
             base: Base { input, options },
             grid,
             place,
-            responses,
-            layout: self.recording.responses_layout.clone(),
-            split,
+            recording: recording.recording,
             validation_fraction: self.training.validation_fraction(),
-            seed: common.seed,
             out,
             resume: self.resume,
             checkpoint: Duration::from_secs(self.checkpoint_every),
@@ -178,8 +176,8 @@ fn table(summary: &SweepSummary) -> String {
 /// What a sweep would do.
 fn dry_run(request: &SweepRequest, job: &SweepJob<'_>) -> Result<Outcome> {
     let plan = job.plan()?;
-    let (neurons, images, repeats) = job.responses.repeats.dim();
-    let tiers = [job.train.len(), job.validation.len(), job.split.test.len()];
+    let (neurons, images, repeats) = job.recording.responses.repeats.dim();
+    let tiers = [job.train.len(), job.validation.len(), job.recording.split.test.len()];
     let [train, validation, test] = tiers;
     let stages: Vec<String> = plan.configurations.iter().map(usize::to_string).collect();
     let total: usize = plan.configurations.iter().sum();

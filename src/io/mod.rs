@@ -9,4 +9,5 @@ pub mod resize;
 mod response_table;
 pub mod responses;
 pub mod split;
+pub mod trials;
 pub mod weights;

@@ -68,12 +68,18 @@ impl Trials {
     /// Single-trial correlation: [`pearson_r`] over all trials, the prediction for an image standing beside each
     /// of its repeats (Sensorium's `single trial correlation`). Images with more repeats weigh more.
     pub fn single_trial_correlation(&self, predictions: &[f64]) -> f64 {
+        let (y, p) = self.pairs(predictions);
+        pearson_r(&y, &p)
+    }
+
+    /// All trials, and beside each the prediction for its image.
+    pub(super) fn pairs(&self, predictions: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let (mut y, mut p) = (Vec::new(), Vec::new());
         for (values, &prediction) in self.0.iter().zip(predictions) {
             y.extend_from_slice(values);
             p.extend(values.iter().map(|_| prediction));
         }
-        pearson_r(&y, &p)
+        (y, p)
     }
 
     /// Variance over all trials (n - 1), and the mean over images of the variance over repeats (n - 1). Images

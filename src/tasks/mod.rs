@@ -3,6 +3,7 @@
 mod clock;
 mod extract;
 mod fit;
+mod fitted;
 mod host_features;
 mod input;
 mod model;
@@ -10,8 +11,10 @@ mod plan;
 mod predict;
 mod profile;
 mod record;
+mod recording;
 mod reliability;
 mod ridge_fit;
+mod rows;
 mod run_folder;
 mod scores_table;
 mod smooth;
@@ -20,7 +23,7 @@ mod trained_fit;
 mod trained_model;
 
 pub use extract::{ExtractRequest, ExtractSummary, LayerSummary, extract};
-pub use fit::{FitJob, FitRequest, FitSummary, ReadoutRequest, SplitRequest, fit};
+pub use fit::{FitJob, FitRequest, FitSummary, ReadoutRequest, fit};
 pub use input::{FeaturesInput, Input, NetworkInput, NormaliseRequest};
 pub use model::Model;
 pub use plan::{FitPlan, Form, Operations};
@@ -30,7 +33,9 @@ pub use profile::{
     ProfiledLayer, profile,
 };
 pub use record::{AdapterRecord, InputRecord, RunRecord};
+pub use recording::{Recording, RecordingRequest, SplitRequest};
 pub use ridge_fit::{RidgeRequest, SmoothRidgeRequest};
+pub use rows::{Rows, Scaled, TrialsRecord, TrialsRequest};
 pub use sweep::{
     Base, Configuration, Grid, SweepJob, SweepPlan, SweepProgress, SweepRequest, SweepStatus, SweepSummary,
     TABLES, TopRow, all_diverged, configurations, sweep,

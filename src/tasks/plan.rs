@@ -28,7 +28,7 @@ pub enum Form {
 /// What a fit will take.
 #[derive(Debug, Clone, Serialize)]
 pub struct FitPlan {
-    /// Number of images.
+    /// Number of rows: images, or trials where each is one.
     pub n_images: usize,
     /// Number of features.
     pub n_features: usize,
@@ -120,7 +120,7 @@ pub(super) fn of_ridge(gpu: &Gpu, source: &Source, neurons: usize, job: &RidgeJo
         gpu_budget_bytes: budget,
         model_bytes: model::file_bytes(neurons, features),
         operations: Operations {
-            network: passes as f64 * source.operations(gpu)?,
+            network: source.computed(passes) as f64 * source.operations(gpu)?,
             rotation: job.smooth.as_ref().map_or(0.0, |s| s.operations(passes * images + neurons, features)),
             ..readout_operations(form, [images, features, neurons], &job.plan, job.spaces())
         },
