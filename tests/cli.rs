@@ -234,7 +234,7 @@ fn hostile_files_are_refused_in_one_line() {
         here.striate(&["info", name]).refused(3, &[name]);
     }
     here.write("data.h5", b"\x89HDF\r\n\x1a\n");
-    here.striate(&["info", "data.h5"]).refused(3, &["HDF5", "numpy.save"]);
+    here.striate(&["info", "data.h5"]).refused(3, &["data.h5: it is damaged", "HDF5"]);
     std::fs::create_dir(here.0.join("run")).unwrap();
     here.striate(&["info", "run"]).refused(3, &["no image among", "no record.json"]);
     here.write("run/record.json", "{ \"command\": ");

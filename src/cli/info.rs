@@ -2,6 +2,7 @@
 
 mod arrays;
 mod folders;
+mod hdf5;
 mod tables;
 mod weights;
 
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 use striate::io::images::Images;
+use striate::io::store;
 use striate::{Error, Result};
 
 use super::output::{Outcome, lines};
@@ -19,16 +21,17 @@ use super::output::{Outcome, lines};
 const EXAMPLES: &str = "\
 Examples:
   striate info vgg19-dcbb9e9d.pth     tensors, and which network they fit
+  striate info session.nwb            what is in an NWB or another HDF5 file
   striate info responses.npy          neurons, images, repeats, and how much of them can be explained
   striate info images/                how many images of which size
   striate info run/                   what was fitted, and how well
 
-It understands .npy and .npz arrays, weights (safetensors, PyTorch), PNG, JPEG and TIFF images and folders of them,
-.csv tables of responses and of splits, runs of striate fit and simulated experiments.";
+It understands .npy and .npz arrays, HDF5 files (also NWB), weights (safetensors, PyTorch), PNG, JPEG and TIFF images
+and folders of them, .csv tables of responses and of splits, runs of striate fit and simulated experiments.";
 
 /// What a file can be.
-const UNDERSTOOD: &str = "a .npy or .npz array, weights (safetensors or PyTorch), a PNG, JPEG or TIFF image, a folder \
-                          of images, a .csv table, or a folder that Striate wrote";
+const UNDERSTOOD: &str = "a .npy or .npz array, an HDF5 file, weights (safetensors or PyTorch), a PNG, JPEG or TIFF \
+                          image, a folder of images, a .csv table, or a folder that Striate wrote";
 
 /// Bytes of a file that tell its kind.
 const HEAD: u64 = 512;
@@ -85,6 +88,7 @@ fn file(path: &Path, regular: bool) -> Result<Findings> {
             Err(why) => weights::look(path).map_err(|other| if is_npz(path) { why } else { other }),
             found => found,
         },
+        _ if store::is_hdf5(path)? => hdf5::look(path),
         [0x80, 2..=5, ..] => weights::look(path),
         [_, _, _, _, _, _, _, _, b'{', ..] if head[6..8] == [0, 0] => weights::look(path),
         [0x89, b'P', b'N', b'G', ..]
@@ -123,11 +127,8 @@ fn unknown(path: &Path, head: &[u8]) -> Error {
     let text = std::str::from_utf8(head).is_ok_and(|text| !text.contains('\0'));
     let (found, advice) = match head {
         [] => ("is empty", "Copy or save it again"),
-        [0x89, b'H', b'D', b'F', ..] => {
-            ("is an HDF5 file (NWB, Keras or MATLAB 7.3)", "Save the array inside it with numpy.save")
-        }
         [b'M', b'A', b'T', b'L', b'A', b'B', ..] => {
-            ("is a MATLAB file", "Save the array inside it with numpy.save")
+            ("is an old MATLAB file", "Save it again with save -v7.3, or the array inside it with numpy.save")
         }
         [0x1f, 0x8b, ..] => ("is compressed by gzip", "Unpack it with gunzip"),
         _ if text => ("is a text that Striate does not know", "If it is a table, call it .csv, with commas"),

@@ -4,10 +4,21 @@
 //! from their file when they are asked for, so that a recording does not have to fit in memory.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::io::store::{self, Store};
 
+mod mapped;
+mod nwb;
+mod nwb1;
+mod nwb2;
+mod plain;
+mod presentations;
+mod sensorium;
+mod series;
 mod stimuli;
+mod tables;
 mod traces;
 mod trials;
 
@@ -177,7 +188,76 @@ pub enum Recorded {
 /// # Errors
 /// Whatever is missing, damaged or does not fit, with the file and the path in it; a path that is none of the formats.
 pub fn open(request: &ExperimentRequest) -> Result<Experiment> {
-    Err(Error::internal(request.path.display(), "reading experiments is not built yet"))
+    let path = &request.path;
+    if path.is_dir() {
+        return open_folder(request);
+    }
+    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("zip")) {
+        let advice = "Unpack it, and name the folder that comes out of it";
+        return Err(Error::input(path, "it is a zip archive", "an experiment's folder or file", advice));
+    }
+    let store: Arc<dyn Store> = Arc::from(store::open(path)?);
+    if !request.map.is_empty() {
+        return mapped::open(&store, request);
+    }
+    if nwb1::recognise(&*store)? {
+        return nwb1::open(&store, request);
+    }
+    if nwb2::recognise(&*store)? {
+        return nwb2::open(&store, request);
+    }
+    Err(unknown(&*store)?)
+}
+
+fn open_folder(request: &ExperimentRequest) -> Result<Experiment> {
+    let path = &request.path;
+    let option = [("--map", !request.map.is_empty()), ("--events", request.events.is_some())];
+    if let Some((option, _)) = option.iter().find(|(_, given)| *given) {
+        let advice = format!("Leave {option} out");
+        return Err(Error::input(path, format!("it is a folder, and {option} is given"), "a file", advice));
+    }
+    if sensorium::recognise(path) {
+        return sensorium::open(request);
+    }
+    if plain::recognise(path) {
+        return plain::open(request);
+    }
+    let inside = several(path)?;
+    if inside != [path.clone()] {
+        let found = format!("it holds {} mice of Sensorium", inside.len());
+        return Err(Error::input(path, found, "one experiment", "Name the folder of one of them"));
+    }
+    let wanted = "data/ and meta/ (Sensorium), or images and responses (images.npy, responses.npy)";
+    Err(Error::input(path, "the folder is no experiment that Striate knows", wanted, "Check the path"))
+}
+
+/// What a file is that is no experiment.
+fn unknown(store: &dyn Store) -> Result<Error> {
+    let version = match store.attribute("/", "nwb_version")? {
+        Some(version) => version.text().map(str::to_string),
+        None => nwb::fact(store, "nwb_version")?,
+    };
+    let found = match version {
+        Some(version) => format!("it is an NWB file ({}) without two-photon traces", version.escape_debug()),
+        None => "it is a file of named arrays, and nothing says which are responses and which images".into(),
+    };
+    let wanted = "processing/brain_observatory_pipeline (Visual Coding 2P in NWB 1), processing/ophys/DfOverF (in NWB 2), \
+                  or names";
+    let advice =
+        "`striate info` lists what it holds; say what it is by --map responses=/path --map images=/path";
+    Ok(Error::input(store.path(), found, wanted, advice))
+}
+
+/// Whether a path is an experiment as it stands, without [`ExperimentRequest::map`].
+///
+/// # Errors
+/// A file that is damaged.
+pub fn recognise(path: &Path) -> Result<bool> {
+    if path.is_dir() {
+        return Ok(sensorium::recognise(path) || plain::recognise(path));
+    }
+    let store = store::open(path)?;
+    Ok(nwb1::recognise(&*store)? || (nwb2::recognise(&*store)? && nwb2::is_complete(&*store)?))
 }
 
 /// The experiments inside a folder of Sensorium mice, in the order of their names; the path itself for anything else.
@@ -185,5 +265,23 @@ pub fn open(request: &ExperimentRequest) -> Result<Experiment> {
 /// # Errors
 /// When the folder cannot be read.
 pub fn several(path: &Path) -> Result<Vec<PathBuf>> {
-    Ok(vec![path.to_path_buf()])
+    let itself = Ok(vec![path.to_path_buf()]);
+    if !path.is_dir() || sensorium::recognise(path) || plain::recognise(path) {
+        return itself;
+    }
+    let unreadable = |why: std::io::Error| Error::unreadable(path, &why);
+    let mut mice = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(unreadable)? {
+        let inside = entry.map_err(unreadable)?.path();
+        if sensorium::recognise(&inside) {
+            mice.push(inside);
+        }
+    }
+    mice.sort();
+    if mice.is_empty() { itself } else { Ok(mice) }
+}
+
+/// For messages: a file and a path in it.
+fn place(store: &dyn Store, name: &str) -> String {
+    format!("{}:{}", store.path().display(), name.escape_debug())
 }

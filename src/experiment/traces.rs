@@ -1,10 +1,13 @@
 //! Traces of all neurons over imaging frames, read in blocks along the file.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis, Ix2};
 
-use crate::error::{Error, Result};
+use super::place;
+use crate::error::{Error, Kind, Result};
+use crate::io::store::{ElementType, Store};
 
 /// A kind of trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,13 +52,105 @@ pub struct Traces {
     pub frames: usize,
     /// Imaging frames a second; NaN where the recording does not say.
     pub rate: f64,
+    sources: Vec<(Trace, Source)>,
+}
+
+/// Where a trace comes from.
+enum Source {
+    Stored(Stored),
+    /// Less each neuron's share of the neuropil.
+    Corrected {
+        from: Stored,
+        neuropil: Stored,
+        shares: Vec<f64>,
+    },
+}
+
+/// One array of a file.
+#[derive(Clone)]
+struct Stored {
+    store: Arc<dyn Store>,
+    name: String,
+    time_major: bool,
+}
+
+impl Stored {
+    fn block(&self, neurons: Range<usize>, frames: Range<usize>) -> Result<Array2<f32>> {
+        let region = if self.time_major { [frames, neurons] } else { [neurons, frames] };
+        let values = self.store.floats(&self.name, &region)?.into_dimensionality::<Ix2>();
+        let values = values.map_err(|why| Error::internal(place(&*self.store, &self.name), why))?;
+        if !self.time_major {
+            return Ok(values);
+        }
+        Ok(values.reversed_axes().as_standard_layout().into_owned())
+    }
 }
 
 impl Traces {
+    /// Without any trace yet.
+    pub(super) fn new(neurons: usize, frames: usize, rate: f64) -> Self {
+        Traces { neurons, frames, rate, sources: Vec::new() }
+    }
+
+    /// Adds an array of the shape (neurons, frames), or (frames, neurons) where `time_major`.
+    pub(super) fn add(
+        &mut self,
+        trace: Trace,
+        store: &Arc<dyn Store>,
+        name: &str,
+        time_major: bool,
+    ) -> Result<()> {
+        let array = store.array(name)?;
+        let (wanted, axes) = match time_major {
+            true => ([self.frames, self.neurons], "(frames, neurons)"),
+            false => ([self.neurons, self.frames], "(neurons, frames)"),
+        };
+        let numbers = matches!(array.element, ElementType::Number(_));
+        if array.shape != wanted || !numbers {
+            let found = format!("it is an array of {} with the shape {:?}", array.dtype, array.shape);
+            let wanted = format!("numbers of the shape {wanted:?} {axes}");
+            let advice = "The traces of one recording have one shape: give the files that belong together";
+            return Err(Error::new(Kind::Input, place(&**store, name), found, wanted, advice));
+        }
+        let stored = Stored { store: Arc::clone(store), name: name.into(), time_major };
+        self.sources.retain(|(other, _)| *other != trace);
+        self.sources.push((trace, Source::Stored(stored)));
+        Ok(())
+    }
+
+    /// Corrected fluorescence: `from` less the neurons' shares of the neuropil. Both are there already.
+    pub(super) fn correct(&mut self, from: Trace, shares: Vec<f64>) -> Result<()> {
+        let stored = |trace| match self.source(trace)? {
+            Source::Stored(stored) => Ok(stored.clone()),
+            Source::Corrected { .. } => Err(Error::internal("traces", "corrected twice")),
+        };
+        let source = Source::Corrected { from: stored(from)?, neuropil: stored(Trace::Neuropil)?, shares };
+        self.sources.retain(|(other, _)| *other != Trace::Corrected);
+        self.sources.push((Trace::Corrected, source));
+        Ok(())
+    }
+
+    fn source(&self, trace: Trace) -> Result<&Source> {
+        let found = self.sources.iter().find(|(own, _)| *own == trace);
+        found.map(|(_, source)| source).ok_or_else(|| {
+            let names: Vec<&str> = self.present().into_iter().map(Trace::name).collect();
+            let found = format!("the recording has no {}", trace.name());
+            let advice = match trace {
+                Trace::Events => "Give the file of events with --events",
+                _ => "Choose another trace",
+            };
+            Error::new(Kind::Usage, "traces", found, format!("one of {}", names.join(", ")), advice)
+        })
+    }
+
+    /// The traces that there are, in the order of [`Trace::ALL`].
+    pub fn present(&self) -> Vec<Trace> {
+        Trace::ALL.into_iter().filter(|trace| self.has(*trace)).collect()
+    }
+
     /// Whether the recording has this trace.
     pub fn has(&self, trace: Trace) -> bool {
-        let _ = trace;
-        false
+        self.sources.iter().any(|(own, _)| *own == trace)
     }
 
     /// Whether the file holds frames one after the other, so that it is read by blocks of frames over all neurons; else
@@ -64,7 +159,20 @@ impl Traces {
     /// # Errors
     /// A trace that the recording does not have.
     pub fn time_major(&self, trace: Trace) -> Result<bool> {
-        Err(Error::internal(trace.name(), "not read yet"))
+        Ok(match self.source(trace)? {
+            Source::Stored(stored) | Source::Corrected { from: stored, .. } => stored.time_major,
+        })
+    }
+
+    /// The file and the path in it, for messages and records; two where a trace is made of two.
+    ///
+    /// # Errors
+    /// A trace that the recording does not have.
+    pub fn described(&self, trace: Trace) -> Result<String> {
+        Ok(match self.source(trace)? {
+            Source::Stored(stored) => stored.name.clone(),
+            Source::Corrected { from, neuropil, .. } => format!("{} - r {}", from.name, neuropil.name),
+        })
     }
 
     /// Some neurons over some frames: (neurons, frames), whatever the file's order.
@@ -72,6 +180,20 @@ impl Traces {
     /// # Errors
     /// A trace that the recording does not have, ranges outside it, data that cannot be read.
     pub fn block(&self, trace: Trace, neurons: Range<usize>, frames: Range<usize>) -> Result<Array2<f32>> {
-        Err(Error::internal(trace.name(), format!("neurons {neurons:?}, frames {frames:?}: not read yet")))
+        match self.source(trace)? {
+            Source::Stored(stored) => stored.block(neurons, frames),
+            Source::Corrected { from, neuropil, shares } => {
+                let around = neuropil.block(neurons.clone(), frames.clone())?;
+                let mut values = from.block(neurons.clone(), frames)?;
+                for (at, neuron) in neurons.enumerate() {
+                    let (mut own, around) =
+                        (values.index_axis_mut(Axis(0), at), around.index_axis(Axis(0), at));
+                    own.zip_mut_with(&around, |f, n| {
+                        *f = (f64::from(*f) - shares[neuron] * f64::from(*n)) as f32;
+                    });
+                }
+                Ok(values)
+            }
+        }
     }
 }

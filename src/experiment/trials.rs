@@ -1,11 +1,14 @@
 //! Responses of all neurons, one number for each trial.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
-use ndarray::Array2;
+use ndarray::{Array2, Array3, Axis, Ix1};
+use rayon::prelude::*;
 
 use super::Tier;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
+use crate::io::npy;
 
 /// What a Sensorium recording states of its behaviour, over all trials.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,18 +19,38 @@ pub struct Statistics {
     pub pupil_centre: Option<([f32; 2], [f32; 2])>,
 }
 
-/// Responses of an experiment to its trials. Nothing long is held.
+/// Responses of an experiment to its trials. Nothing long is held, except of plain arrays, which are held whole.
 pub struct TrialResponses {
-    neurons: usize,
-    hidden: Vec<Tier>,
-    scale: Option<Vec<f32>>,
-    statistics: Option<Statistics>,
+    pub(super) neurons: usize,
+    pub(super) hidden: Vec<Tier>,
+    pub(super) scale: Option<Vec<f32>>,
+    pub(super) statistics: Option<Statistics>,
+    pub(super) source: Source,
+}
+
+pub(super) enum Source {
+    /// A `.npy` a trial, (neurons).
+    Files(Vec<PathBuf>),
+    /// (neurons, images, repeats), and which image and repeat each trial is.
+    Repeats(Array3<f32>, Vec<(usize, usize)>),
 }
 
 impl TrialResponses {
+    /// Without anything stated beside the responses.
+    pub(super) fn new(neurons: usize, source: Source) -> Self {
+        TrialResponses { neurons, hidden: Vec::new(), scale: None, statistics: None, source }
+    }
+
     /// Neurons.
     pub fn neurons(&self) -> usize {
         self.neurons
+    }
+
+    fn trials(&self) -> usize {
+        match &self.source {
+            Source::Files(files) => files.len(),
+            Source::Repeats(_, trials) => trials.len(),
+        }
     }
 
     /// Responses to the trials `range`, in the order of [`super::Experiment::trials`]: (trials, neurons), as stored. NaN
@@ -36,7 +59,39 @@ impl TrialResponses {
     /// # Errors
     /// A range outside the trials, data that cannot be read.
     pub fn read(&self, range: Range<usize>) -> Result<Array2<f32>> {
-        Err(Error::internal("responses", format!("trials {range:?} are not read yet")))
+        if range.start > range.end || range.end > self.trials() {
+            let found = format!("trials {} to {} were asked for", range.start, range.end);
+            let wanted = format!("trials within 0 to {}", self.trials());
+            return Err(Error::new(Kind::Usage, "responses", found, wanted, ""));
+        }
+        let mut values = Array2::zeros((range.len(), self.neurons));
+        match &self.source {
+            Source::Files(files) => {
+                let mut rows: Vec<_> = values.axis_iter_mut(Axis(0)).zip(&files[range]).collect();
+                let read: Vec<Result<()>> = rows
+                    .par_iter_mut()
+                    .map(|(row, file)| {
+                        let response = npy::read(file, None)?;
+                        let shape = response.shape().to_vec();
+                        let fitting = response.into_dimensionality::<Ix1>().ok();
+                        let Some(response) = fitting.filter(|r| r.len() == self.neurons) else {
+                            let found = format!("it has the shape {shape:?}");
+                            let wanted = format!("[{}], a response of each neuron", self.neurons);
+                            return Err(Error::input(file, found, wanted, "Copy the recording again"));
+                        };
+                        row.assign(&response);
+                        Ok(())
+                    })
+                    .collect();
+                read.into_iter().collect::<Result<()>>()?;
+            }
+            Source::Repeats(responses, trials) => {
+                for (mut row, &(image, repeat)) in values.axis_iter_mut(Axis(0)).zip(&trials[range]) {
+                    row.assign(&responses.slice(ndarray::s![.., image, repeat]));
+                }
+            }
+        }
+        Ok(values)
     }
 
     /// What a Sensorium recording's responses are multiplied by before anything is scored: 1 / the stored standard

@@ -14,12 +14,18 @@ use crate::io::commit;
 
 mod archive;
 mod header;
+mod region;
 mod rows;
+mod stored;
+mod texts;
 mod values;
 
 use archive::{Archive, Inflate, Member};
 use header::Header;
+pub use region::read_region;
 pub use rows::Rows;
+pub use stored::Values;
+pub use texts::read_labels;
 use values::{Decode, decode_f32, decode_f64, read_values};
 
 /// The type of an array's elements as stored.
@@ -122,7 +128,9 @@ fn open(path: &Path) -> Result<Opened> {
     }
     let (found, advice) = match &first[..] {
         [] => ("the file is empty", "Copy or save it again"),
-        [0x89, b'H', b'D', b'F', ..] => ("it is an HDF5 file", "Save the data set you need with numpy.save"),
+        [0x89, b'H', b'D', b'F', ..] => {
+            ("it is an HDF5 file", "Give it as --experiment, or save the array inside it with numpy.save")
+        }
         [0x80, 2..=5, ..] => ("it is a Python pickle, which can run any program", "Save it with numpy.save"),
         _ => ("it begins like neither", "Save the array with numpy.save"),
     };

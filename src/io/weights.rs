@@ -283,7 +283,7 @@ impl WeightFile {
 fn unknown(path: &Path, first: &[u8]) -> Error {
     let (found, advice) = match first {
         [] => ("the file is empty", "Download it again"),
-        [0x89, b'H', b'D', b'F', ..] => ("it is an HDF5 file (Keras?)", "Convert it to safetensors"),
+        [0x89, b'H', b'D', b'F', ..] => ("it is an HDF5 file (Keras?)", "Convert its weights to safetensors"),
         [0x93, b'N', b'U', b'M', ..] => {
             ("it is a NumPy array", "Put the arrays into a safetensors file by name")
         }

@@ -29,10 +29,24 @@ pub(super) struct Header {
     pub elements: usize,
 }
 
-/// Reads the header at the start of `reader`; `length` is the number of bytes that the whole array file has.
-pub(super) fn parse(place: &Path, reader: &mut impl Read, length: u64) -> Result<Header> {
-    let damaged =
-        |found: String| Error::input(place, found, "a NumPy array", "Save it again with numpy.save");
+/// The dictionary of a header, and where the data begins.
+pub(super) struct Preamble {
+    /// NumPy's type string, such as `<f4` or `<U10`.
+    pub descr: String,
+    pub fortran: bool,
+    pub shape: Vec<usize>,
+    pub start: u64,
+    /// Product of the shape.
+    pub elements: usize,
+}
+
+fn damaged(place: &Path, found: String) -> Error {
+    Error::input(place, found, "a NumPy array", "Save it again with numpy.save")
+}
+
+/// Reads the dictionary at the start of `reader`; `length` is the number of bytes that the whole array file has.
+pub(super) fn preamble(place: &Path, reader: &mut impl Read, length: u64) -> Result<Preamble> {
+    let damaged = |found: String| damaged(place, found);
     let short = |why: std::io::Error| match why.kind() {
         std::io::ErrorKind::UnexpectedEof => damaged("the file ends inside its header".into()),
         _ => damaged(format!("the header cannot be read ({why})")),
@@ -56,23 +70,40 @@ pub(super) fn parse(place: &Path, reader: &mut impl Read, length: u64) -> Result
     }
     let mut text = vec![0_u8; count];
     reader.read_exact(&mut text).map_err(short)?;
-    let fields = Fields::read(&text).map_err(damaged)?;
-    let (element, big_endian) = element_of(place, &fields.descr)?;
-    let overflow = || damaged(format!("its shape {:?} holds more elements than exist", fields.shape));
-    let elements =
-        fields.shape.iter().try_fold(1_usize, |all, &n| all.checked_mul(n)).ok_or_else(overflow)?;
-    let bytes = (elements as u64).checked_mul(element.bytes() as u64).ok_or_else(overflow)?;
-    let held = length - start;
-    if bytes != held {
-        let shape = &fields.shape;
-        let name = element.name();
-        let found =
-            format!("the header promises {bytes} bytes (shape {shape:?} of {name}) and {held} follow it");
-        return Err(damaged(found));
+    let Fields { descr, fortran, shape } = Fields::read(&text).map_err(damaged)?;
+    let elements = shape.iter().try_fold(1_usize, |all, &n| all.checked_mul(n));
+    let elements = elements.ok_or_else(|| overflow(place, &shape))?;
+    Ok(Preamble { descr, fortran, shape, start, elements })
+}
+
+fn overflow(place: &Path, shape: &[usize]) -> Error {
+    damaged(place, format!("its shape {shape:?} holds more elements than exist"))
+}
+
+impl Preamble {
+    /// Checks that the elements, of `width` bytes and this name, are what follows the header.
+    pub(super) fn check(&self, place: &Path, length: u64, width: usize, name: &str) -> Result<()> {
+        let shape = &self.shape;
+        let bytes = (self.elements as u64).checked_mul(width as u64);
+        let bytes = bytes.ok_or_else(|| overflow(place, shape))?;
+        let held = length - self.start;
+        if bytes == held {
+            return Ok(());
+        }
+        let promise = format!("the header promises {bytes} bytes (shape {shape:?} of {name})");
+        Err(damaged(place, format!("{promise} and {held} follow it")))
     }
+}
+
+/// Reads the header of an array of numbers.
+pub(super) fn parse(place: &Path, reader: &mut impl Read, length: u64) -> Result<Header> {
+    let preamble = preamble(place, reader, length)?;
+    let (element, big_endian) = element_of(place, &preamble.descr)?;
+    preamble.check(place, length, element.bytes(), element.name())?;
+    let Preamble { fortran, shape, start, elements, .. } = preamble;
     // An axis of length 1 does not make an order.
-    let fortran = fields.fortran && fields.shape.iter().filter(|&&n| n != 1).count() > 1;
-    Ok(Header { shape: fields.shape, element, big_endian, fortran, start, elements })
+    let fortran = fortran && shape.iter().filter(|&&n| n != 1).count() > 1;
+    Ok(Header { shape, element, big_endian, fortran, start, elements })
 }
 
 /// The element type and whether it is big endian, from NumPy's type string such as `<f4`.

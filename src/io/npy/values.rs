@@ -49,6 +49,40 @@ macro_rules! decoder {
 decoder!(decode_f32, f32, to_f32, "Numbers as f32: integers above 2^24 and f64 are rounded to the nearest.");
 decoder!(decode_f64, f64, to_f64, "Numbers as f64: integers above 2^53 are rounded to the nearest.");
 
+/// A type of element that is kept as stored.
+pub(super) trait Stored: Sized {
+    /// Appends the elements in some bytes.
+    fn extend(bytes: &[u8], big_endian: bool, values: &mut Vec<Self>);
+}
+
+macro_rules! stored {
+    ($($number:ty),*) => {
+        $(impl Stored for $number {
+            fn extend(bytes: &[u8], big_endian: bool, values: &mut Vec<Self>) {
+                let chunks = bytes.as_chunks::<{ size_of::<$number>() }>().0.iter();
+                if big_endian {
+                    values.extend(chunks.map(|&b| <$number>::from_be_bytes(b)));
+                } else {
+                    values.extend(chunks.map(|&b| <$number>::from_le_bytes(b)));
+                }
+            }
+        })*
+    };
+}
+
+stored!(u8, i8, u16, i16, u32, i32, u64, i64, half::f16, f32, f64);
+
+impl Stored for bool {
+    fn extend(bytes: &[u8], _big_endian: bool, values: &mut Vec<Self>) {
+        values.extend(bytes.iter().map(|&byte| byte != 0));
+    }
+}
+
+/// Elements as stored, whose type is the header's.
+pub(super) fn decode_stored<T: Stored>(bytes: &[u8], header: &Header, values: &mut Vec<T>) {
+    T::extend(bytes, header.big_endian, values);
+}
+
 /// Reads `count` elements. `at_once` bounds, in elements, what is reserved before any of them has been seen.
 pub(super) fn read_values<T>(
     place: &Path,

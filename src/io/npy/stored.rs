@@ -1,0 +1,75 @@
+//! Arrays with their elements as stored, whatever their type.
+
+use ndarray::ArrayD;
+
+macro_rules! values {
+    ($($variant:ident($number:ty): $to_f32:expr, $to_f64:expr, $to_i64:expr;)*) => {
+        /// An array of one of the stored types, values unchanged.
+        #[allow(missing_docs, reason = "the names say it")]
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Values {
+            $($variant(ArrayD<$number>),)*
+        }
+
+        impl Values {
+            /// Lengths of the axes.
+            pub fn shape(&self) -> &[usize] {
+                match self {
+                    $(Values::$variant(array) => array.shape(),)*
+                }
+            }
+
+            /// As f32: what f32 does not have is rounded to the nearest.
+            pub fn into_f32(self) -> ArrayD<f32> {
+                match self {
+                    $(Values::$variant(array) => array.mapv_into_any($to_f32),)*
+                }
+            }
+
+            /// As f64: integers above 2^53 are rounded to the nearest.
+            pub fn into_f64(self) -> ArrayD<f64> {
+                match self {
+                    $(Values::$variant(array) => array.mapv_into_any($to_f64),)*
+                }
+            }
+
+            /// As whole numbers.
+            ///
+            /// # Errors
+            /// The first value that is none, or that i64 does not have, as text.
+            pub fn into_i64(self) -> Result<ArrayD<i64>, String> {
+                match self {
+                    $(Values::$variant(array) => {
+                        let convert: fn($number) -> Option<i64> = $to_i64;
+                        if let Some(odd) = array.iter().find(|&&value| convert(value).is_none()) {
+                            return Err(odd.to_string());
+                        }
+                        Ok(array.mapv_into_any(|value| convert(value).unwrap_or(0)))
+                    })*
+                }
+            }
+        }
+    };
+}
+
+values! {
+    Bool(bool): f32::from, f64::from, |v| Some(i64::from(v));
+    U8(u8): f32::from, f64::from, |v| Some(i64::from(v));
+    I8(i8): f32::from, f64::from, |v| Some(i64::from(v));
+    U16(u16): f32::from, f64::from, |v| Some(i64::from(v));
+    I16(i16): f32::from, f64::from, |v| Some(i64::from(v));
+    U32(u32): |v| v as f32, f64::from, |v| Some(i64::from(v));
+    I32(i32): |v| v as f32, f64::from, |v| Some(i64::from(v));
+    U64(u64): |v| v as f32, |v| v as f64, |v| i64::try_from(v).ok();
+    I64(i64): |v| v as f32, |v| v as f64, Some;
+    F16(half::f16): half::f16::to_f32, half::f16::to_f64, |v| whole(v.to_f64());
+    F32(f32): |v| v, f64::from, |v| whole(f64::from(v));
+    F64(f64): |v| v as f32, |v| v, whole;
+}
+
+/// A float that is a whole number of i64.
+fn whole(value: f64) -> Option<i64> {
+    // 2^63 is the first float beyond i64.
+    let inside = value >= -9_223_372_036_854_775_808.0 && value < 9_223_372_036_854_775_808.0;
+    (inside && value.fract() == 0.0).then_some(value as i64)
+}
