@@ -284,6 +284,25 @@ fn predict_repeats_runs_of_trials() {
 }
 
 #[test]
+fn the_command_in_a_page_repeats_a_fit_of_trials() {
+    let all = recorded("page-trials", true);
+    all.fit("run", &["--trials", "single", "--covariates", "running-speed", "--seed", "3"]);
+    let page = String::from_utf8(all.here.bytes("run/report.html")).unwrap();
+    let command = page.split("<pre><code>").nth(1).and_then(|rest| rest.split("</code>").next()).unwrap();
+    let command = command.replace("--out run", "--out again").replace("\\\n", " ");
+    let words: Vec<&str> = command.strip_prefix("striate ").unwrap().split_whitespace().collect();
+    assert!(words.contains(&"--trial-table") && words.contains(&"single"), "{command}");
+    all.here.works(&words);
+    for file in ["scores.csv", "trial_predictions.npy"] {
+        assert_eq!(
+            all.here.bytes(&format!("run/{file}")),
+            all.here.bytes(&format!("again/{file}")),
+            "{file}"
+        );
+    }
+}
+
+#[test]
 fn wrong_trials_are_refused_in_a_sentence() {
     let all = recorded("wrong-trials", true);
     let fit = ["fit", "--features", "f.npy", "--out", "run", "-q"];

@@ -39,9 +39,13 @@ pub struct RecordingArgs {
     pub trials: TrialsName,
     /// What is known of the animal and becomes a further input of every readout, a constant map each: running-speed,
     /// pupil. Brought to mean 0 and deviation 1 over training trials; with averaged trials the mean over an image's. An
-    /// unknown value counts as the mean. Needs --experiment.
+    /// unknown value counts as the mean.
     #[arg(long, value_delimiter = ',', value_name = "NAME,NAME")]
     pub covariates: Vec<Covariate>,
+    /// The table that says which image and repeat each trial was, in order of presentation, and tells covariates: columns
+    /// image, repeat, running_speed, pupil [default: trials.csv of the experiment].
+    #[arg(long, value_name = "FILE.csv")]
+    pub trial_table: Option<PathBuf>,
 }
 
 /// What makes a row of a fit.
@@ -141,7 +145,7 @@ impl RecordingArgs {
         let split = self.split.clone().or(own).map_or_else(drawn, SplitRequest::File);
         let single = self.trials == TrialsName::Single;
         // What is not needed of a folder is not asked of it.
-        let table = table.filter(|_| single || !self.covariates.is_empty());
+        let table = self.trial_table.clone().or(table.filter(|_| single || !self.covariates.is_empty()));
         RecordingRequest {
             responses,
             layout: self.responses_layout.clone(),

@@ -9,6 +9,6 @@ pub mod resize;
 mod response_table;
 pub mod responses;
 pub mod split;
-pub mod trials;
 pub mod store;
+pub mod trials;
 pub mod weights;

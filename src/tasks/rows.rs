@@ -45,6 +45,9 @@ pub struct TrialsRecord {
     pub single: bool,
     /// Further inputs of the readout.
     pub covariates: Vec<Scaled>,
+    /// The table that told their order and covariates.
+    #[serde(default)]
+    pub table: Option<PathBuf>,
 }
 
 /// The rows of a fit.
@@ -59,6 +62,8 @@ pub struct Rows {
     pub covariates: Vec<Scaled>,
     /// (rows, covariates), scaled; 0 where a value is unknown.
     values: Array2<f32>,
+    /// The table that told their order and covariates.
+    table: Option<PathBuf>,
     /// Responses of single neurons that were missing in trials in which others were recorded.
     pub filled: usize,
 }
@@ -85,19 +90,21 @@ impl Rows {
         };
         if !request.covariates.is_empty() {
             let Some(table) = &table else {
-                let advice = "Give the recording by --experiment";
+                let advice = "Give the recording by --experiment, or the table by --trial-table";
                 let wanted = "a recording that says what the animal did";
                 return Err(Error::new(Kind::Usage, "--covariates", "no table of trials", wanted, advice));
             };
             rows.add_covariates(table, request, train)?;
         }
+        rows.table = request.table.clone();
         Ok(rows)
     }
 
     fn averaged(responses: Array2<f32>, images: usize) -> Rows {
         let values = Array2::zeros((images, 0));
         let images = (0..images).collect();
-        Rows { images, repeats: None, responses, covariates: Vec::new(), values, filled: 0 }
+        let (covariates, table) = (Vec::new(), None);
+        Rows { images, repeats: None, responses, covariates, values, table, filled: 0 }
     }
 
     fn single(
@@ -141,6 +148,7 @@ impl Rows {
             responses: values,
             covariates: Vec::new(),
             values: covariates,
+            table: None,
             filled,
         })
     }
@@ -206,7 +214,8 @@ impl Rows {
 
     /// What a run keeps of them.
     pub fn record(&self) -> TrialsRecord {
-        TrialsRecord { single: self.single_trials(), covariates: self.covariates.clone() }
+        let (covariates, table) = (self.covariates.clone(), self.table.clone());
+        TrialsRecord { single: self.single_trials(), covariates, table }
     }
 
     /// The rows that show some images, ascending.

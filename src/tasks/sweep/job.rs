@@ -14,6 +14,7 @@ use crate::tasks::clock::Clock;
 use crate::tasks::input::{Input, keep};
 use crate::tasks::record::{InputRecord, hashes};
 use crate::tasks::recording::{Recording, RecordingRequest};
+use crate::tasks::rows::TrialsRecord;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -171,7 +172,7 @@ impl<'a> SweepJob<'a> {
             "features": self.request.base.input,
             "files": hashes,
             "layout": self.request.recording.layout,
-            "trials": self.recording.rows.record(),
+            "trials": TrialsRecord { table: None, ..self.recording.rows.record() },
             "images": {"train": self.train, "validation": self.validation, "test": self.recording.split.test},
             "seed": self.request.recording.seed,
         })
