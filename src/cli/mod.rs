@@ -16,8 +16,10 @@ mod profile;
 mod progress;
 mod recording;
 mod report;
+mod score;
 mod simulate;
 mod source;
+mod submission;
 mod sweep;
 mod training;
 mod values;
@@ -82,6 +84,10 @@ enum Command {
     Profile(Box<profile::ProfileArgs>),
     /// Predicts responses to new images with a fitted readout.
     Predict(predict::PredictArgs),
+    /// Scores predictions of trials as the Sensorium competition does: single-trial correlation, correlation to average, FEVE.
+    Score(score::ScoreArgs),
+    /// Writes predictions of a tier's trials as the Sensorium competition takes them.
+    Submission(submission::SubmissionArgs),
     /// Writes run folders as pages: what can be explained, scores, plots, the record.
     Report(report::ReportArgs),
     /// Simulates an experiment whose truth is known: images, neurons, responses, a split.
@@ -132,6 +138,8 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Sweep(args) => sweep::run(args, common),
         Command::Predict(args) => predict::run(args, common),
         Command::Report(args) => report::run(args, common),
+        Command::Score(args) => score::run(args, common),
+        Command::Submission(args) => submission::run(args, common),
         Command::Simulate(args) => simulate::run(args, common),
         Command::Completions { shell } => Ok(completions(*shell)),
     }

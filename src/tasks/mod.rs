@@ -16,9 +16,12 @@ mod reliability;
 mod ridge_fit;
 mod rows;
 mod run_folder;
+mod score;
 mod scores_table;
 mod smooth;
+mod submission;
 mod sweep;
+mod tier;
 mod trained_fit;
 mod trained_model;
 
@@ -36,10 +39,13 @@ pub use record::{AdapterRecord, InputRecord, RunRecord};
 pub use recording::{Recording, RecordingRequest, SplitRequest};
 pub use ridge_fit::{RidgeRequest, SmoothRidgeRequest};
 pub use rows::{Rows, Scaled, TrialsRecord, TrialsRequest};
+pub use score::{ScoreRequest, ScoreSummary, score};
+pub use submission::{SubmissionRequest, SubmissionSummary, submission};
 pub use sweep::{
     Base, Configuration, Grid, SweepJob, SweepPlan, SweepProgress, SweepRequest, SweepStatus, SweepSummary,
     TABLES, TopRow, all_diverged, configurations, sweep,
 };
+pub use tier::PredictionsRequest;
 pub use trained_fit::TrainedRequest;
 
 /// Told of the progress of a step: its name, and the share of it that is done, from 0 to 1.
