@@ -103,9 +103,7 @@ impl Trial {
                     if *word == POISON || !want.admits(got) {
                         return Err(format!("word {i} is {got}, not {} +- {:.1e}", want.value, want.bound));
                     }
-                    if want.value.is_finite() {
-                        worst = worst.max((f64::from(got) - want.value).abs());
-                    }
+                    worst = worst.max(want.distance(got));
                 }
             }
         }

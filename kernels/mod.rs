@@ -17,6 +17,10 @@ pub mod factor_sum;
 mod fit;
 pub mod gather_rows;
 pub mod gemm;
+pub mod key_bits;
+pub mod key_counts;
+pub mod key_split;
+pub mod keys;
 pub mod laplacian;
 pub mod local_response;
 pub mod maps_to_rows;
@@ -27,15 +31,18 @@ mod parts;
 pub mod penalty_sums;
 pub mod pooling;
 pub mod readout_loss;
+pub mod relative_change;
 pub mod relu;
 pub mod ridge_losses;
 pub mod row_statistics;
+pub mod running_quantile;
 pub mod scale_columns;
 pub mod shrink;
 pub mod sine_transform;
 pub mod transpose;
 mod trials;
 pub mod update_weights;
+pub mod window_response;
 
 use crate::gpu::Kernel;
 use case::Case;
@@ -63,4 +70,6 @@ all! {
     sine_transform scale_columns
     gather_rows copy_columns factor_sum factor_gradient factor_spread
     activate activate_gradient readout_loss laplacian penalty_sums update_weights
+    key_bits key_counts key_split running_quantile
+    relative_change window_response
 }

@@ -19,6 +19,22 @@ pub(super) fn random_matrix(shape: [usize; 2], seed: u64, exact: bool) -> Array2
     Array2::<f32>::zeros(shape).mapv_into(|_| values.fill(exact, 1)[0])
 }
 
+/// A seeded matrix with everything that order may stumble over: ties, both zeros, both infinities, NaN of both signs, and
+/// values that a device may flush to zero. The second row is NaN throughout, where there is a third.
+pub(super) fn strange_matrix(shape: [usize; 2], seed: u64) -> Array2<f32> {
+    let strange =
+        [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, 1e-45, -1e-40, 1.0, -1.0];
+    let mut values = Values::new(seed);
+    Array2::from_shape_fn(shape, |(r, _)| {
+        let one = values.wide(1)[0];
+        match one.to_bits() as usize % 13 {
+            _ if r == 1 && shape[0] > 2 => f32::NAN,
+            at if at < strange.len() => strange[at],
+            _ => one,
+        }
+    })
+}
+
 /// Uploads an array in channel quads.
 pub(super) fn upload_maps(gpu: &Gpu, array: &Array4<f32>) -> Result<Maps> {
     let (images, channels, height, width) = array.dim();

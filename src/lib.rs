@@ -13,6 +13,7 @@ pub mod networks;
 pub mod numbers;
 pub mod random;
 pub mod report;
+pub mod responses;
 pub mod ridge;
 pub mod routines;
 pub mod scores;

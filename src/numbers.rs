@@ -9,6 +9,9 @@ pub struct Bounded {
     pub bound: f64,
 }
 
+/// The bound of a word that is no number: no distance is below it.
+const WORD: f64 = f64::NEG_INFINITY;
+
 /// Unit roundoff of f32.
 pub const UNIT: f64 = 1.0 / (1u32 << 24) as f64;
 
@@ -30,8 +33,21 @@ impl Bounded {
         Bounded { value, bound: 0.0 }
     }
 
+    /// Bits that must come out as they are, whatever number they would be.
+    pub fn word(bits: u32) -> Self {
+        Bounded { value: f64::from(bits), bound: WORD }
+    }
+
+    /// How far an admitted result is from the value; 0 where there is no distance.
+    pub fn distance(&self, got: f32) -> f64 {
+        if self.bound == WORD || !self.value.is_finite() { 0.0 } else { (f64::from(got) - self.value).abs() }
+    }
+
     /// Whether an f32 result is within the bound; NaN must be NaN, infinities must agree in sign.
     pub fn admits(&self, got: f32) -> bool {
+        if self.bound == WORD {
+            return f64::from(got.to_bits()) == self.value;
+        }
         if self.value.is_nan() {
             return got.is_nan();
         }

@@ -57,7 +57,6 @@ fn session(gpu: &Gpu, data: &Path, (name, layer, pool): Case<'_>, readout: Reado
             std::process::id()
         )),
         readout,
-        seed: 0,
     };
     let summary = fit(gpu, &request, &mut |_, _| ()).expect("a fit");
     std::fs::remove_dir_all(&request.out).expect("the run folder");

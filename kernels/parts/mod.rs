@@ -11,6 +11,7 @@ pub static PARTS: &Parts = &[
     ("eight_rows", include_str!("eight_rows.wgsl")),
     ("gemm_interface", include_str!("gemm_interface.wgsl")),
     ("grid", include_str!("grid.wgsl")),
+    ("keys", include_str!("keys.wgsl")),
     ("laplace", include_str!("laplace.wgsl")),
     ("nan", include_str!("nan.wgsl")),
     ("nonlinearity", include_str!("nonlinearity.wgsl")),

@@ -5,6 +5,7 @@
 
 mod common;
 mod config;
+mod definition;
 mod doctor;
 mod features;
 mod fit;
@@ -16,6 +17,7 @@ mod profile;
 mod progress;
 mod recording;
 mod report;
+mod responses;
 mod score;
 mod simulate;
 mod source;
@@ -38,6 +40,8 @@ Examples:
   striate doctor                              which GPU works here, how fast, and what is missing
   striate simulate --out experiment           an experiment to try things on, without any data
   striate info responses.npy                  what a file or a folder holds
+  striate responses --experiment session.nwb --definition sdk --out responses
+                                              responses of a recording
   striate fit --images images --responses responses.npy --net vgg19 --weights vgg19-dcbb9e9d.pth \\
       --layer relu3_1 --size 56 --pool 7 --split split.csv --out run
   striate profile --images images --responses responses.npy --net vgg19 --weights vgg19-dcbb9e9d.pth \\
@@ -74,6 +78,8 @@ enum Command {
     Doctor,
     /// Says what a file or a folder holds: weights, arrays, images, responses, a split, a run.
     Info(info::InfoArgs),
+    /// Makes responses of a recording: traces, events or a competition's folder to neurons x images x repeats.
+    Responses(Box<responses::ResponsesArgs>),
     /// Runs a network over images and writes the features of one layer or more.
     Features(features::FeaturesArgs),
     /// Fits a readout from features to recorded neurons, and scores it on images held out.
@@ -137,6 +143,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Profile(args) => profile::run(args, common),
         Command::Sweep(args) => sweep::run(args, common),
         Command::Predict(args) => predict::run(args, common),
+        Command::Responses(args) => responses::run(args, common),
         Command::Report(args) => report::run(args, common),
         Command::Score(args) => score::run(args, common),
         Command::Submission(args) => submission::run(args, common),

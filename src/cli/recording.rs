@@ -12,7 +12,7 @@ use super::source::missing;
 use super::values;
 
 /// The fraction of images that test where nothing else is said.
-const TEST_FRACTION: f64 = 0.2;
+pub const TEST_FRACTION: f64 = 0.2;
 
 /// Options of every command that fits readouts.
 #[derive(Debug, Clone, Args)]

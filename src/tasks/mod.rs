@@ -13,6 +13,7 @@ mod profile;
 mod record;
 mod recording;
 mod reliability;
+mod responses;
 mod ridge_fit;
 mod rows;
 mod run_folder;
@@ -37,6 +38,10 @@ pub use profile::{
 };
 pub use record::{AdapterRecord, InputRecord, RunRecord};
 pub use recording::{Recording, RecordingRequest, SplitRequest};
+pub use responses::{
+    Blanks, DefinitionRequest, Dropped, Gathered, KeptTrial, ResponsesPlan, ResponsesRequest,
+    ResponsesSummary, gather, plan_responses, responses,
+};
 pub use ridge_fit::{RidgeRequest, SmoothRidgeRequest};
 pub use rows::{Rows, Scaled, TrialsRecord, TrialsRequest};
 pub use score::{ScoreRequest, ScoreSummary, score};

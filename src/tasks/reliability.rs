@@ -24,7 +24,7 @@ pub(super) fn write(
 }
 
 /// `reliability.csv`: one row a neuron; empty where there is no value.
-fn table(names: Option<&[String]>, neurons: &[NeuronReliability]) -> Result<Vec<u8>> {
+pub(super) fn table(names: Option<&[String]>, neurons: &[NeuronReliability]) -> Result<Vec<u8>> {
     let header =
         ["neuron", "fev", "fev_low", "fev_high", "split_half", "oracle_jackknife", "p_value", "tuned"];
     let row = |(number, one): (usize, &NeuronReliability)| {

@@ -1,0 +1,67 @@
+// y[row, t] = value number n permille / 1000 (rounded down, at most n - 1) of the n sorted values x[row, t - half ..= t + half]
+// that are not missing, for t = start .. start + wide; NaN where there is none
+//
+//   levels  [33][rows][words + 1]       (bits, lefts before the word) of x from frame `first` on; key_bits says more
+//   y       [rows][pitch]               bits of values; zero beyond the last frame
+//
+// ZEROS: frames before the first and after the last of all are zeros; otherwise the window ends there. One invocation a
+// value. On every level, what the window holds lies together; counts on both ends say how many of it go left, and so where
+// the value sought is. All is whole numbers, and exact.
+//!use grid
+//!use keys
+
+override ZEROS: bool = false;
+
+struct Params {
+    items: u32, rows: u32, words: u32, first: u32, frames: u32, start: u32, wide: u32, pitch: u32, y_first: u32, half: u32,
+    permille: u32,
+}
+var<immediate> p: Params;
+
+@group(0) @binding(0) var<storage, read> levels: array<vec2u>;
+@group(0) @binding(1) var<storage, read_write> y: array<u32>;
+
+// How many of the first `count` values of a row go left.
+fn lefts(row_first: u32, count: u32) -> u32 {
+    let word = levels[row_first + count / 32u];
+    let before = (1u << (count % 32u)) - 1u;
+    return word.y + countOneBits(~word.x & before);
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let at = item(id, groups, 64u);
+    if at >= p.items { return; }
+    let row = at / p.wide;
+    let frame = p.start + at - row * p.wide;
+    if frame >= p.frames {
+        y[p.y_first + row * p.pitch + frame] = 0u;
+        return;
+    }
+    let from_frame = frame - min(frame, p.half);
+    let to_frame = min(frame + p.half + 1u, p.frames);
+    var outside = select(0u, 2u * p.half + 1u - (to_frame - from_frame), ZEROS);
+    let pitch = p.words + 1u;
+    var level = row * pitch;
+    var low = lefts(level, from_frame - p.first);
+    var high = lefts(level, to_frame - p.first);
+    let present = high - low + outside;
+    var rank = min(present * p.permille / 1000u, max(present, 1u) - 1u);
+    var key = 0u;
+    for (var i = 0u; i < 32u; i++) {
+        let bit = 31u - i;
+        level += p.rows * pitch;
+        let low_lefts = lefts(level, low);
+        let high_lefts = lefts(level, high);
+        let rights = levels[level + p.words].y;
+        // The key of zero has the highest bit alone.
+        let count = high_lefts - low_lefts + select(outside, 0u, bit == 31u);
+        let right = rank >= count;
+        rank -= select(0u, count, right);
+        low = select(low_lefts, rights + low - low_lefts, right);
+        high = select(high_lefts, rights + high - high_lefts, right);
+        outside = select(0u, outside, right == (bit == 31u));
+        key |= select(0u, 1u, right) << bit;
+    }
+    y[p.y_first + row * p.pitch + frame] = bits_of(select(key, NAN_KEY, present == 0u));
+}

@@ -1,0 +1,192 @@
+//! How a recording becomes responses: what every command takes that reads one.
+
+use std::path::{Path, PathBuf};
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueEnum};
+use striate::experiment::{ExperimentRequest, Trace};
+use striate::io::trials::Covariate;
+use striate::responses::{Definition, Dff, NAMES, Span, Statistic};
+use striate::tasks::{Blanks, DefinitionRequest};
+use striate::{Error, Kind, Result};
+
+/// What stands for a window of one's own, and for the most reliable one.
+const CUSTOM: &str = "custom";
+const AUTO: &str = "auto";
+
+/// Options that say what a response is.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "From a recording to responses")]
+pub struct DefinitionArgs {
+    /// Events of an Allen recording: the .npz that lies beside its NWB file.
+    #[arg(long, value_name = "FILE.npz")]
+    pub events: Option<PathBuf>,
+    /// Where the arrays of an HDF5 or .npz file lie, for example responses=/path images=/path.
+    #[arg(long, num_args = 1.., value_parser = mapped, value_name = "NAME=PATH")]
+    pub map: Vec<(String, String)>,
+    /// Which stimulus of the recording [default: natural_scenes].
+    #[arg(long, value_name = "NAME")]
+    pub stimulus: Option<String>,
+    /// What a response is: sdk (percent change of 14 frames against the 28 before), berget-dff (mean dF/F of 7 frames),
+    /// berget-events (largest event of 7 frames), platform-events (mean of events, frames 2 to 11), custom, or auto (the
+    /// most reliable window on training images).
+    #[arg(long, value_parser = PossibleValuesParser::new(definitions()), value_name = "NAME")]
+    pub definition: Option<String>,
+    /// The trace, with custom and auto [default: dff].
+    #[arg(long, value_parser = trace(), value_name = "TRACE")]
+    pub trace: Option<Trace>,
+    /// Makes dF/F of that trace (corrected where none is named) and not the file's own: by the running median of 180 s, its
+    /// windowed mode (mode), or percentile:P.
+    #[arg(long, value_name = "BASELINE")]
+    pub dff: Option<Dff>,
+    /// Frames from the start of a presentation on, with custom: 0:7; or seconds, 0:0.25s.
+    #[arg(long, allow_hyphen_values = true, value_name = "START:STOP")]
+    pub window: Option<Span>,
+    /// Frames that the window is compared with, with custom: -28:0 or -1:0s; in percent for fluorescence.
+    #[arg(long, allow_hyphen_values = true, value_name = "START:STOP")]
+    pub baseline: Option<Span>,
+    /// What is made of the window, with custom and auto [default: mean].
+    #[arg(long, value_parser = statistic(), value_name = "mean|max|sum")]
+    pub statistic: Option<Statistic>,
+    /// Presentations of no image: left out, or kept as a grey image, the last [default: drop].
+    #[arg(long, value_name = "drop|keep")]
+    pub blanks: Option<BlanksArg>,
+    /// Covariates whose linear effect is taken out of the responses: running-speed, pupil.
+    #[arg(long, value_delimiter = ',', value_parser = covariate(), value_name = "NAME,..")]
+    pub regress: Vec<Covariate>,
+    /// Standardises each neuron's responses by its trials of training images.
+    #[arg(long)]
+    pub standardise_trials: bool,
+}
+
+/// [`Blanks`], as an option.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum BlanksArg {
+    /// Left out.
+    Drop,
+    /// A grey image.
+    Keep,
+}
+
+fn definitions() -> Vec<&'static str> {
+    NAMES.into_iter().chain([CUSTOM, AUTO]).collect()
+}
+
+/// A parser of the names of some values.
+fn named<T: Copy + Send + Sync + 'static>(
+    all: &'static [T],
+    name: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    let names = all.iter().map(|value| name(*value));
+    let of = move |text: String| all.iter().copied().find(|value| name(*value) == text);
+    PossibleValuesParser::new(names).try_map(move |text| of(text).ok_or("is not known"))
+}
+
+fn trace() -> impl TypedValueParser<Value = Trace> {
+    named(&Trace::ALL, Trace::name)
+}
+
+fn statistic() -> impl TypedValueParser<Value = Statistic> {
+    named(&Statistic::ALL, Statistic::name)
+}
+
+fn covariate() -> impl TypedValueParser<Value = Covariate> {
+    named(&Covariate::ALL, Covariate::name)
+}
+
+/// `images=/path/in/the/file`.
+fn mapped(text: &str) -> std::result::Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.into(), path.into())),
+        _ => Err("write a name and where it lies, for example images=/stimulus/images".into()),
+    }
+}
+
+impl DefinitionArgs {
+    /// What to open.
+    pub fn experiment(&self, path: &Path) -> ExperimentRequest {
+        ExperimentRequest {
+            path: path.to_path_buf(),
+            events: self.events.clone(),
+            map: self.map.clone(),
+            stimulus: self.stimulus.clone(),
+        }
+    }
+
+    /// What a response is; none where nothing was said of it.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`], naming the option that is missing or superfluous.
+    pub fn definition(&self) -> Result<Option<DefinitionRequest>> {
+        let own = [
+            ("--trace", self.trace.is_some(), true),
+            ("--window", self.window.is_some(), false),
+            ("--baseline", self.baseline.is_some(), false),
+            ("--statistic", self.statistic.is_some(), true),
+        ];
+        let name = self.definition.as_deref();
+        let allowed = |for_auto: bool| name == Some(CUSTOM) || name == Some(AUTO) && for_auto;
+        if let Some((option, ..)) = own.iter().find(|(_, given, auto)| *given && !allowed(*auto)) {
+            let found = match name {
+                Some(name) => format!("--definition {name} says that already"),
+                None => "no definition is named".into(),
+            };
+            let wanted = format!("--definition {CUSTOM}");
+            return Err(Error::new(Kind::Usage, option, found, wanted, "Leave one of them out"));
+        }
+        let Some(name) = name else {
+            return match self.dff {
+                None => Ok(None),
+                Some(_) => {
+                    let advice = "Say what a response is, for example --definition berget-dff";
+                    Err(Error::new(Kind::Usage, "--dff", "no definition is named", "--definition", advice))
+                }
+            };
+        };
+        let (trace, dff) = (self.trace_of(name)?, self.dff);
+        let statistic = self.statistic.unwrap_or(Statistic::Mean);
+        Ok(Some(match Definition::named(name) {
+            Some(definition) => DefinitionRequest::As(Definition { trace, dff, ..definition }),
+            None if name == AUTO => DefinitionRequest::Auto { trace, dff, statistic },
+            None => {
+                let window = self.window.ok_or_else(|| {
+                    let advice = "Write it as frames, 0:7, or as seconds, 0:0.25s";
+                    Error::new(Kind::Usage, "--window", "is missing", "the frames of a response", advice)
+                })?;
+                let (name, baseline) = (CUSTOM, self.baseline);
+                DefinitionRequest::As(Definition { name, trace, dff, window, baseline, statistic })
+            }
+        }))
+    }
+
+    /// The trace of a definition; of fluorescence where dF/F is to be made of it.
+    fn trace_of(&self, name: &str) -> Result<Trace> {
+        let usual = Definition::named(name).map_or(Trace::Dff, |definition| definition.trace);
+        let Some(dff) = self.dff else { return Ok(self.trace.unwrap_or(usual)) };
+        let wrong = |found: String| {
+            let advice = "Leave --dff out, or take a definition of dF/F";
+            Err(Error::new(Kind::Usage, "--dff", found, "a response of dF/F", advice))
+        };
+        match self.trace {
+            None if usual == Trace::Dff => Ok(Trace::Corrected),
+            None => wrong(format!("--definition {name} takes {}", usual.name())),
+            Some(trace @ (Trace::Dff | Trace::Events)) => {
+                wrong(format!("{dff} is a baseline of fluorescence, and --trace is {}", trace.name()))
+            }
+            Some(trace) => Ok(trace),
+        }
+    }
+
+    /// What happens to presentations of no image.
+    pub fn blanks(&self) -> Blanks {
+        match self.blanks {
+            Some(BlanksArg::Keep) => Blanks::Keep,
+            _ => Blanks::Drop,
+        }
+    }
+
+    /// What is regressed out, each once.
+    pub fn covariates(&self) -> Vec<Covariate> {
+        Covariate::ALL.into_iter().filter(|covariate| self.regress.contains(covariate)).collect()
+    }
+}
