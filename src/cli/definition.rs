@@ -177,6 +177,25 @@ impl DefinitionArgs {
         }
     }
 
+    /// The first of these options that was given, for a sentence.
+    pub fn given(&self) -> Option<&'static str> {
+        let given = [
+            ("--definition", self.definition.is_some()),
+            ("--events", self.events.is_some()),
+            ("--map", !self.map.is_empty()),
+            ("--stimulus", self.stimulus.is_some()),
+            ("--trace", self.trace.is_some()),
+            ("--dff", self.dff.is_some()),
+            ("--window", self.window.is_some()),
+            ("--baseline", self.baseline.is_some()),
+            ("--statistic", self.statistic.is_some()),
+            ("--blanks", self.blanks.is_some()),
+            ("--regress", !self.regress.is_empty()),
+            ("--standardise-trials", self.standardise_trials),
+        ];
+        given.iter().find(|(_, given)| *given).map(|(name, _)| *name)
+    }
+
     /// What happens to presentations of no image.
     pub fn blanks(&self) -> Blanks {
         match self.blanks {

@@ -11,10 +11,10 @@ use striate::tasks::{
 };
 use striate::{Error, Kind, Result};
 
-use super::common::Common;
+use super::common::{Adapter, Common};
 use super::fit_text::{dry_run, table, warnings};
 use super::output::{Outcome, merged};
-use super::recording::RecordingArgs;
+use super::recording::{RecordingArgs, beside};
 use super::source::{NetworkArgs, missing, one_layer};
 use super::training::TrainingArgs;
 
@@ -190,18 +190,22 @@ impl ReadoutArgs {
 /// Runs `striate fit`.
 pub fn run(args: &FitArgs, common: &Common) -> Result<Outcome> {
     let advice = "Fit one layer after the other, or compare them by striate profile";
-    let recording = args.readout.recording.locate(args.network.images.as_ref(), common.seed)?;
-    let network = args.network.over(recording.images, args.features.as_ref());
+    let (adapter, own) = (Adapter::new(common), args.network.images.as_ref());
+    let located = args.readout.recording.locate(own, beside(args.out.as_ref()), common)?;
+    let network = args.network.over(located.images.clone(), args.features.as_ref());
     let input = one_layer(args.features.as_ref(), &network, common.seed, NetworkArgs::input, advice)?;
-    let request = args.readout.request(input, recording.recording, args.out.as_ref())?;
+    let request = args.readout.request(input, located.recording.clone(), args.out.as_ref())?;
+    if let Some(first) = located.make(args.dry_run, &adapter, common)? {
+        return Ok(first);
+    }
     // What cannot be read is said before an adapter is looked for.
     let job = FitJob::read(&request)?;
-    let gpu = common.open_gpu()?;
+    let gpu = adapter.get()?;
     if args.dry_run {
-        return dry_run(&gpu, &request, &job);
+        return dry_run(gpu, &request, &job);
     }
     let mut progress = common.progress("", job.recording.rows.len());
-    let summary = job.run(&gpu, &mut |step, share| progress.share(step, share))?;
+    let summary = job.run(gpu, &mut |step, share| progress.share(step, share))?;
     drop(progress);
     for warning in warnings(&summary) {
         common.say(format_args!("warning: {warning}"));

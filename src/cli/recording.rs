@@ -1,13 +1,19 @@
 //! The recording that readouts are fitted to: responses, which images train and test, and what makes a row.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use striate::io::responses::Layout;
 use striate::io::trials::Covariate;
-use striate::tasks::{RecordingRequest, SplitRequest, TrialsRequest};
+use striate::tasks::{
+    FolderFiles, RecordingRequest, ResponsesRequest, SplitRequest, TrialsRequest, are_there, responses_folder,
+};
 use striate::{Error, Kind, Result};
 
+use super::common::{Adapter, Common};
+use super::definition::DefinitionArgs;
+use super::output::Outcome;
+use super::responses;
 use super::source::missing;
 use super::values;
 
@@ -15,10 +21,11 @@ use super::values;
 pub const TEST_FRACTION: f64 = 0.2;
 
 /// Options of every command that fits readouts.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Args)]
 pub struct RecordingArgs {
-    /// A recorded experiment, in place of --images, --responses and --split: a folder of responses that striate responses,
-    /// striate simulate or you wrote.
+    /// A recorded experiment, in place of --images and --responses: a folder of responses as striate responses and striate
+    /// simulate write it, or anything that striate responses takes, which then first writes OUT.responses; that folder is
+    /// used again where it is of the same recording and options.
     #[arg(long, value_name = "PATH")]
     pub experiment: Option<PathBuf>,
     /// Recorded responses: .npy or .npz of (neurons, images) or (neurons, images, repeats), or a .csv table.
@@ -28,10 +35,11 @@ pub struct RecordingArgs {
     #[arg(long, value_name = "AXES")]
     pub responses_layout: Option<String>,
     /// A CSV with the columns image (row from 0) and tier (train, validation or test). All trials of an image are in its
-    /// tier. With --experiment it takes the place of the recording's own.
+    /// tier. It takes the place of an experiment's own.
     #[arg(long, value_name = "FILE.csv")]
     pub split: Option<PathBuf>,
-    /// Without --split: the fraction of images, drawn by --seed, that test [default: 0.2].
+    /// The fraction of images, drawn by --seed, that test, where no split says [default: 0.2]; given, it takes the place of
+    /// an experiment's own split.
     #[arg(long, value_parser = values::fraction, value_name = "F")]
     pub test_fraction: Option<f64>,
     /// Whether readouts are fitted to the mean of an image's repeats, or to every presentation by itself.
@@ -46,6 +54,8 @@ pub struct RecordingArgs {
     /// image, repeat, running_speed, pupil [default: trials.csv of the experiment].
     #[arg(long, value_name = "FILE.csv")]
     pub trial_table: Option<PathBuf>,
+    #[command(flatten)]
+    pub definition: DefinitionArgs,
 }
 
 /// What makes a row of a fit.
@@ -65,14 +75,72 @@ pub struct Located {
     pub images: Option<PathBuf>,
     /// Labels of the neurons, where the recording has them.
     pub labels: Option<PathBuf>,
+    /// What has to be made before these files are there.
+    pub first: Option<Box<ResponsesRequest>>,
+}
+
+impl Located {
+    /// Sees to it that the files are there. Of a dry run, which makes nothing, what would have to be made.
+    ///
+    /// # Errors
+    /// As [`striate::tasks::responses()`].
+    pub fn make(&self, dry_run: bool, adapter: &Adapter<'_>, common: &Common) -> Result<Option<Outcome>> {
+        let Some(request) = &self.first else { return Ok(None) };
+        if are_there(request)? {
+            common.say(format_args!("responses: {}, as they were made before", request.out.display()));
+            return Ok(None);
+        }
+        if dry_run {
+            return responses::first(request, adapter).map(Some);
+        }
+        responses::make(request, adapter, common).map(|()| None)
+    }
 }
 
 impl RecordingArgs {
-    /// The files of the recording. `images` are those of --images.
+    /// The files of the recording; `images` are those of --images, and responses that have to be made first go to `folder`.
     ///
     /// # Errors
-    /// [`Kind::Usage`], naming the option that is missing or superfluous; [`Kind::Input`] for a folder without responses.
-    pub fn locate(&self, images: Option<&PathBuf>, seed: u64) -> Result<Located> {
+    /// [`Kind::Usage`], naming the option that is missing or superfluous.
+    pub fn locate(
+        &self,
+        images: Option<&PathBuf>,
+        folder: Option<PathBuf>,
+        common: &Common,
+    ) -> Result<Located> {
+        self.check()?;
+        let given = self.definition.given();
+        let Some(path) = &self.experiment else {
+            if let Some(option) = given {
+                let wanted = format!("a recording, of which {option} says what a response is");
+                return Err(missing("--experiment", &wanted));
+            }
+            return self.of_files(images, common.seed);
+        };
+        self.refuse_files(images)?;
+        if let Some(files) = responses_folder(path) {
+            if let Some(option) = given {
+                let place = path.display();
+                common
+                    .say(format_args!("warning: {place} holds responses as they are; {option} is left out"));
+            }
+            return Ok(self.of_folder(files, None, common.seed));
+        }
+        let request = ResponsesRequest {
+            experiment: self.definition.experiment(path),
+            definition: self.definition.definition()?,
+            blanks: self.definition.blanks(),
+            covariates_regressed: self.definition.covariates(),
+            standardise: self.definition.standardise_trials,
+            test_fraction: self.test_fraction.unwrap_or(TEST_FRACTION),
+            seed: common.seed,
+            out: folder.ok_or_else(|| missing("--out", "the folder to write"))?,
+        };
+        let files = request.files();
+        Ok(self.of_folder(files, Some(Box::new(request)), common.seed))
+    }
+
+    fn check(&self) -> Result<()> {
         if self.split.is_some() && self.test_fraction.is_some() {
             let advice = "Leave one of them out";
             return Err(Error::new(Kind::Usage, "--test-fraction", "--split is given too", "", advice));
@@ -80,19 +148,12 @@ impl RecordingArgs {
         if let Some(layout) = &self.responses_layout {
             layout.parse::<Layout>()?;
         }
-        if let Some(twice) =
-            self.covariates.iter().enumerate().find(|(n, c)| self.covariates[..*n].contains(c))
-        {
-            let found = format!("{} is named twice", twice.1);
+        let mut named = self.covariates.iter().enumerate();
+        if let Some((_, twice)) = named.find(|(n, one)| self.covariates[..*n].contains(one)) {
+            let found = format!("{twice} is named twice");
             return Err(Error::new(Kind::Usage, "--covariates", found, "each once", ""));
         }
-        match &self.experiment {
-            None => self.of_files(images, seed),
-            Some(folder) => {
-                self.refuse_files(images)?;
-                self.of_folder(folder, seed)
-            }
-        }
+        Ok(())
     }
 
     /// Refuses options that the experiment takes the place of.
@@ -112,24 +173,12 @@ impl RecordingArgs {
         let wanted = "a file of recorded responses, or --experiment PATH";
         let responses = self.responses.clone().ok_or_else(|| missing("--responses", wanted))?;
         let recording = self.recording(responses, None, None, seed);
-        Ok(Located { recording, images: images.cloned(), labels: None })
+        Ok(Located { recording, images: images.cloned(), labels: None, first: None })
     }
 
-    /// The files of a folder as `striate responses` and `striate simulate` write it.
-    fn of_folder(&self, folder: &Path, seed: u64) -> Result<Located> {
-        let there = |name: &str| Some(folder.join(name)).filter(|path| path.exists());
-        let first = |names: &[&str]| names.iter().find_map(|name| there(name));
-        let responses = first(&["responses.npy", "responses.npz", "responses.csv"]).ok_or_else(|| {
-            let found = match folder.is_dir() {
-                true => "holds no responses.npy",
-                false => "is no folder",
-            };
-            let advice = "Check the path; striate info says what it holds";
-            Error::input(folder, found, "a folder of responses, or a recording", advice)
-        })?;
-        let recording = self.recording(responses, there("split.csv"), there("trials.csv"), seed);
-        let images = first(&["images.npy", "images.npz", "images"]);
-        Ok(Located { recording, images, labels: there("neurons.csv") })
+    fn of_folder(&self, files: FolderFiles, first: Option<Box<ResponsesRequest>>, seed: u64) -> Located {
+        let recording = self.recording(files.responses, files.split, files.trials, seed);
+        Located { recording, images: files.images, labels: files.neurons, first }
     }
 
     fn recording(
@@ -154,4 +203,11 @@ impl RecordingArgs {
             seed,
         }
     }
+}
+
+/// The folder of responses beside a result.
+pub fn beside(out: Option<&PathBuf>) -> Option<PathBuf> {
+    let mut name = out?.file_name()?.to_os_string();
+    name.push(".responses");
+    Some(out?.with_file_name(name))
 }

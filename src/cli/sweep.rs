@@ -10,10 +10,10 @@ use striate::Result;
 use striate::tasks::{Base, Grid, SweepJob, SweepRequest, SweepStatus, SweepSummary, TopRow, all_diverged};
 use striate::training::READOUTS;
 
-use super::common::Common;
+use super::common::{Adapter, Common};
 use super::config;
 use super::output::{Outcome, lines, merged};
-use super::recording::RecordingArgs;
+use super::recording::{Located, RecordingArgs, beside};
 use super::source::{NetworkArgs, missing, one_layer};
 use super::training::TrainingArgs;
 
@@ -76,13 +76,12 @@ impl SweepArgs {
     ///
     /// # Errors
     /// [`Kind::Usage`], naming the option that is missing or superfluous, or what is wrong with the grid.
-    fn request(&self, common: &Common) -> Result<SweepRequest> {
+    fn request(&self, located: &Located, common: &Common) -> Result<SweepRequest> {
         let file =
             common.config.as_deref().ok_or_else(|| missing("--config", "a file that says what varies"))?;
         let place = file.display().to_string();
         let grid = Grid::parse(&config::read(file)?, &place)?;
-        let recording = self.recording.locate(self.network.images.as_ref(), common.seed)?;
-        let network = self.network.over(recording.images, self.features.as_ref());
+        let network = self.network.over(located.images.clone(), self.features.as_ref());
         let out = self.out.clone().ok_or_else(|| missing("--out", "the folder to write"))?;
         let advice = "Put layer = [...] under [grid] to compare them";
         let layers = NetworkArgs::input_of_any_layer;
@@ -92,7 +91,7 @@ impl SweepArgs {
             base: Base { input, options },
             grid,
             place,
-            recording: recording.recording,
+            recording: located.recording.clone(),
             validation_fraction: self.training.validation_fraction(),
             out,
             resume: self.resume,
@@ -103,15 +102,20 @@ impl SweepArgs {
 
 /// Runs `striate sweep`.
 pub fn run(args: &SweepArgs, common: &Common) -> Result<Outcome> {
-    let request = args.request(common)?;
+    let (adapter, own) = (Adapter::new(common), args.network.images.as_ref());
+    let located = args.recording.locate(own, beside(args.out.as_ref()), common)?;
+    let request = args.request(&located, common)?;
+    if let Some(first) = located.make(args.dry_run, &adapter, common)? {
+        return Ok(first);
+    }
     // What cannot be read is said before an adapter is looked for.
     let job = SweepJob::read(&request)?;
     if args.dry_run {
         return dry_run(&request, &job);
     }
-    let gpu = common.open_gpu()?;
+    let gpu = adapter.get()?;
     let progress = common.shares();
-    let summary = job.run(&gpu, &mut |status| progress.tell(status_line(status), status.share))?;
+    let summary = job.run(gpu, &mut |status| progress.tell(status_line(status), status.share))?;
     drop(progress);
     let failure = all_diverged(&summary);
     let outcome = Outcome::new(merged(json!({}), &summary), table(&summary));

@@ -39,8 +39,8 @@ pub use profile::{
 pub use record::{AdapterRecord, InputRecord, RunRecord};
 pub use recording::{Recording, RecordingRequest, SplitRequest};
 pub use responses::{
-    Blanks, DefinitionRequest, Dropped, Gathered, KeptTrial, ResponsesPlan, ResponsesRequest,
-    ResponsesSummary, gather, plan_responses, responses,
+    Blanks, DefinitionRequest, Dropped, FolderFiles, Gathered, KeptTrial, ResponsesPlan, ResponsesRequest,
+    ResponsesSummary, are_there, gather, plan_responses, responses, responses_folder,
 };
 pub use ridge_fit::{RidgeRequest, SmoothRidgeRequest};
 pub use rows::{Rows, Scaled, TrialsRecord, TrialsRequest};

@@ -3,6 +3,7 @@
 mod folder;
 mod gather;
 mod reading;
+mod reuse;
 mod trials;
 
 use std::collections::BTreeMap;
@@ -23,10 +24,12 @@ use crate::scores::reliability::{Recording, ReliabilitySummary, reliability};
 
 pub use gather::{Gathered, gather, plan as plan_responses};
 pub use reading::ResponsesPlan;
+pub use reuse::{FolderFiles, are_there, responses_folder};
 pub use trials::{Dropped, KeptTrial};
 
 /// What a response is to be.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DefinitionRequest {
     /// This.
     As(Definition),
