@@ -9,6 +9,7 @@ use striate::tasks::{
     FitJob, FitRequest, Input, ReadoutRequest, RecordingRequest, RidgeRequest, SmoothRidgeRequest,
     TrainedRequest,
 };
+use striate::training::TrainingOptions;
 use striate::{Error, Kind, Result};
 
 use super::common::{Adapter, Common};
@@ -16,6 +17,7 @@ use super::fit_text::{dry_run, table, warnings};
 use super::output::{Outcome, merged};
 use super::recording::{RecordingArgs, beside};
 use super::source::{NetworkArgs, missing, one_layer};
+use super::study;
 use super::training::TrainingArgs;
 
 const EXAMPLES: &str = "\
@@ -56,8 +58,9 @@ pub struct ReadoutArgs {
     pub recording: RecordingArgs,
     /// The kind of readout: in closed form ridge, or smooth-ridge, which penalises the Laplacian of the weights over the
     /// map too; trained simple, spatial, factored, or mlp.
-    #[arg(long, value_enum, default_value = "ridge", value_name = "NAME")]
-    pub readout: Readout,
+    /// Of a grid in --config the kind that does not vary [default: ridge; factored with a grid].
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub readout: Option<Readout>,
     /// Penalties to choose from: 15 values from 1e-5 to 1e2 as -5:2:15, or a list as 0.01,0.1,1; in units of the
     /// mean eigenvalue, or as such after absolute: (absolute:1,10,100) [default: -5:2:15].
     #[arg(long, allow_hyphen_values = true, value_name = "RANGE|LIST")]
@@ -99,6 +102,19 @@ pub enum Readout {
     Mlp,
 }
 
+impl Readout {
+    /// What the library calls it, if it is trained.
+    fn trained(self) -> Option<&'static str> {
+        match self {
+            Readout::Ridge | Readout::SmoothRidge => None,
+            Readout::Simple => Some("simple"),
+            Readout::Spatial => Some("spatial"),
+            Readout::Factored => Some("factored"),
+            Readout::Mlp => Some("mlp"),
+        }
+    }
+}
+
 /// Which training images share a fold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FoldOrder {
@@ -129,14 +145,8 @@ impl ReadoutArgs {
     }
 
     fn readout(&self, seed: u64) -> Result<ReadoutRequest> {
-        let trained = match self.readout {
-            Readout::Ridge | Readout::SmoothRidge => None,
-            Readout::Simple => Some("simple"),
-            Readout::Spatial => Some("spatial"),
-            Readout::Factored => Some("factored"),
-            Readout::Mlp => Some("mlp"),
-        };
-        if let Some(name) = trained {
+        let kind = self.readout.unwrap_or(Readout::Ridge);
+        if let Some(name) = kind.trained() {
             return self.trained(name, seed);
         }
         if let Some(option) = self.training.given().or(self.refit.then_some("refit".into())) {
@@ -150,7 +160,7 @@ impl ReadoutArgs {
             shuffled_folds: self.fold_order == FoldOrder::Shuffled,
             intercept: !self.no_intercept,
         };
-        match (self.readout, &self.ratios) {
+        match (kind, &self.ratios) {
             (Readout::SmoothRidge, ratios) => {
                 let ratios = ratios.clone().unwrap_or_default();
                 Ok(ReadoutRequest::SmoothRidge(SmoothRidgeRequest { ridge, ratios }))
@@ -163,7 +173,27 @@ impl ReadoutArgs {
         }
     }
 
-    fn trained(&self, name: &str, seed: u64) -> Result<ReadoutRequest> {
+    /// Whether readouts are trained, or a grid says of which kind they are.
+    pub fn is_trained(&self) -> bool {
+        self.readout.is_none_or(|kind| kind.trained().is_some())
+    }
+
+    /// What is the same in all configurations of a grid.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`], naming an option that is none of theirs.
+    pub fn swept(&self, seed: u64) -> Result<TrainingOptions> {
+        let name = self.readout.and_then(Readout::trained);
+        self.refuse_closed(name.unwrap_or("factored"))?;
+        if self.refit {
+            let found = "is not for grids, whose configurations are compared by their validation images";
+            return Err(Error::new(Kind::Usage, "--refit", found, "", "Leave it out"));
+        }
+        self.training.options(name, seed)
+    }
+
+    /// Refuses options of readouts in closed form.
+    fn refuse_closed(&self, name: &str) -> Result<()> {
         let closed = [
             ("--lambdas", self.lambdas.is_some(), "Write --l2 instead"),
             ("--ratios", self.ratios.is_some(), "Write --laplace instead"),
@@ -173,6 +203,11 @@ impl ReadoutArgs {
             let found = format!("is not for --readout {name}, which is trained");
             return Err(Error::new(Kind::Usage, option, found, "", advice));
         }
+        Ok(())
+    }
+
+    fn trained(&self, name: &str, seed: u64) -> Result<ReadoutRequest> {
+        self.refuse_closed(name)?;
         let (shared, settings) = self.training.options(Some(name), seed)?.finish()?;
         let validation_fraction = self.training.validation_fraction();
         let request = TrainedRequest {
@@ -189,9 +224,14 @@ impl ReadoutArgs {
 
 /// Runs `striate fit`.
 pub fn run(args: &FitArgs, common: &Common) -> Result<Outcome> {
+    let grid = study::grid(common)?;
+    if grid.is_some() || args.readout.recording.definition.definition.len() > 1 {
+        return study::run(args, grid, common);
+    }
     let advice = "Fit one layer after the other, or compare them by striate profile";
     let (adapter, own) = (Adapter::new(common), args.network.images.as_ref());
-    let located = args.readout.recording.locate(own, beside(args.out.as_ref()), common)?;
+    let of = &args.readout.recording;
+    let located = of.locate(&of.definition, own, beside(args.out.as_ref()), common)?;
     let network = args.network.over(located.images.clone(), args.features.as_ref());
     let input = one_layer(args.features.as_ref(), &network, common.seed, NetworkArgs::input, advice)?;
     let request = args.readout.request(input, located.recording.clone(), args.out.as_ref())?;

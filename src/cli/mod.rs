@@ -21,6 +21,7 @@ mod responses;
 mod score;
 mod simulate;
 mod source;
+mod study;
 mod submission;
 mod sweep;
 mod training;

@@ -117,7 +117,8 @@ fn repeated<T: PartialEq + Copy>(list: &[T]) -> Option<T> {
 /// Runs `striate profile`.
 pub fn run(args: &ProfileArgs, common: &Common) -> Result<Outcome> {
     let (adapter, own) = (Adapter::new(common), args.network.images.as_ref());
-    let located = args.readout.recording.locate(own, beside(args.out.as_ref()), common)?;
+    let of = &args.readout.recording;
+    let located = of.locate(&of.definition, own, beside(args.out.as_ref()), common)?;
     let request = args.request(&located, common.seed)?;
     if let Some(first) = located.make(args.dry_run, &adapter, common)? {
         return Ok(first);

@@ -98,18 +98,20 @@ impl Located {
 }
 
 impl RecordingArgs {
-    /// The files of the recording; `images` are those of --images, and responses that have to be made first go to `folder`.
+    /// The files of the recording under one definition of a response; `images` are those of --images, and responses that have
+    /// to be made first go to `folder`.
     ///
     /// # Errors
     /// [`Kind::Usage`], naming the option that is missing or superfluous.
     pub fn locate(
         &self,
+        definition: &DefinitionArgs,
         images: Option<&PathBuf>,
         folder: Option<PathBuf>,
         common: &Common,
     ) -> Result<Located> {
         self.check()?;
-        let given = self.definition.given();
+        let given = definition.given();
         let Some(path) = &self.experiment else {
             if let Some(option) = given {
                 let wanted = format!("a recording, of which {option} says what a response is");
@@ -127,11 +129,11 @@ impl RecordingArgs {
             return Ok(self.of_folder(files, None, common.seed));
         }
         let request = ResponsesRequest {
-            experiment: self.definition.experiment(path),
-            definition: self.definition.definition()?,
-            blanks: self.definition.blanks(),
-            covariates_regressed: self.definition.covariates(),
-            standardise: self.definition.standardise_trials,
+            experiment: definition.experiment(path),
+            definition: definition.definition()?,
+            blanks: definition.blanks(),
+            covariates_regressed: definition.covariates(),
+            standardise: definition.standardise_trials,
             test_fraction: self.test_fraction.unwrap_or(TEST_FRACTION),
             seed: common.seed,
             out: folder.ok_or_else(|| missing("--out", "the folder to write"))?,

@@ -98,6 +98,12 @@ pub fn first(request: &ResponsesRequest, adapter: &Adapter<'_>) -> Result<Outcom
     dry_run(adapter.get()?, &experiment, request)
 }
 
+/// Checks that responses can be made.
+pub fn check(request: &ResponsesRequest, adapter: &Adapter<'_>) -> Result<()> {
+    let experiment = experiment::open(&request.experiment)?;
+    plan_responses(adapter.get()?, &experiment, request).map(drop)
+}
+
 /// What making responses would take.
 fn dry_run(gpu: &Gpu, experiment: &experiment::Experiment, request: &ResponsesRequest) -> Result<Outcome> {
     let plan = plan_responses(gpu, experiment, request)?;

@@ -103,7 +103,8 @@ impl SweepArgs {
 /// Runs `striate sweep`.
 pub fn run(args: &SweepArgs, common: &Common) -> Result<Outcome> {
     let (adapter, own) = (Adapter::new(common), args.network.images.as_ref());
-    let located = args.recording.locate(own, beside(args.out.as_ref()), common)?;
+    let located =
+        args.recording.locate(&args.recording.definition, own, beside(args.out.as_ref()), common)?;
     let request = args.request(&located, common)?;
     if let Some(first) = located.make(args.dry_run, &adapter, common)? {
         return Ok(first);
@@ -126,7 +127,7 @@ pub fn run(args: &SweepArgs, common: &Common) -> Result<Outcome> {
 }
 
 /// What the progress bar says.
-fn status_line(status: &SweepStatus) -> String {
+pub fn status_line(status: &SweepStatus) -> String {
     let best = status.best.map_or(String::new(), |r| format!(", best validation r {r:.3}"));
     let epoch = if status.epoch > 0 { format!(", epoch {}", status.epoch) } else { String::new() };
     format!("{}: {} of {} done{epoch}{best}", status.step, status.done, status.total)

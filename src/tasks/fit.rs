@@ -24,7 +24,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Which readout is fitted, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ReadoutRequest {
     /// Linear, with a penalty on the squared weights.
     Ridge(RidgeRequest),

@@ -20,6 +20,7 @@ mod run_folder;
 mod score;
 mod scores_table;
 mod smooth;
+mod study;
 mod submission;
 mod sweep;
 mod tier;
@@ -45,6 +46,7 @@ pub use responses::{
 pub use ridge_fit::{RidgeRequest, SmoothRidgeRequest};
 pub use rows::{Rows, Scaled, TrialsRecord, TrialsRequest};
 pub use score::{ScoreRequest, ScoreSummary, score};
+pub use study::{PartRequest, PartSummary, StudyPart, StudyRequest, StudyStatus, StudySummary, study};
 pub use submission::{SubmissionRequest, SubmissionSummary, submission};
 pub use sweep::{
     Base, Configuration, Grid, SweepJob, SweepPlan, SweepProgress, SweepRequest, SweepStatus, SweepSummary,

@@ -21,7 +21,7 @@ pub enum SplitRequest {
 }
 
 /// What readouts are fitted to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct RecordingRequest {
     /// File of responses.
     pub responses: PathBuf,

@@ -17,11 +17,12 @@ use crate::io::split::folds;
 use crate::ridge::{self, Penalties, Ratios, Space};
 use crate::routines::Gram;
 use ndarray::{Array2, s};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::ops::Range;
 
 /// How the penalty of each neuron is chosen.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct RidgeRequest {
     /// The grid of penalties.
     pub penalties: Penalties,
@@ -41,7 +42,7 @@ impl Default for RidgeRequest {
 }
 
 /// How penalty and smoothness of each neuron are chosen.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct SmoothRidgeRequest {
     /// The penalties of the squared weights. Relative ones are in units of the mean eigenvalue that each ratio's own
     /// kernel matrix has.

@@ -13,10 +13,11 @@ use crate::gpu::Gpu;
 use crate::io::commit;
 use crate::training::{CurvePoint, Data, Outcome, Resident, Settings, Shared, Trainer};
 use ndarray::ArrayView2;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 /// What is trained, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct TrainedRequest {
     /// The readout, the loss, the optimiser.
     pub shared: Shared,
