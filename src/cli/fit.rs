@@ -229,11 +229,18 @@ pub fn run(args: &FitArgs, common: &Common) -> Result<Outcome> {
         return study::run(args, grid, common);
     }
     let advice = "Fit one layer after the other, or compare them by striate profile";
+    let layer = |network: &NetworkArgs| {
+        one_layer(args.features.as_ref(), network, common.seed, NetworkArgs::input, advice)
+    };
     let (adapter, own) = (Adapter::new(common), args.network.images.as_ref());
+    if args.readout.recording.experiment.is_none() {
+        // What features are is said before what is fitted to them.
+        layer(&args.network)?;
+    }
     let of = &args.readout.recording;
     let located = of.locate(&of.definition, own, beside(args.out.as_ref()), common)?;
     let network = args.network.over(located.images.clone(), args.features.as_ref());
-    let input = one_layer(args.features.as_ref(), &network, common.seed, NetworkArgs::input, advice)?;
+    let input = layer(&network)?;
     let request = args.readout.request(input, located.recording.clone(), args.out.as_ref())?;
     if let Some(first) = located.make(args.dry_run, &adapter, common)? {
         return Ok(first);
