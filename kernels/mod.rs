@@ -35,6 +35,8 @@ pub mod relative_change;
 pub mod relu;
 pub mod ridge_losses;
 pub mod row_statistics;
+pub mod running_mean;
+pub mod running_mode;
 pub mod running_quantile;
 pub mod scale_columns;
 pub mod shrink;
@@ -70,6 +72,6 @@ all! {
     sine_transform scale_columns
     gather_rows copy_columns factor_sum factor_gradient factor_spread
     activate activate_gradient readout_loss laplacian penalty_sums update_weights
-    key_bits key_counts key_split running_quantile
+    key_bits key_counts key_split running_quantile running_mode running_mean
     relative_change window_response
 }

@@ -39,7 +39,7 @@ pub struct Window {
 /// Windows hold fewer values than this, so that ranks fit into 32 bits.
 pub const LARGEST_HALF: usize = 2_000_000;
 
-/// `y[row + r, t]` = the quantile of what the window around frame t holds of row r, NaN left out; NaN where nothing is left.
+/// `y[row + r, t]` = the quantile of what the window around frame t holds of row r, NaN left out; NaN where nothing is.
 pub struct RunningQuantile<'a> {
     /// The levels of frames `first ..` of every row.
     pub levels: &'a KeyLevels,

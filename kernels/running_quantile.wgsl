@@ -1,5 +1,5 @@
-// y[row, t] = value number n permille / 1000 (rounded down, at most n - 1) of the n sorted values x[row, t - half ..= t + half]
-// that are not missing, for t = start .. start + wide; NaN where there is none
+// y[row, t] = value number n permille / 1000 (rounded down, at most n - 1) of the n sorted values of
+// x[row, t - half ..= t + half] that are not missing, for t = start .. start + wide; NaN where there is none
 //
 //   levels  [33][rows][words + 1]       (bits, lefts before the word) of x from frame `first` on; key_bits says more
 //   y       [rows][pitch]               bits of values; zero beyond the last frame

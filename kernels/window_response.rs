@@ -105,8 +105,8 @@ impl WindowResponse<'_> {
 
 /// The same in f64, of one neuron and the trial at a column.
 ///
-/// A difference from the origin is one roundoff of it off, a compensated sum of them two (Higham 2002, section 4.3), and one
-/// for the term that is taken away; the share and its product add two of the mean. Subtracting the baseline adds one. In
+/// A difference from the origin is one roundoff of it off, a compensated sum of them two (Higham 2002, section 4.3), and
+/// one for the term that is taken away; the share and its product add two of the mean. Subtracting the baseline adds one. In
 /// percent: the baseline's own error, one roundoff of it for the origin, and seven of the quotient (2.5 units in the last
 /// place for a division, one for the factor).
 pub fn oracle(row: ArrayView1<'_, f32>, start: usize, measure: Measure) -> Bounded {

@@ -233,6 +233,19 @@ fn hostile_files_are_refused_in_one_line() {
         here.write(name, content);
         here.striate(&["info", name]).refused(3, &[name]);
     }
+    let golden = |name: &str| format!("{}/tests/golden/store/{name}", env!("CARGO_MANIFEST_DIR"));
+    let listed = here.works(&["info", "--json", &golden("links_new.h5")]).json();
+    let wanted: Value =
+        serde_json::from_slice(&std::fs::read(golden("listing_links_new.json")).unwrap()).unwrap();
+    let paths = |of: &Value, key: &str| -> Vec<String> {
+        let all = of.as_array().unwrap().iter();
+        all.map(|member| member.get(key).unwrap_or(&member[0]).as_str().unwrap().to_string()).collect()
+    };
+    assert_eq!(paths(&listed["members"], "path"), paths(&wanted, "path"));
+    let text = here.works(&["info", &golden("texts_old.h5")]).out;
+    assert!(text.contains("/fixed/scalar") && text.contains("text: \"scalar text\""), "{text}");
+    let text = here.works(&["info", &golden("odd.h5")]).out;
+    assert!(text.contains("float32 10 x 10, chunks of 5 x 5, lzf"), "{text}");
     here.write("data.h5", b"\x89HDF\r\n\x1a\n");
     here.striate(&["info", "data.h5"]).refused(3, &["data.h5: it is damaged", "HDF5"]);
     std::fs::create_dir(here.0.join("run")).unwrap();

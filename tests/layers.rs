@@ -123,6 +123,18 @@ fn imports_go_downward() {
 }
 
 #[test]
+fn one_folder_knows_the_reader_of_hdf5() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let says = |file: &PathBuf| std::fs::read_to_string(file).expect("a source file").contains("hdf5_reader");
+    let wrong: Vec<_> = rust_files(&src).into_iter().filter(says).collect();
+    assert!(
+        wrong.iter().all(|file| file.to_string_lossy().replace('\\', "/").contains("io/store/hdf5")),
+        "{wrong:?}"
+    );
+    assert!(!wrong.is_empty());
+}
+
+#[test]
 fn the_table_goes_downward_and_is_whole() {
     for (place, (module, allowed)) in LAYERS.iter().enumerate() {
         for name in *allowed {

@@ -144,12 +144,12 @@ fn compare_listing(path: &Path) {
     let members = store::open(path).unwrap().members().unwrap();
     assert_eq!(members.len(), listed.as_array().unwrap().len(), "{stem}");
     for (member, wanted) in members.iter().zip(listed.as_array().unwrap()) {
-        if member.path == "/virtual" {
-            let MemberKind::Other { what } = &member.kind else { panic!("{member:?}") };
-            assert!(what.contains("virtual"), "{what}");
-            continue;
+        match (&member.path[..], &member.kind) {
+            ("/virtual", MemberKind::Other { what }) => assert!(what.contains("virtual"), "{what}"),
+            // h5py widens it as it reads, and we do not read it.
+            ("/brain_float", MemberKind::Array(array)) => assert_eq!(array.dtype, "float16"),
+            _ => assert_eq!(line(member), *wanted, "{stem}"),
         }
-        assert_eq!(line(member), *wanted, "{stem}");
     }
 }
 
@@ -204,7 +204,7 @@ fn texts_of_fixed_and_of_any_length() {
     assert_eq!(store.text("/fixed/scalar").unwrap(), "scalar text");
     let why = store.text("/fixed/padded").unwrap_err().to_string();
     assert!(why.contains("3 texts") && why.contains("wanted one text"), "{why}");
-    let why = store.read("fixed/padded", &[0..3]).unwrap_err().to_string();
+    let why = store.read("fixed/padded", std::slice::from_ref(&(0..3))).unwrap_err().to_string();
     assert!(why.contains("texts_old.h5:fixed/padded: it holds texts; wanted numbers"), "{why}");
 }
 
@@ -284,6 +284,8 @@ fn what_cannot_be_read_is_refused_by_name() {
         ("arrays", "arrays"),
         ("long_double", "float128"),
         ("bits", "bit fields"),
+        ("brain_float", "bits lie in an unusual way"),
+        ("twelve_bits", "bits lie in an unusual way"),
         ("lzf", "the filter 32000 (lzf)"),
         ("virtual", "virtual array"),
         ("raw_elsewhere", "in other files"),
@@ -301,8 +303,9 @@ fn what_cannot_be_read_is_refused_by_name() {
         let why = store.whole(path).unwrap_err().to_string();
         assert!(why.contains(&format!("new.h5:{path}: ")) && why.contains(words), "{path}: {why}");
     }
-    for region in [&[0..3][..], &[0..3, 0..6], &[2..1, 0..5], &[3..4, 0..5]] {
-        let why = store.read("types/f4_little", region).unwrap_err();
+    let backwards = Range { start: 2, end: 1 };
+    for region in [vec![], vec![0..3, 0..6], vec![backwards, 0..5], vec![3..4, 0..5]] {
+        let why = store.read("types/f4_little", &region).unwrap_err();
         assert_eq!(why.kind(), striate::Kind::Usage);
         assert!(why.to_string().contains("[3, 5]"), "{why}");
     }

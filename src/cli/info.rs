@@ -1,6 +1,7 @@
 //! `striate info`: what a file or a folder holds, recognised by content.
 
 mod arrays;
+mod experiments;
 mod folders;
 mod hdf5;
 mod tables;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
+use striate::experiment;
 use striate::io::images::Images;
 use striate::io::store;
 use striate::{Error, Result};
@@ -21,13 +23,15 @@ use super::output::{Outcome, lines};
 const EXAMPLES: &str = "\
 Examples:
   striate info vgg19-dcbb9e9d.pth     tensors, and which network they fit
-  striate info session.nwb            what is in an NWB or another HDF5 file
+  striate info session.nwb            the recording that an NWB file holds, and all that is in it
+  striate info mouse/                 neurons, images, tiers of an experiment's folder
   striate info responses.npy          neurons, images, repeats, and how much of them can be explained
   striate info images/                how many images of which size
   striate info run/                   what was fitted, and how well
 
 It understands .npy and .npz arrays, HDF5 files (also NWB), weights (safetensors, PyTorch), PNG, JPEG and TIFF images
-and folders of them, .csv tables of responses and of splits, runs of striate fit and simulated experiments.";
+and folders of them, .csv tables of responses and of splits, runs of striate fit, and experiments: Visual Coding 2P of
+the Allen Brain Observatory (NWB 1 and 2), mice of Sensorium 2022, folders of images and responses.";
 
 /// What a file can be.
 const UNDERSTOOD: &str = "a .npy or .npz array, an HDF5 file, weights (safetensors or PyTorch), a PNG, JPEG or TIFF \
@@ -50,11 +54,13 @@ struct Findings {
     kind: &'static str,
     document: Value,
     rows: Vec<(String, String)>,
+    /// Rows that stand above the others, with columns of their own.
+    above: Vec<(String, String)>,
 }
 
 impl Findings {
     fn new(kind: &'static str, document: Value) -> Self {
-        Findings { kind, document, rows: Vec::new() }
+        Findings { kind, document, rows: Vec::new(), above: Vec::new() }
     }
 
     fn row(&mut self, key: impl Into<String>, value: impl Into<String>) {
@@ -67,12 +73,14 @@ pub fn run(args: &InfoArgs) -> Result<Outcome> {
     let path = &args.path;
     let about = std::fs::metadata(path).map_err(|why| Error::unreadable(path, &why))?;
     let findings = if about.is_dir() { folders::look(path)? } else { file(path, about.is_file())? };
-    let Findings { kind, document, rows } = findings;
+    let Findings { kind, document, rows, above } = findings;
     let mut all = json!({"path": path, "kind": kind});
     if let (Value::Object(all), Value::Object(found)) = (&mut all, document) {
         all.extend(found);
     }
-    Ok(Outcome::new(all, format!("{}: {kind}\n{}", path.display(), lines(&rows))))
+    let parts = [above, rows].map(|rows| lines(&rows));
+    let parts: Vec<&str> = parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+    Ok(Outcome::new(all, format!("{}: {kind}\n{}", path.display(), parts.join("\n"))))
 }
 
 fn file(path: &Path, regular: bool) -> Result<Findings> {
@@ -88,7 +96,7 @@ fn file(path: &Path, regular: bool) -> Result<Findings> {
             Err(why) => weights::look(path).map_err(|other| if is_npz(path) { why } else { other }),
             found => found,
         },
-        _ if store::is_hdf5(path)? => hdf5::look(path),
+        _ if store::is_hdf5(path)? => nwb(path),
         [0x80, 2..=5, ..] => weights::look(path),
         [_, _, _, _, _, _, _, _, b'{', ..] if head[6..8] == [0, 0] => weights::look(path),
         [0x89, b'P', b'N', b'G', ..]
@@ -98,6 +106,18 @@ fn file(path: &Path, regular: bool) -> Result<Findings> {
         _ if has_extension(path, "csv") => tables::look(path),
         _ => Err(unknown(path, &head)),
     }
+}
+
+/// The members of an HDF5 file, and above them the experiment that it holds, if it does.
+fn nwb(path: &Path) -> Result<Findings> {
+    let mut findings = hdf5::look(path)?;
+    if experiment::recognise(path)?
+        && let Err(why) = experiments::add(path, &mut findings)
+    {
+        findings.document["experiment_error"] = json!(why.to_string());
+        findings.above.push(("  no experiment".into(), why.to_string()));
+    }
+    Ok(findings)
 }
 
 fn head(path: &Path) -> Result<Vec<u8>> {

@@ -18,11 +18,13 @@ mod presentations;
 mod sensorium;
 mod series;
 mod stimuli;
+mod summary;
 mod tables;
 mod traces;
 mod trials;
 
 pub use stimuli::Stimuli;
+pub use summary::{Missing, Pictures, SeriesSummary, Summary, TierCount};
 pub use traces::{Trace, Traces};
 pub use trials::{Statistics, TrialResponses};
 

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use super::tables::{self, Table};
-use super::trials::Source;
+use super::trials::{Place, Source};
 use super::{Experiment, ExperimentRequest, Format, Neuron, Recorded, Stimuli, Tier, Trial, TrialResponses};
 use crate::error::{Error, Result};
 use crate::io::responses::Responses;
@@ -124,7 +124,7 @@ fn neurons(path: &Path, responses: &Responses) -> Result<Vec<Neuron>> {
 
 /// Trials and their places (image, repeat) in the responses: those of the table, else every place where any neuron was
 /// recorded, one repeat of all images after the other.
-fn trials(path: &Path, responses: &Responses) -> Result<(Vec<Trial>, Vec<(usize, usize)>)> {
+fn trials(path: &Path, responses: &Responses) -> Result<(Vec<Trial>, Vec<Place>)> {
     let (images, repeats) = (responses.n_images(), responses.n_repeats());
     let recorded = |image: usize, repeat: usize| {
         responses.repeats.slice(ndarray::s![.., image, repeat]).iter().any(|v| !v.is_nan())
@@ -134,7 +134,7 @@ fn trials(path: &Path, responses: &Responses) -> Result<(Vec<Trial>, Vec<(usize,
         for repeat in 0..repeats {
             places.extend((0..images).filter(|image| recorded(*image, repeat)).map(|image| (image, repeat)));
         }
-        let trial = |&(image, _): &(usize, usize)| Trial { image: Some(image), ..Trial::default() };
+        let trial = |&(image, _): &Place| Trial { image: Some(image), ..Trial::default() };
         return Ok((places.iter().map(trial).collect(), places));
     }
     let table = Table::read(path)?;

@@ -44,7 +44,8 @@ impl Presentations {
                     }
                 },
             };
-            if start <= earlier {
+            // Frames of a film may begin in one imaging frame.
+            if start < earlier {
                 let found =
                     format!("presentation {at} begins at frame {start}, the one before it at {earlier}");
                 return Err(self.wrong(found, "presentations in the order of their time"));

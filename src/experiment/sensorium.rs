@@ -51,6 +51,7 @@ pub(super) fn open(request: &ExperimentRequest) -> Result<Experiment> {
     };
     let trials: Vec<Trial> = order.iter().map(trial).collect();
     let files: Vec<PathBuf> = order.iter().map(|k| folder.trial("responses", *k)).collect();
+    files.iter().try_for_each(|file| there(file, "the responses to each trial"))?;
     let mut responses = TrialResponses::new(neurons.len(), Source::Files(files));
     responses.hidden = hidden(&responses, &trials)?;
     responses.scale = folder.statistic("responses", "std", neurons.len())?.map(scale);
@@ -134,6 +135,14 @@ fn scale(deviations: Vec<f32>) -> Vec<f32> {
         .collect()
 }
 
+/// An error where a file that belongs to every mouse is missing.
+fn there(file: &Path, what: &str) -> Result<()> {
+    if file.is_file() {
+        return Ok(());
+    }
+    Err(Error::input(file, "there is no such file", what, "Unpack or copy the recording again"))
+}
+
 /// The folder of a mouse.
 struct Mouse {
     path: PathBuf,
@@ -150,6 +159,7 @@ impl Mouse {
 
     fn tiers(&self) -> Result<Vec<Tier>> {
         let file = self.meta("trials", "tiers");
+        there(&file, "the tier of each trial")?;
         let names = npy::read_labels(&file)?;
         let tier = |(k, name): (usize, &String)| match name.as_str() {
             "train" => Ok(Tier::Train),
@@ -203,7 +213,11 @@ impl Mouse {
         representative: Vec<usize>,
         name: &str,
     ) -> Result<Stimuli> {
-        let shape = |k: usize| Ok(npy::info(&self.trial("images", k))?.swap_remove(0).shape);
+        let shape = |k: usize| {
+            let file = self.trial("images", k);
+            there(&file, "the image of each trial")?;
+            Ok(npy::info(&file)?.swap_remove(0).shape)
+        };
         let shapes: Vec<Result<Vec<usize>>> = (0..ids.len()).into_par_iter().map(shape).collect();
         let shapes: Vec<Vec<usize>> = shapes.into_iter().collect::<Result<_>>()?;
         for (k, shape) in shapes.iter().enumerate() {
@@ -226,6 +240,7 @@ impl Mouse {
     /// As many as the responses of the first trial; what is known of them is in tables, each of which may be absent.
     fn neurons(&self) -> Result<Vec<Neuron>> {
         let first = self.trial("responses", 0);
+        there(&first, "the responses to each trial")?;
         let shape = npy::info(&first)?.swap_remove(0).shape;
         let [count] = shape[..] else {
             let found = format!("it has the shape {shape:?}");
@@ -261,6 +276,7 @@ impl Mouse {
         }
         let row = |k: usize| {
             let file = self.trial(series, k);
+            there(&file, &format!("{width} numbers for each trial"))?;
             let row = npy::read(&file, None)?;
             if row.len() != width {
                 let found = format!("it has the shape {:?}", row.shape());

@@ -28,11 +28,14 @@ pub struct TrialResponses {
     pub(super) source: Source,
 }
 
+/// Image and repeat, as indices into an array of responses.
+pub(super) type Place = (usize, usize);
+
 pub(super) enum Source {
     /// A `.npy` a trial, (neurons).
     Files(Vec<PathBuf>),
-    /// (neurons, images, repeats), and which image and repeat each trial is.
-    Repeats(Array3<f32>, Vec<(usize, usize)>),
+    /// (neurons, images, repeats), and where in it each trial is.
+    Repeats(Array3<f32>, Vec<Place>),
 }
 
 impl TrialResponses {

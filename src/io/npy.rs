@@ -188,15 +188,35 @@ pub fn info(path: &Path) -> Result<Vec<ArrayInfo>> {
     if !archive {
         return Ok(vec![info_of(None, &header::parse(path, &mut file, length)?)]);
     }
+    let each = |(name, header): (String, Result<Header>)| Ok(info_of(Some(name), &header?));
+    headers(path, file, length)?.into_iter().map(each).collect()
+}
+
+/// The arrays of an `.npz` archive by name, from headers only; those that are no numbers with what they are.
+///
+/// # Errors
+/// A file that is missing, no archive, or damaged as a whole.
+pub fn members(path: &Path) -> Result<Vec<(String, Result<ArrayInfo>)>> {
+    let Opened { file, length, archive } = open(path)?;
+    if !archive {
+        return Err(Error::input(path, "it is one array (.npy)", "an .npz archive", ""));
+    }
+    let each = |(name, header): (String, Result<Header>)| {
+        let info = header.map(|header| info_of(Some(name.clone()), &header));
+        (name, info)
+    };
+    Ok(headers(path, file, length)?.into_iter().map(each).collect())
+}
+
+fn headers(path: &Path, file: File, length: u64) -> Result<Vec<(String, Result<Header>)>> {
     let Archive { zip, members } = Archive::open(path, file, length)?;
     let mut file = zip.into_inner().into_inner();
-    let mut infos = Vec::new();
-    for member in members {
+    let header = |member: Member| {
         let place = PathBuf::from(format!("{}:{}", path.display(), member.name));
-        let header = member_header(&place, path, &mut file, &member)?;
-        infos.push(info_of(Some(member.name), &header));
-    }
-    Ok(infos)
+        let header = member_header(&place, path, &mut file, &member);
+        (member.name, header)
+    };
+    Ok(members.into_iter().map(header).collect())
 }
 
 /// Reads a whole array as f32, in C order whatever the order in the file; `member` names an array of an

@@ -8,24 +8,32 @@ use serde::{Serialize, Serializer};
 use crate::error::Result;
 use crate::gpu::{Gpu, Matrix, Recording};
 use crate::kernels::relative_change::RelativeChange;
-use crate::routines::{Ends, Window, noise, running_quantile, running_quantile_bytes};
+use crate::routines::{
+    Ends, Window, noise, running_quantile, running_quantile_bytes, windowed_mode, windowed_mode_bytes,
+};
 
 /// Frames of the window that a baseline is taken of: 180 s at 30 frames a second, as published.
 const FRAMES: usize = 5401;
 
+/// Frames of the mean of windowed modes.
+const SMOOTH: usize = 3000;
+
 /// How the baseline of dF/F is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dff {
-    /// The running median of 5401 frames, with zeros beyond the ends; what is divided by is at least the trace's noise
+    /// The running median of 5401 frames, with zeros beyond the ends; divided by at least the trace's noise
     /// (Allen Institute, since 2018).
     Median,
+    /// The windowed mode: of 5400 frames the whole number that most round to (of equals the smallest), then the mean of
+    /// that over 3000 frames; windows are shorter at the ends (Allen Institute, before 2018).
+    Mode,
     /// A percentile of the same window, in thousandths; shorter at the ends.
     Percentile(usize),
 }
 
 impl Dff {
     /// How it is written on the command line.
-    pub const WORDS: &'static str = "median, or percentile:P with P from 0.1 to 99.9";
+    pub const WORDS: &'static str = "median, mode, or percentile:P with P from 0.1 to 99.9";
 }
 
 impl FromStr for Dff {
@@ -35,6 +43,7 @@ impl FromStr for Dff {
         let percentile = text.strip_prefix("percentile:").and_then(|p| p.parse::<f64>().ok());
         match (text, percentile) {
             ("median", _) => Ok(Dff::Median),
+            ("mode", _) => Ok(Dff::Mode),
             (_, Some(p)) if (0.1..=99.9).contains(&p) => Ok(Dff::Percentile((10.0 * p).round() as usize)),
             _ => Err(format!("write {}", Dff::WORDS)),
         }
@@ -45,6 +54,7 @@ impl fmt::Display for Dff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Dff::Median => write!(f, "median"),
+            Dff::Mode => write!(f, "mode"),
             Dff::Percentile(permille) => write!(f, "percentile:{}", *permille as f64 / 10.0),
         }
     }
@@ -58,7 +68,8 @@ impl Serialize for Dff {
 
 /// GPU memory that [`change`] takes beside the traces, for rows of `frames`, in bytes.
 pub fn working_bytes(rows: usize, frames: usize) -> u64 {
-    4 * (rows * frames.next_multiple_of(4)) as u64 + running_quantile_bytes(frames)
+    4 * (rows * frames.next_multiple_of(4)) as u64
+        + running_quantile_bytes(frames).max(windowed_mode_bytes(frames))
 }
 
 /// Fluorescence to dF/F, in place: `(F - b) / b`, `b` the baseline. Rows are whole traces. NaN where F is missing, or the
@@ -68,14 +79,19 @@ pub fn working_bytes(rows: usize, frames: usize) -> u64 {
 /// As [`Gpu::run`].
 pub fn change(gpu: &Gpu, traces: &Matrix, dff: Dff) -> Result<()> {
     let baseline = Matrix::zeros(gpu, "baseline", traces.rows, traces.columns)?;
-    let (window, least) = match dff {
+    let mut least = None;
+    match dff {
         Dff::Median => {
             let noise: Vec<f32> = noise(gpu, traces, &baseline)?.iter().map(|v| *v as f32).collect();
-            (Window::median(FRAMES), Some(gpu.upload("noise", &noise)?))
+            least = Some(gpu.upload("noise", &noise)?);
+            running_quantile(gpu, traces, Window::median(FRAMES), &baseline)?;
         }
-        Dff::Percentile(permille) => (Window { half: FRAMES / 2, permille, ends: Ends::Short }, None),
-    };
-    running_quantile(gpu, traces, window, &baseline)?;
+        Dff::Mode => windowed_mode(gpu, traces, [FRAMES / 2, SMOOTH / 2], &baseline)?,
+        Dff::Percentile(permille) => {
+            let window = Window { half: FRAMES / 2, permille, ends: Ends::Short };
+            running_quantile(gpu, traces, window, &baseline)?;
+        }
+    }
     let mut recording = Recording::new();
     recording.add(RelativeChange { baseline: &baseline, least: least.as_ref(), y: traces }.launch()?);
     gpu.run(&recording)
@@ -90,10 +106,10 @@ mod tests {
 
     #[test]
     fn words_are_read_and_written() {
-        for text in ["median", "percentile:8", "percentile:12.5"] {
+        for text in ["median", "mode", "percentile:8", "percentile:12.5"] {
             assert_eq!(text.parse::<Dff>().unwrap().to_string(), text);
         }
-        for wrong in ["", "mode", "percentile", "percentile:0", "percentile:100", "percentile:nan"] {
+        for wrong in ["", "modes", "percentile", "percentile:0", "percentile:100", "percentile:nan"] {
             assert!(wrong.parse::<Dff>().is_err(), "{wrong}");
         }
     }

@@ -1,12 +1,14 @@
 //! Several kernels that make one mathematical act. Knows matrices, not images or neurons.
 
 mod gram;
+mod mode;
 mod noise;
 mod product;
 mod running;
 mod sine;
 
 pub use gram::Gram;
+pub use mode::{windowed_mode, windowed_mode_bytes};
 pub use noise::noise;
 pub use product::{PIECE_ROWS, multiply_rows, upload_rows};
 pub use running::{Ends, Window, running_quantile, running_quantile_bytes};

@@ -12,6 +12,9 @@ use super::{LEAST_FEV, median, words};
 /// The share of false ones among the neurons that are called tuned, on average.
 pub const FALSE_DISCOVERIES: f64 = 0.05;
 
+/// Neurons whose trials are held in f64 at once, twice.
+const AT_ONCE: usize = 256;
+
 /// How reliable one neuron is, over all images. NaN where there is no value; `None` where the data have no repeats.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct NeuronReliability {
@@ -47,25 +50,36 @@ pub fn ceiling(split_half: f64) -> f64 {
 /// images and permutations.
 pub fn reliability(repeats: ArrayView3<f32>, seed: u64) -> Vec<NeuronReliability> {
     let (neurons, images, _) = repeats.dim();
-    let of = |neuron: usize| Trials::new(repeats.index_axis(Axis(0), neuron).outer_iter());
-    let trials: Vec<Trials> = (0..neurons).into_par_iter().map(of).collect();
     let resamples = Resamples::new(seed, "images", images, DRAWS);
-    let p = p_values(&trials, PERMUTATIONS, seed);
-    let tuned = benjamini_hochberg(&p, FALSE_DISCOVERIES);
-    let one = |neuron: usize| {
-        let trials = &trials[neuron];
-        let repeated = trials.has_repeats();
-        let interval = || Interval::of(resamples.of_sums(&trials.sums(None), |sums| explained(sums)[0]));
-        NeuronReliability {
-            fev: repeated.then(|| trials.fev()),
-            fev_interval: repeated.then(interval),
-            split_half: repeated.then(|| trials.split_half(seed)),
-            oracle_jackknife: repeated.then(|| trials.oracle_jackknife()),
-            p_value: repeated.then_some(p[neuron]),
-            tuned: repeated.then_some(tuned[neuron]),
-        }
-    };
-    (0..neurons).into_par_iter().map(one).collect()
+    let of = |neuron: usize| Trials::new(repeats.index_axis(Axis(0), neuron).outer_iter());
+    let mut all: Vec<NeuronReliability> = Vec::with_capacity(neurons);
+    // No draw depends on which neurons are looked at together.
+    for first in (0..neurons).step_by(AT_ONCE) {
+        let range = first..(first + AT_ONCE).min(neurons);
+        let trials: Vec<Trials> = range.into_par_iter().map(of).collect();
+        let p = p_values(&trials, PERMUTATIONS, seed);
+        let some = trials.par_iter().zip(&p).map(|(trials, p)| one(trials, *p, &resamples, seed));
+        all.par_extend(some);
+    }
+    let p: Vec<f64> = all.iter().map(|one| one.p_value.unwrap_or(f64::NAN)).collect();
+    for (one, tuned) in all.iter_mut().zip(benjamini_hochberg(&p, FALSE_DISCOVERIES)) {
+        one.tuned = one.p_value.map(|_| tuned);
+    }
+    all
+}
+
+/// One neuron, of which it is not yet said whether it is tuned.
+fn one(trials: &Trials, p: f64, resamples: &Resamples, seed: u64) -> NeuronReliability {
+    let repeated = trials.has_repeats();
+    let interval = || Interval::of(resamples.of_sums(&trials.sums(None), |sums| explained(sums)[0]));
+    NeuronReliability {
+        fev: repeated.then(|| trials.fev()),
+        fev_interval: repeated.then(interval),
+        split_half: repeated.then(|| trials.split_half(seed)),
+        oracle_jackknife: repeated.then(|| trials.oracle_jackknife()),
+        p_value: repeated.then_some(p),
+        tuned: None,
+    }
 }
 
 /// The size of a recording, and of the readout that is to explain it.

@@ -6,11 +6,13 @@ NWB files where there is one (of these only names, shapes and types are kept, no
 
     python tools/reference/hdf5.py [../shared/data/nwb]
 
-Written with h5py 3.16.0 over HDF5 2.0.0 and NumPy 2.4.6.
+Written with h5py 3.16.0 over HDF5 2.0.0 and NumPy 2.4.6. The files hold the time of their writing, and nothing else that
+changes from run to run.
 """
 
 import json
 import sys
+import zlib
 from pathlib import Path
 
 import h5py
@@ -198,7 +200,33 @@ def odd(file):
     file.create_virtual_dataset("virtual", layout)
     file.create_dataset("raw_elsewhere", (4,), "<f4", external=[("raw.bin", 0, 16)])
     bits = h5py.h5t.STD_B16LE.copy()
-    h5py.h5d.create(file.id, b"bits", bits, h5py.h5s.create_simple((2,)))
+    brain_float = h5py.h5t.IEEE_F16LE.copy()
+    brain_float.set_fields(15, 7, 8, 0, 7)
+    brain_float.set_ebias(127)
+    twelve_bits = h5py.h5t.STD_U16LE.copy()
+    twelve_bits.set_precision(12)
+    for name, kind in [(b"bits", bits), (b"brain_float", brain_float), (b"twelve_bits", twelve_bits)]:
+        h5py.h5d.create(file.id, name, kind, h5py.h5s.create_simple((2,)))
+
+
+def bombs(file):
+    """Chunks that grow by a thousand: by their shape, and against it."""
+    file.create_dataset("by_shape", data=np.zeros(4_000_000, "u1"), chunks=(4_000_000,), compression="gzip")
+    against = file.create_dataset("against_shape", (100,), "u1", chunks=(100,), compression="gzip")
+    against.id.write_direct_chunk((0,), zlib.compress(bytes(4_000_000), 9))
+    file.create_dataset("broken_sum", data=np.arange(100, dtype="u1"), chunks=(100,), fletcher32=True)
+
+
+def ten_gigabytes(path):
+    """The head of a file whose one array of (100000, 26000) floats begins at byte 2048 and lies to its end."""
+    with h5py.File(path, "w", libver="earliest") as file:
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        plist.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        space = h5py.h5s.create_simple((100_000, 26_000))
+        made = h5py.h5d.create(file.id, b"traces", h5py.h5t.IEEE_F32LE, space, plist)
+        assert made.get_offset() == 2048
+    path.open("r+b").truncate(2048)
 
 
 def listing(path):
@@ -259,6 +287,9 @@ def main():
             texts(file, kept)
     with h5py.File(OUT / "odd.h5", "w") as file:
         odd(file)
+    with h5py.File(OUT / "bombs.hdf5", "w") as file:
+        bombs(file)
+    ten_gigabytes(OUT / "ten_gigabytes.head")
     np.savez_compressed(OUT / "values.npz", **values)
     (OUT / "texts.json").write_text(json.dumps(kept, ensure_ascii=False, indent=0) + "\n")
     for path in sorted(OUT.glob("*.h5")):

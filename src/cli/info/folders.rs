@@ -5,11 +5,12 @@ use std::io::Read;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
+use striate::experiment;
 use striate::io::commit::RECORD;
 use striate::io::responses::Responses;
 use striate::{Error, Kind, Result};
 
-use super::{Findings, UNDERSTOOD, arrays, images};
+use super::{Findings, UNDERSTOOD, arrays, experiments, images};
 
 /// No record is longer.
 const LONGEST_RECORD: u64 = 64 << 20;
@@ -20,6 +21,13 @@ const LONGEST_TEXT: usize = 80;
 pub fn look(path: &Path) -> Result<Findings> {
     if path.join(RECORD).is_file() {
         return written(path);
+    }
+    let inside = experiment::several(path)?;
+    if inside != [path] {
+        return experiments::several(path, &inside);
+    }
+    if experiment::recognise(path)? {
+        return experiments::look(path);
     }
     images(path).map_err(|why| {
         if why.kind() != Kind::Input || why.parts()[0].1 != path.display().to_string() {
@@ -36,6 +44,7 @@ fn written(path: &Path) -> Result<Findings> {
     let simulated = record.get("command").and_then(Value::as_str) == Some("simulate");
     let mut files = names(path)?;
     files.sort_unstable();
+    let responses = record.get("command").and_then(Value::as_str) == Some("responses");
     let kind = if simulated { "simulated experiment" } else { "run" };
     let mut findings = Findings::new(kind, json!({"record": record, "files": files}));
     flatten("", &record, &mut findings);
@@ -43,6 +52,9 @@ fn written(path: &Path) -> Result<Findings> {
     if simulated {
         let responses = Responses::read(&path.join("responses.npy"), None, None)?;
         findings.document["responses"] = arrays::describe_responses(&responses, &mut findings);
+    }
+    if responses {
+        experiments::add(path, &mut findings)?;
     }
     Ok(findings)
 }

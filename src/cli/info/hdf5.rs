@@ -108,7 +108,8 @@ fn document(path: &str, array: &ArrayMember, value: Option<Value>) -> Value {
         |filter: &store::Filter| json!({"id": filter.id, "name": filter.name, "settings": filter.settings});
     let filters: Vec<Value> = storage.filters.iter().map(filter).collect();
     let mut document = json!({
-        "path": path, "kind": "array", "shape": shape, "dtype": array.dtype, "chunks": chunks, "filters": filters,
+        "path": path, "kind": "array", "shape": shape, "dtype": array.dtype, "chunks": chunks,
+        "filters": filters,
     });
     if let Some(value) = value {
         document["value"] = value;

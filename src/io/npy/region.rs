@@ -16,8 +16,9 @@ use crate::error::{Error, Kind, Result};
 /// Bytes read at a time at most.
 const PIECE: usize = 1 << 16;
 
-/// Reads a region of an array, one range an axis, with its elements as stored; in C order whatever the order in the
-/// file. `member` names an array of an `.npz`. The checksum of an `.npz` is compared where all of the array is read.
+/// Reads a region of an array, one range an axis, with its elements as stored; in C order whatever the order
+/// in the file. `member` names an array of an `.npz`. The checksum of an `.npz` is compared where all of the
+/// array is read.
 ///
 /// # Errors
 /// Whatever [`super::read`] refuses; a region that is not within the array.

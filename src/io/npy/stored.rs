@@ -70,6 +70,34 @@ values! {
 /// A float that is a whole number of i64.
 fn whole(value: f64) -> Option<i64> {
     // 2^63 is the first float beyond i64.
-    let inside = value >= -9_223_372_036_854_775_808.0 && value < 9_223_372_036_854_775_808.0;
-    (inside && value.fract() == 0.0).then_some(value as i64)
+    let inside = -9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0;
+    (inside.contains(&value) && value.fract() == 0.0).then_some(value as i64)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use ndarray::arr1;
+
+    use super::*;
+
+    #[test]
+    fn whole_numbers_are_kept_and_all_else_is_named() {
+        let of = |values: Vec<f64>| Values::F64(arr1(&values).into_dyn()).into_i64();
+        let limit = 9_223_372_036_854_775_808.0;
+        assert_eq!(of(vec![-0.0, -limit, 4.0]).unwrap(), arr1(&[0, i64::MIN, 4]).into_dyn());
+        for (odd, text) in
+            [(0.5, "0.5"), (f64::NAN, "NaN"), (f64::INFINITY, "inf"), (limit, "9223372036854776000")]
+        {
+            assert_eq!(of(vec![1.0, odd]).unwrap_err(), text);
+        }
+        let large = Values::U64(arr1(&[1, u64::MAX]).into_dyn());
+        assert_eq!(large.clone().into_i64().unwrap_err(), "18446744073709551615");
+        assert_eq!(large.into_f64(), arr1(&[1.0, 2.0 * limit]).into_dyn());
+        assert_eq!(Values::U32(arr1(&[16_777_217]).into_dyn()).into_f32(), arr1(&[16_777_216.0]).into_dyn());
+        assert_eq!(
+            Values::Bool(arr1(&[true, false]).into_dyn()).into_i64().unwrap(),
+            arr1(&[1, 0]).into_dyn()
+        );
+    }
 }

@@ -170,3 +170,52 @@ fn reads_real_arrays() {
     let last = rows.read(490..500).unwrap();
     assert_eq!(last, read(&movie, None).unwrap().slice_axis(ndarray::Axis(0), (490..500).into()));
 }
+
+#[test]
+fn regions_are_what_the_whole_array_has_there() {
+    use npyz::WriterBuilder;
+    let shape = [4, 3, 5];
+    let array = counting(&shape);
+    let write = |order: npyz::Order| {
+        let mut bytes = Vec::new();
+        let options = npyz::WriteOptions::new().default_dtype().shape(&[4, 3, 5]).order(order);
+        let mut writer = options.writer(&mut bytes).begin_nd().unwrap();
+        let turned = array.t();
+        let values: Vec<f32> = match order {
+            npyz::Order::C => array.iter().copied().collect(),
+            npyz::Order::Fortran => turned.iter().copied().collect(),
+        };
+        writer.extend(values).unwrap();
+        writer.finish().unwrap();
+        bytes
+    };
+    for order in [npyz::Order::C, npyz::Order::Fortran] {
+        let bytes = write(order);
+        let members = [("a.npy", bytes.clone())];
+        let files = [
+            bytes,
+            archive(&members, zip::CompressionMethod::Stored),
+            archive(&members, zip::CompressionMethod::Deflated),
+        ];
+        for file in files.map(|bytes| Temporary::with(&bytes)) {
+            for region in [
+                [0..4, 0..3, 0..5],
+                [1..3, 0..3, 0..5],
+                [3..4, 1..3, 2..4],
+                [0..4, 1..2, 4..5],
+                [2..2, 0..3, 0..5],
+            ] {
+                let slice =
+                    array.slice_each_axis(|axis| ndarray::Slice::from(region[axis.axis.index()].clone()));
+                assert_eq!(
+                    read_region(&file.0, None, &region).unwrap(),
+                    Values::F32(slice.to_owned()),
+                    "{region:?}"
+                );
+            }
+            for region in [vec![0..4, 0..3], vec![0..4, 0..3, 0..6], vec![5..6, 0..3, 0..5]] {
+                assert_eq!(read_region(&file.0, None, &region).unwrap_err().kind(), Kind::Usage);
+            }
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! HDF5 files as a [`Store`]. This file and its folder alone know the crate that reads them.
 //!
-//! The crate reads ranges of the file, never the whole, and keeps the last chunks that it unpacked. What it may
-//! allocate is set here from the length of the file ([`Limits`]).
+//! The crate reads ranges of the file, never the whole, and keeps the last chunks that it unpacked. What it
+//! may allocate is set here from the length of the file ([`Limits`]).
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -10,7 +10,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hdf5_reader::group::Group;
+use hdf5_reader::error::Error as Damage;
+use hdf5_reader::io::Cursor;
 use hdf5_reader::{Dataset, Hdf5File, OpenOptions};
 
 use super::{ArrayMember, Attribute, Link, Member, MemberKind, Store, Values, check_region, place};
@@ -48,8 +49,9 @@ pub fn recognise(path: &Path) -> std::io::Result<bool> {
     Ok(false)
 }
 
-/// Bytes that may be allocated, by the length of the file. Together (one chunk as it was, before and after its last
-/// filter, the cache and the result) they stay below 64 times the file, or a few MiB where that is more.
+/// Bytes that may be allocated, by the length of the file. Together (one chunk as it was, before and after
+/// its last filter, the cache and the result) they stay below 64 times the file, or a few MiB where that is
+/// more.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     /// One unpacked chunk.
@@ -69,7 +71,7 @@ impl Limits {
         };
         Limits {
             chunk: times(12, 1 << 20),
-            cache: times(4, 1 << 20).min(64 << 20),
+            cache: times(4, 1 << 20).min(256 << 20),
             result: times(32, 4 << 20),
             header: times(1, 1 << 16).min(16 << 20),
         }
@@ -94,19 +96,25 @@ impl Hdf5 {
         let limits = Limits::new(length);
         let options = OpenOptions {
             chunk_cache_bytes: limits.cache,
-            chunk_cache_slots: 4096.min(limits.cache >> 10),
+            chunk_cache_slots: (limits.cache >> 11).min(1 << 14),
             max_chunk_bytes: limits.chunk,
             max_read_bytes: limits.result,
             max_object_header_bytes: limits.header,
             ..OpenOptions::default()
         };
-        let opened = Hdf5File::open_with_options(path, options);
-        let opened = opened.and_then(|file| Ok((file.root_group()?.address(), file)));
-        let (root, file) = opened.map_err(|why| damaged(path.display().to_string(), &why))?;
+        let whole = |why: Damage| damaged(path.display().to_string(), &why);
+        let file = Hdf5File::open_with_options(path, options).map_err(whole)?;
+        let block = file.superblock();
+        let promised = block.eof_address;
+        if promised > length && !Cursor::is_undefined_offset(promised, block.offset_size) {
+            let found = format!("it is cut off: it had {promised} bytes, of which {length} are there");
+            return Err(Error::input(path, found, "the whole file", "Copy or download it again"));
+        }
+        let root = file.root_group().map_err(whole)?.address();
         Ok(Hdf5 { path: path.to_path_buf(), length, limits, file, root, groups: Mutex::default() })
     }
 
-    fn damaged(&self, name: &str, why: &hdf5_reader::error::Error) -> Error {
+    fn damaged(&self, name: &str, why: &Damage) -> Error {
         damaged(place(self, name), why)
     }
 
@@ -137,10 +145,6 @@ impl Hdf5 {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn group(&self, path: &str) -> hdf5_reader::error::Result<Group> {
-        self.file.group(path)
-    }
-
     /// What is at an address, whose first path is known.
     fn kind(&self, address: u64) -> MemberKind {
         match self.file.get_or_parse_header(address) {
@@ -154,7 +158,7 @@ impl Hdf5 {
     }
 }
 
-fn damaged(place: String, why: &hdf5_reader::error::Error) -> Error {
+fn damaged(place: String, why: &Damage) -> Error {
     Error::new(
         Kind::Input,
         place,
@@ -165,13 +169,12 @@ fn damaged(place: String, why: &hdf5_reader::error::Error) -> Error {
 }
 
 /// What the crate found, as the rest of a sentence about the file or the member.
-fn in_words(why: &hdf5_reader::error::Error) -> String {
-    use hdf5_reader::error::Error as E;
+fn in_words(why: &Damage) -> String {
     let mut cause = why;
-    while let E::Context { source, .. } = cause {
+    while let Damage::Context { source, .. } = cause {
         cause = source;
     }
-    if let E::UnsupportedLayoutClass(3) = cause {
+    if let Damage::UnsupportedLayoutClass(3) = cause {
         return "it is a virtual array, all over other arrays or files, which Striate does not read".into();
     }
     let text = cause.to_string();

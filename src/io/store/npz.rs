@@ -12,7 +12,7 @@ use crate::io::npy::{self, ArrayInfo};
 /// An `.npz` archive. Arrays are read from the file whenever they are asked for.
 pub struct Npz {
     path: PathBuf,
-    infos: Vec<ArrayInfo>,
+    members: Vec<Member>,
 }
 
 /// Whether the file is a zip archive.
@@ -25,24 +25,22 @@ pub fn recognise(path: &Path) -> std::io::Result<bool> {
 impl Npz {
     /// Reads the headers of all arrays.
     pub fn open(path: &Path) -> Result<Self> {
-        Ok(Npz { path: path.to_path_buf(), infos: npy::info(path)? })
-    }
-
-    fn info(&self, name: &str) -> Option<&ArrayInfo> {
-        let name = name.trim_matches('/');
-        self.infos.iter().find(|info| info.name.as_deref().is_some_and(|own| own.trim_matches('/') == name))
+        let members = npy::members(path)?.into_iter().map(|(name, info)| describe(&name, info)).collect();
+        Ok(Npz { path: path.to_path_buf(), members })
     }
 }
 
-fn describe(info: &ArrayInfo) -> Member {
-    let array = ArrayMember {
-        shape: info.shape.clone(),
-        element: ElementType::Number(info.element),
-        dtype: info.element.name().into(),
-        storage: Storage { layout: Layout::Contiguous, filters: Vec::new(), big_endian: false },
+fn describe(name: &str, info: Result<ArrayInfo>) -> Member {
+    let kind = match info {
+        Ok(info) => MemberKind::Array(ArrayMember {
+            shape: info.shape,
+            element: ElementType::Number(info.element),
+            dtype: info.element.name().into(),
+            storage: Storage { layout: Layout::Contiguous, filters: Vec::new(), big_endian: false },
+        }),
+        Err(why) => MemberKind::Other { what: why.parts()[1].1.to_string() },
     };
-    let name = info.name.as_deref().unwrap_or_default();
-    Member { path: format!("/{}", name.trim_matches('/')), kind: MemberKind::Array(array) }
+    Member { path: format!("/{}", name.trim_matches('/')), kind }
 }
 
 impl Store for Npz {
@@ -51,20 +49,21 @@ impl Store for Npz {
     }
 
     fn members(&self) -> Result<Vec<Member>> {
-        Ok(self.infos.iter().map(describe).collect())
+        Ok(self.members.clone())
     }
 
     fn member(&self, name: &str) -> Result<Option<Member>> {
-        if name.trim_matches('/').is_empty() {
+        let name = name.trim_matches('/');
+        if name.is_empty() {
             return Ok(Some(Member { path: "/".into(), kind: MemberKind::Group }));
         }
-        Ok(self.info(name).map(describe))
+        Ok(self.members.iter().find(|member| member.path[1..] == *name).cloned())
     }
 
     fn read(&self, name: &str, region: &[Range<usize>]) -> Result<Values> {
         let shape = super::array(self, name)?.shape;
         super::check_region(&super::place(self, name), &shape, region)?;
-        npy::read_region(&self.path, self.info(name).and_then(|info| info.name.as_deref()), region)
+        npy::read_region(&self.path, Some(name.trim_matches('/')), region)
     }
 
     fn texts(&self, name: &str) -> Result<Vec<String>> {

@@ -129,7 +129,8 @@ impl Hdf5 {
         Ok(members)
     }
 
-    /// The names of the group at an address, none where it is no group, in the order in which h5py lists them.
+    /// The names of the group at an address, none where it is no group, in the order in which h5py lists
+    /// them.
     fn children(&self, address: u64) -> Parsed<Children> {
         if let Some(known) = self.known_groups().get(&address) {
             return Ok(known.clone());

@@ -8,9 +8,12 @@ use hdf5_reader::{ByteOrder, Dataset, Datatype, H5Type, SliceInfo, SliceInfoElem
 use ndarray::ArrayD;
 
 use super::super::{ArrayMember, ElementType, Layout};
-use super::{Hdf5, Values, check_region, knows_filter, place};
+use super::{Hdf5, Values, check_region, knows_filter, place, types};
 use crate::error::Result;
 use crate::io::npy::Element;
+
+/// Bytes that the crate takes to look up one chunk.
+const ENTRY: usize = 128;
 
 impl Hdf5 {
     /// A region of an array of numbers, as stored.
@@ -28,9 +31,19 @@ impl Hdf5 {
                 "Name another array, or save these values as numbers",
             );
         };
-        let count = check_region(&place(self, name), &array.shape, region)?;
+        if types::is_unusual(&dataset.raw_datatype().map_err(|why| self.damaged(name, &why))?) {
+            let found = "it holds numbers whose bits lie in an unusual way";
+            return self.refuse(name, found, "IEEE floats or whole integers", "Save it again as float32");
+        }
+        check_region(&place(self, name), &array.shape, region)?;
         self.check_stored(name, &array, &dataset)?;
-        self.check_size(name, &array, element, count)?;
+        // Copies that the crate makes on the way: none of what can stay as it is.
+        let held = match element {
+            Element::Bool | Element::F16 => 3,
+            _ if array.storage.big_endian != cfg!(target_endian = "big") => 2,
+            _ => 1,
+        };
+        self.check_size(name, &array, region, element.bytes(), held)?;
         let slice = |range: &Range<usize>| SliceInfoElem::Slice {
             start: range.start as u64,
             end: range.end as u64,
@@ -41,12 +54,14 @@ impl Hdf5 {
             ($($variant:ident: $number:ty),*) => {
                 match element {
                     $(Element::$variant => dataset.read_slice::<$number>(&slice).map(Values::$variant),)*
-                    Element::Bool => unwrapped(dataset.read_slice(&slice), |Truth(value)| value).map(Values::Bool),
-                    Element::F16 => unwrapped(dataset.read_slice(&slice), |Half(value)| value).map(Values::F16),
+                    Element::Bool => unwrapped(dataset.read_slice(&slice), |Truth(v)| v).map(Values::Bool),
+                    Element::F16 => unwrapped(dataset.read_slice(&slice), |Half(v)| v).map(Values::F16),
                 }
             };
         }
-        let values = each!(U8: u8, I8: i8, U16: u16, I16: i16, U32: u32, I32: i32, U64: u64, I64: i64, F32: f32, F64: f64);
+        let values = each!(
+            U8: u8, I8: i8, U16: u16, I16: i16, U32: u32, I32: i32, U64: u64, I64: i64, F32: f32, F64: f64
+        );
         values.map_err(|why| self.damaged(name, &why))
     }
 
@@ -94,54 +109,59 @@ impl Hdf5 {
         })
     }
 
-    /// Refuses what would take more memory than the length of the file justifies.
-    fn check_size(&self, name: &str, array: &ArrayMember, element: Element, count: usize) -> Result<()> {
-        let Layout::Chunked(chunk) = &array.storage.layout else {
+    /// Refuses what would take more memory than the length of the file justifies: a region of elements of
+    /// `width` bytes, each held `held` times over.
+    pub(super) fn check_size(
+        &self,
+        name: &str,
+        array: &ArrayMember,
+        region: &[Range<usize>],
+        width: usize,
+        held: usize,
+    ) -> Result<()> {
+        let product = |lengths: &mut dyn Iterator<Item = usize>| {
+            lengths.fold(1_usize, |all, length| all.saturating_mul(length))
+        };
+        let count = product(&mut region.iter().map(ExactSizeIterator::len));
+        let mut all = count.saturating_mul(width).saturating_mul(held);
+        if let Layout::Chunked(chunk) = &array.storage.layout {
+            let one = product(&mut chunk.iter().copied()).saturating_mul(width);
+            self.check_limit(name, "one chunk", one, self.limits.chunk)?;
+            let visited = |(range, &length): (&Range<usize>, &usize)| {
+                if range.is_empty() || length == 0 {
+                    1
+                } else {
+                    (range.end - 1) / length - range.start / length + 1
+                }
+            };
+            let chunks = product(&mut region.iter().zip(chunk).map(visited));
+            all = all.saturating_add(chunks.saturating_mul(ENTRY));
+        } else {
             // The file has each of these bytes.
-            return self.check_length(name, array.len().saturating_mul(element.bytes()));
-        };
-        let one = chunk.iter().fold(element.bytes(), |all, &n| all.saturating_mul(n));
-        // Copies that are made on the way, see the crate: none of what can be copied as it is.
-        let copies = match element {
-            Element::Bool | Element::F16 => 3,
-            _ if array.storage.big_endian != cfg!(target_endian = "big") => 2,
-            _ => 1,
-        };
-        let all = count.saturating_mul(element.bytes()).saturating_mul(copies);
-        for (bytes, most, what) in
-            [(one, self.limits.chunk, "one chunk"), (all, self.limits.result, "the region")]
-        {
-            if bytes > most {
-                let found =
-                    format!("{what} would take {bytes} bytes of memory from a file of {}", self.length);
-                let advice =
-                    "If the data is genuine, read less at once, or save it in smaller chunks or uncompressed";
-                return self.refuse(name, found, &format!("at most {most}"), advice);
+            let bytes = array.len().saturating_mul(width);
+            if bytes as u64 > self.length {
+                let found = format!("its shape promises {bytes} bytes and the file has {}", self.length);
+                let advice = "The file is damaged or cut off: copy it again";
+                return self.refuse(name, found, "the whole array", advice);
             }
         }
-        Ok(())
+        self.check_limit(name, "the region", all, self.limits.result)
     }
 
-    /// Refuses bytes that the file cannot have.
-    pub(super) fn check_length(&self, name: &str, bytes: usize) -> Result<()> {
-        if bytes as u64 > self.length {
-            let found = format!("its shape promises {bytes} bytes and the file has {}", self.length);
-            return self.refuse(
-                name,
-                found,
-                "the whole array",
-                "The file is damaged or cut off: copy it again",
-            );
+    pub(super) fn check_limit(&self, name: &str, what: &str, bytes: usize, most: usize) -> Result<()> {
+        if bytes > most {
+            let found = format!("{what} would take {bytes} bytes of memory from a file of {}", self.length);
+            let advice =
+                "If the data is genuine, read less at once, or save it in smaller chunks or uncompressed";
+            return self.refuse(name, found, &format!("at most {most}"), advice);
         }
         Ok(())
     }
 }
-
-fn unwrapped<T: Clone, U: Clone>(read: Parsed<ArrayD<T>>, inner: fn(T) -> U) -> Parsed<ArrayD<U>>
-where
-    T: 'static,
-    U: 'static,
-{
+fn unwrapped<T: Clone + 'static, U: Clone + 'static>(
+    read: Parsed<ArrayD<T>>,
+    inner: fn(T) -> U,
+) -> Parsed<ArrayD<U>> {
     read.map(|array| array.mapv_into_any(inner))
 }
 

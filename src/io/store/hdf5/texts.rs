@@ -5,7 +5,7 @@ use hdf5_reader::messages::attribute::AttributeMessage;
 use hdf5_reader::messages::dataspace::DataspaceType;
 use hdf5_reader::{Datatype, StringPadding, StringSize};
 
-use super::super::{ArrayMember, Attribute, ElementType, Layout};
+use super::super::{Attribute, ElementType};
 use super::{Hdf5, Place, types};
 use crate::error::Result;
 use crate::io::npy::Element;
@@ -39,25 +39,14 @@ impl Hdf5 {
             ElementType::Other(what) => return self.refuse(name, format!("it holds {what}"), "texts", ""),
         }
         self.check_stored(name, &array, &dataset)?;
-        let bytes = array.len().saturating_mul(dataset.raw_element_size().unwrap_or(usize::MAX));
-        if let Layout::Contiguous = array.storage.layout {
-            self.check_length(name, bytes)?;
-        }
-        self.check_texts(name, &array, bytes)?;
+        let width = dataset.raw_element_size().map_err(|why| self.damaged(name, &why))?;
+        self.check_size(name, &array, &array.all(), width, 1)?;
+        let texts = array.len().saturating_mul(size_of::<String>());
+        self.check_limit(name, "its texts", texts, self.limits.result / 2)?;
         let raw = dataset.read_raw_bytes().map_err(|why| self.damaged(name, &why))?;
         let resolve = |reference: &[u8]| dataset.resolve_vlen_reference_bytes(reference, 1);
         let texts = self.split(&raw, dataset.dtype(), array.len(), resolve);
         texts.map_err(|why| self.damaged(name, &why))
-    }
-
-    fn check_texts(&self, name: &str, array: &ArrayMember, bytes: usize) -> Result<()> {
-        let bytes = bytes.saturating_add(array.len().saturating_mul(size_of::<String>()));
-        if bytes > self.limits.result {
-            let found =
-                format!("its texts would take {bytes} bytes of memory from a file of {}", self.length);
-            return self.refuse(name, found, &format!("at most {}", self.limits.result), "");
-        }
-        Ok(())
     }
 
     /// Cuts bytes into texts, or follows the references that they are. What is no UTF-8 is replaced.
@@ -100,13 +89,14 @@ impl Hdf5 {
         let header = self.file.get_or_parse_header(address).map_err(|why| self.damaged(&owner, &why))?;
         let array = matches!(super::describe(&self.file, &header), super::Described::Array(_));
         let read = || -> Parsed<Option<Attribute>> {
-            let (messages, resolve): (_, Box<dyn Fn(&[u8]) -> Parsed<Vec<u8>>>) = if array {
-                let dataset = self.file.dataset(&path)?;
-                (dataset.raw_attributes()?, Box::new(move |r| dataset.resolve_vlen_reference_bytes(r, 1)))
+            let messages = if array {
+                self.file.dataset(&path)?.raw_attributes()?
             } else {
-                let group = self.group(&path)?;
-                (group.raw_attributes()?, Box::new(move |r| group.resolve_vlen_reference_bytes(r, 1)))
+                self.file.group(&path)?.raw_attributes()?
             };
+            // References to texts are the same wherever they stand.
+            let root = self.file.root_group()?;
+            let resolve = |reference: &[u8]| root.resolve_vlen_reference_bytes(reference, 1);
             let found = messages.into_iter().find(|raw| raw.name() == attribute);
             found.map(|raw| self.value(raw.message(), resolve)).transpose()
         };

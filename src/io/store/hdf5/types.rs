@@ -52,6 +52,30 @@ pub(super) fn element(datatype: &Datatype) -> ElementType {
     }
 }
 
+/// Whether numbers of an ordinary size are nevertheless no ordinary numbers: other floats than those of IEEE,
+/// or integers that use some of their bits. `raw` is the type as the file has it, see the format's
+/// specification, IV.A.2.d.
+pub(super) fn is_unusual(raw: &[u8]) -> bool {
+    let two = |at: usize| raw.get(at..at + 2).map_or(0, |b| u16::from_le_bytes([b[0], b[1]]));
+    let (Some(&[class, flags, ..]), bytes) = (raw.first_chunk::<4>(), two(4)) else { return true };
+    let whole = two(8) == 0 && two(10) == 8 * bytes;
+    match class & 15 {
+        0 => !whole,
+        1 => {
+            // Where the exponent begins, its bits, where the mantissa begins, its bits, and the exponent's
+            // bias.
+            let layout = match bytes {
+                2 => [10, 5, 0, 10, 15, 0, 0, 0],
+                4 => [23, 8, 0, 23, 127, 0, 0, 0],
+                _ => [52, 11, 0, 52, 255, 3, 0, 0],
+            };
+            let vax = flags & 0b100_0000 != 0;
+            vax || !whole || raw.get(12..20) != Some(&layout)
+        }
+        _ => false,
+    }
+}
+
 /// Texts of fixed or of any length.
 fn is_text(datatype: &Datatype) -> bool {
     match datatype {
@@ -170,7 +194,7 @@ fn compound(size: u32, fields: &[CompoundField]) -> String {
     let format = |field: &CompoundField| match &field.datatype {
         // An array of a field stands as the type and its shape.
         Datatype::Array { .. } => code(&field.datatype),
-        Datatype::Compound { .. } if complex(&[field.clone()]).is_none() => code(&field.datatype),
+        Datatype::Compound { fields, .. } if complex(fields).is_none() => code(&field.datatype),
         other => quoted(code(other).trim_start_matches('|')),
     };
     let mut at = 0;
