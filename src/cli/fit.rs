@@ -251,7 +251,7 @@ pub fn run(args: &FitArgs, common: &Common) -> Result<Outcome> {
     if args.dry_run {
         return dry_run(gpu, &request, &job);
     }
-    let mut progress = common.progress("", job.recording.rows.len());
+    let mut progress = common.progress("", job.recording.rows.count());
     let summary = job.run(gpu, &mut |step, share| progress.share(step, share))?;
     drop(progress);
     for warning in warnings(&summary) {

@@ -20,6 +20,12 @@ pub fn warnings(summary: &FitSummary) -> Vec<String> {
             summary.n_neurons
         ));
     }
+    if let Some(count) = summary.n_filled {
+        warnings.push(format!(
+            "{count} responses of single neurons were missing in trials in which others were recorded; readouts were fitted \
+             to the mean of the other trials of that image there, and scores leave them out"
+        ));
+    }
     let grids = [
         ("penalty", "--lambdas", summary.at_grid_edges),
         ("ratio", "--ratios", summary.ratios_at_grid_edges),
@@ -116,9 +122,9 @@ pub fn dry_run(gpu: &Gpu, request: &FitRequest, job: &FitJob<'_>) -> Result<Outc
     let steps = steps.map(|(step, operations)| format!("{step} {:.1}", operations / 1e9)).join(", ");
     let rows = &job.recording.rows;
     let trials = if rows.single_trials() {
-        format!("{} single trials", rows.len())
+        format!("{} single trials", rows.count())
     } else {
-        format!("means over the repeats of {} images", rows.len())
+        format!("means over the repeats of {} images", rows.count())
     };
     let covariates: Vec<String> = rows.covariates.iter().map(|one| format!(", {}", one.covariate)).collect();
     let text = lines(&[
@@ -136,7 +142,7 @@ pub fn dry_run(gpu: &Gpu, request: &FitRequest, job: &FitJob<'_>) -> Result<Outc
     ]);
     let document = json!({
         "dry_run": true, "plan": plan, "input": request.input, "readout": request.readout.name(),
-        "n_neurons": neurons, "n_repeats": repeats, "trials": rows.record(), "n_rows": rows.len(),
+        "n_neurons": neurons, "n_repeats": repeats, "trials": rows.record(), "n_rows": rows.count(),
         "split": {"train": train, "validation": validation, "test": test, "unused": unused},
         "estimated_seconds": seconds, "adapter": gpu.describe(), "out": request.out,
     });

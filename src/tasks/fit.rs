@@ -69,6 +69,9 @@ pub struct FitSummary {
     /// Presentations of them, where each was a row of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n_trials: Option<usize>,
+    /// Responses of single neurons that were missing in such a row; their means over the image's other trials stand there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_filled: Option<usize>,
     /// Images of the training tier.
     pub n_train: usize,
     /// Images of the validation tier, if the split names them.
@@ -161,7 +164,10 @@ impl<'a> FitJob<'a> {
         let mut clock = Clock::new();
         let source = request.input.open()?;
         let recording = request.recording.read(source.images())?;
-        let source = recording.rows.source(source)?;
+        let source = match &request.readout {
+            ReadoutRequest::Trained(_) => recording.rows.stored(source)?.0,
+            _ => recording.rows.source(source)?,
+        };
         let ridge = |asked, smooth| RidgeJob::new(asked, smooth, &recording, request.recording.seed);
         let method = match &request.readout {
             ReadoutRequest::Ridge(asked) => Method::Ridge(ridge(asked, None)?),
@@ -186,7 +192,9 @@ impl<'a> FitJob<'a> {
         let neurons = self.recording.responses.n_neurons();
         match &self.method {
             Method::Ridge(job) => plan::of_ridge(gpu, &self.source, neurons, job),
-            Method::Trained(job) => plan::of_training(gpu, &self.source, neurons, job),
+            Method::Trained(job) => {
+                plan::of_training(gpu, &self.source, (self.recording.rows.count(), neurons), job)
+            }
         }
     }
 
@@ -224,7 +232,8 @@ impl<'a> FitJob<'a> {
         let summary = FitSummary {
             readout: request.readout.name(),
             n_images: responses.n_images(),
-            n_trials: rows.single_trials().then_some(rows.len()),
+            n_trials: rows.single_trials().then_some(rows.count()),
+            n_filled: Some(rows.filled).filter(|count| *count > 0),
             n_train: split.train.len(),
             n_validation: split.validation.len(),
             n_fitted: readout.n_fitted,

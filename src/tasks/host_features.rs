@@ -6,12 +6,15 @@ use super::rows::Rows;
 use crate::error::{Error, Kind, Result};
 use crate::features::{FeatureSpace, SlabPlan, Source, UNIT};
 use crate::gpu::{Gpu, host_memory_available};
+use crate::training::{Resident, Shared};
 use ndarray::{Array2, s};
 
 /// Features as a network gave them, neither centred nor scaled.
 pub(super) struct HostFeatures {
-    /// (rows, features).
+    /// (rows, features); of images, where each is shown in several rows.
     pub values: Array2<f32>,
+    /// The image that each row shows, where values are of images.
+    shown: Option<Vec<u32>>,
     /// Channels, height and width of one row's features; `[features, 1, 1]` where they are no maps.
     pub shape: [usize; 3],
     /// The input, its normalisation measured.
@@ -32,8 +35,22 @@ impl HostFeatures {
         progress: &mut super::Progress<'_>,
     ) -> Result<Self> {
         let input = input.measured(&rows.images_of(train))?;
-        let source = rows.source(input.open()?)?;
-        Self::of(gpu, source, input, progress)
+        let (source, shown) = rows.stored(input.open()?)?;
+        Ok(HostFeatures { shown, ..Self::of(gpu, source, input, progress)? })
+    }
+
+    /// The features on the device, standardised over the rows `train` as `shared` asks.
+    ///
+    /// # Errors
+    /// As [`Resident::new`].
+    pub fn resident(&self, gpu: &Gpu, train: &[usize], shared: &Shared) -> Result<Resident> {
+        let Some(shown) = &self.shown else {
+            return Resident::new(gpu, self.values.view(), self.shape, train, shared);
+        };
+        // An image counts as often as it is shown.
+        let images: Vec<usize> = train.iter().map(|row| shown[*row] as usize).collect();
+        let stored = Resident::new(gpu, self.values.view(), self.shape, &images, shared)?;
+        Ok(stored.shown_by(shown.clone()))
     }
 
     /// The features of a source that `input` opened.
@@ -69,6 +86,6 @@ impl HostFeatures {
             values.slice_mut(s![.., slab.columns.clone()]).assign(&slab.matrix.download(gpu)?);
             Ok(())
         })?;
-        Ok(HostFeatures { values, shape, input })
+        Ok(HostFeatures { values, shown: None, shape, input })
     }
 }

@@ -156,7 +156,7 @@ impl Rows {
     /// Reads the covariates of every row: of a trial its own, of an image the mean over its trials.
     fn add_covariates(&mut self, table: &[TrialRow], request: &TrialsRequest, train: &[usize]) -> Result<()> {
         let training = self.of(train);
-        self.values = Array2::zeros((self.len(), request.covariates.len()));
+        self.values = Array2::zeros((self.count(), request.covariates.len()));
         for (column, which) in request.covariates.iter().enumerate() {
             let raw = self.covariate(table, *which);
             let known: Vec<f64> =
@@ -164,7 +164,7 @@ impl Rows {
             let mean = known.iter().sum::<f64>() / known.len() as f64;
             let square = known.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / known.len() as f64;
             let deviation = square.sqrt();
-            if !(deviation > 0.0) {
+            if known.is_empty() || deviation == 0.0 {
                 let found = match known.is_empty() {
                     true => format!("has no {which} of any training trial"),
                     false => format!("has the same {which} in all training trials"),
@@ -199,11 +199,11 @@ impl Rows {
             let at = place(self.images[row], self.repeats.as_ref().map_or(0, |repeats| repeats[row]));
             sums[at] / counts[at]
         };
-        (0..self.len()).map(one).collect()
+        (0..self.count()).map(one).collect()
     }
 
     /// How many rows.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.images.len()
     }
 
@@ -222,7 +222,7 @@ impl Rows {
     pub fn of(&self, images: &[usize]) -> Vec<usize> {
         let mut wanted = vec![false; self.images.iter().max().map_or(0, |last| last + 1)];
         images.iter().for_each(|image| wanted[*image] = true);
-        (0..self.len()).filter(|row| wanted[self.images[*row]]).collect()
+        (0..self.count()).filter(|row| wanted[self.images[*row]]).collect()
     }
 
     /// The images that some rows show, each once, ascending.
@@ -258,6 +258,18 @@ impl Rows {
         }
         let trials = Trials::new(images, self.images.clone(), self.values.clone())?;
         Ok(Source::Trials(Box::new(trials)))
+    }
+
+    /// What readouts that are trained keep on the device, from the features of images: these, and which of them each row
+    /// shows, where no covariate makes rows of an image differ; else the features of the rows.
+    ///
+    /// # Errors
+    /// Internal, if there are other images.
+    pub fn stored(&self, images: Source) -> Result<(Source, Option<Vec<u32>>)> {
+        if self.repeats.is_none() || !self.covariates.is_empty() {
+            return Ok((self.source(images)?, None));
+        }
+        Ok((images, Some(self.images.iter().map(|image| *image as u32).collect())))
     }
 
     /// Means of predictions for some rows, (neurons, rows), over the rows of each image that they show, these ascending:

@@ -73,7 +73,7 @@ impl<'a> Found<'a> {
     /// Scores a readout's predictions of the test images.
     pub fn new(request: &FitRequest, recording: &'a Recording, readout: &'a Readout) -> Result<Self> {
         let Recording { responses, split, rows } = recording;
-        let all: Vec<usize> = (0..rows.len()).collect();
+        let all: Vec<usize> = (0..rows.count()).collect();
         let predictions = rows.by_image(readout.predictions.view(), &all);
         let of_trials = rows.by_repeat(readout.predictions.view(), &all, responses.n_repeats());
         let held_out = responses.repeats.select(Axis(1), &split.test);

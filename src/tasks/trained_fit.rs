@@ -129,7 +129,7 @@ impl TrainedJob {
             Round::Refit(epochs) => (&fitted, &[][..], epochs),
         };
         let shared = Shared { epochs, ..self.request.shared.clone() };
-        let resident = Resident::new(gpu, features.values.view(), features.shape, train, &shared)?;
+        let resident = features.resident(gpu, train, &shared)?;
         let data = Data { features: &resident, responses, train, validation };
         let mut trainer = Trainer::new(gpu, data, &shared, std::slice::from_ref(&self.request.settings))?;
         let mut outcome = None;

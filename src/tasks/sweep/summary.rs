@@ -116,7 +116,7 @@ impl SweepSummary {
         SweepSummary {
             readout: of_best.map_or(String::new(), |one| one.shared.model.name().into()),
             n_images: job.recording.responses.n_images(),
-            n_trials: rows.single_trials().then_some(rows.len()),
+            n_trials: rows.single_trials().then_some(rows.count()),
             n_train: job.train.len(),
             n_validation: job.validation.len(),
             n_test: job.recording.split.test.len(),

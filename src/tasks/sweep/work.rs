@@ -101,8 +101,7 @@ impl<'a, 'p> Work<'a, 'p> {
     /// Trains configurations that share everything but their own settings, all at once or as many as fit.
     fn group(&mut self, group: Group<'_>, features: &HostFeatures, from: Option<&Checkpoint>) -> Result<()> {
         let (neurons, images) = self.recording.rows.responses.dim();
-        let resident =
-            Resident::new(self.gpu, features.values.view(), features.shape, &self.rows[0], group.shared)?;
+        let resident = features.resident(self.gpu, &self.rows[0], group.shared)?;
         if from.is_some() {
             return self.together(group, &resident, from);
         }
