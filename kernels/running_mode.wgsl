@@ -22,7 +22,7 @@ var<immediate> p: Params;
 
 const MISSING: u32 = 0xffffffffu;
 
-// The bin of a value, or MISSING.
+// The bin of a value; MISSING, which is no bin, of what is not finite.
 fn bin_of(bits: u32, low: f32) -> u32 {
     if (bits & 0x7f800000u) == 0x7f800000u { return MISSING; }
     return min(u32(max(round(bitcast<f32>(bits)) - low, 0.0)), p.bins - 1u);
@@ -45,7 +45,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     let held = min(start + p.half, p.frames) - before;
     for (var i = 0u; i < held; i++) {
         let bin = bin_of(x[values + before + i], low);
-        if bin != MISSING {
+        if bin < p.bins {
             let count = histogram[counts + bin] + 1u;
             histogram[counts + bin] = count;
             if count > most || (count == most && bin < mode) { mode = bin; most = count; }
@@ -56,7 +56,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
         modes[row * p.frames + frame] = select(mode, MISSING, most == 0u);
         if frame + p.half < p.frames {
             let bin = bin_of(x[values + frame + p.half], low);
-            if bin != MISSING {
+            if bin < p.bins {
                 let count = histogram[counts + bin] + 1u;
                 histogram[counts + bin] = count;
                 if count > most || (count == most && bin < mode) { mode = bin; most = count; }
@@ -64,7 +64,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
         }
         if frame >= p.half {
             let bin = bin_of(x[values + frame - p.half], low);
-            if bin != MISSING {
+            if bin < p.bins {
                 histogram[counts + bin] -= 1u;
                 if bin == mode {
                     most = 0u;

@@ -1,5 +1,5 @@
-//! Experiments with something wrong in them: each one an error that names the file, the path in it, what was found and what
-//! was wanted. Files are the examples with a few bytes changed.
+//! Experiments with something wrong in them: each one an error that names the file, the path in it, what was
+//! found and what was wanted. Files are the examples with a few bytes changed.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -177,7 +177,8 @@ fn times_that_cannot_be() {
     assert!(error.contains("begins at 1000000 s") && error.contains("a time within the traces"), "{error}");
 }
 
-/// A simple dataspace of this shape, as it lies in the header of an array: lengths, then the most that they may be.
+/// A simple dataspace of this shape, as it lies in the header of an array: lengths, then the most that they may
+/// be.
 fn dataspace(shape: &[u64]) -> Vec<u8> {
     [shape, shape].concat().iter().flat_map(|n| n.to_le_bytes()).collect()
 }
@@ -299,6 +300,20 @@ fn folders_of_sensorium_with_something_wrong() {
             if words.starts_with("entries") || words.starts_with("none of") { "trials" } else { file };
         assert!(error.contains(words) && error.contains(named), "{file}: {error}");
     }
+}
+
+#[test]
+fn several_mice_lie_in_a_folder() {
+    let here = Scratch::new("mice");
+    let whole = experiment::several(&folder().join("sensorium")).unwrap().remove(0);
+    let names = ["static9-1-1-GrayImageNet-0", "static10-1-1-GrayImageNet-0"].map(|name| here.0.join(name));
+    names.iter().for_each(|name| copy(&whole, name));
+    here.write("README.txt", "two mice");
+    assert_eq!(experiment::several(&here.0).unwrap(), [names[1].clone(), names[0].clone()]);
+    assert_eq!(experiment::several(&names[0]).unwrap(), [names[0].clone()]);
+    let file = folder().join("pipeline_2.0.nwb");
+    assert_eq!(experiment::several(&file).unwrap(), [file]);
+    assert!(said(&here.0).contains("it holds 2 mice of Sensorium"));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Recordings in the layouts of published files, written by h5py, pynwb and NumPy: every series and table against what was
-//! put in, and what is said of files that are wrong.
+//! Recordings in the layouts of published files, written by h5py, pynwb and NumPy: every series and table
+//! against what was put in, and what is said of files that are wrong.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

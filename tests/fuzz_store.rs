@@ -19,11 +19,11 @@ use counting::{IN_USE, LARGEST, PEAK};
 
 /// Mutations of each format where `STRIATE_MUTATIONS` does not say.
 const MUTATIONS: usize = 2_000;
-/// Bytes that a file may ask for however short it is. A type that claims 65,535 members makes the reader of
-/// HDF5 reserve their table (4.5 MiB, never touched) before it finds that they are not there, and such types
-/// can hold each other.
+/// Bytes that a file may ask for however short it is. A header that claims 65,535 messages, or a type that
+/// claims as many members, makes the reader of HDF5 reserve their table (9 MiB, never touched) before it
+/// finds that they are not there, and such types can hold each other.
 const FLOOR: usize = 16 << 20;
-/// What must be kept: HDF5's structures that end in a checksum of themselves.
+/// How HDF5's structures begin that end in a checksum of themselves.
 const CHECKED: [&[u8]; 15] = [
     b"\x89HDF", b"OHDR", b"OCHK", b"FRHP", b"FHDB", b"FHIB", b"BTHD", b"BTIN", b"BTLF", b"FAHD", b"FADB",
     b"EAHD", b"EAIB", b"EASB", b"EADB",
@@ -171,8 +171,14 @@ fn measured(name: &str, path: &Path, length: usize, worst: &mut Worst) -> (u64, 
     LARGEST.store(0, Relaxed);
     let start = Instant::now();
     let found = read(path);
-    let time = start.elapsed();
     let (peak, largest) = (PEAK.load(Relaxed) - before, LARGEST.load(Relaxed));
+    let mut time = start.elapsed();
+    if time > Duration::from_secs(2) {
+        // A machine that was busy with something else is not a slow reader.
+        let again = Instant::now();
+        read(path);
+        time = again.elapsed();
+    }
     let keep = |what: &str| {
         let kept = std::env::temp_dir().join(format!("striate-{name}-{what}"));
         std::fs::copy(path, &kept).unwrap();

@@ -1,5 +1,5 @@
-//! Experiments that people put together: folders of arrays and tables, named arrays of HDF5 files and `.npz` archives; and
-//! what `striate info` says of all kinds.
+//! Experiments that people put together: folders of arrays and tables, named arrays of HDF5 files and `.npz`
+//! archives; and what `striate info` says of all kinds.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -6,7 +6,6 @@ mod builders;
 mod command;
 
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
 use command::{Scratch, Table};
 use ndarray::{Array2, Array3, Axis, Ix2, Ix3, s};
@@ -20,7 +19,10 @@ use striate::tasks::{
     Blanks, DefinitionRequest, Gathered, ResponsesRequest, ResponsesSummary, gather, responses,
 };
 
-static GPU: LazyLock<Gpu> = LazyLock::new(|| Gpu::open(&Options::default()).unwrap());
+/// One device waits for one thread.
+fn gpu() -> Gpu {
+    Gpu::open(&Options::default()).unwrap()
+}
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
@@ -53,11 +55,11 @@ fn custom(trace: Trace, window: [i64; 2], baseline: Option<[i64; 2]>, statistic:
 
 fn gathered(request: &ResponsesRequest) -> Gathered {
     let experiment = experiment::open(&request.experiment).unwrap();
-    gather(&GPU, &experiment, request, &mut |_, _| {}).unwrap()
+    gather(&gpu(), &experiment, request, &mut |_, _| {}).unwrap()
 }
 
 fn made(request: &ResponsesRequest) -> ResponsesSummary {
-    responses(&GPU, request, &mut |_, _| {}).unwrap()
+    responses(&gpu(), request, &mut |_, _| {}).unwrap()
 }
 
 /// Largest distance from NumPy's values, relative to the largest of them; missing ones must be missing in both.
@@ -121,6 +123,21 @@ fn every_definition_equals_numpy_on_files_of_both_orders() {
     assert!(compared >= 20, "{compared}");
     let older = gathered(&request(recording("pipeline_0.9.nwb"), Definition::named("sdk").unwrap()));
     assert!(distance(&older.responses, "sdk-older") < 1e-6);
+}
+
+#[test]
+fn traces_read_in_small_tiles_give_the_same_bits() {
+    // A quarter of it are tiles of 75 frames of all neurons, or of one neuron.
+    let small = Gpu::open(&Options { max_memory: Some(4800), ..Options::default() }).unwrap();
+    for file in ["pipeline_2.0.nwb", "converted_nwb2.nwb"] {
+        let experiment = experiment::open(&recording(file)).unwrap();
+        let asked = request(recording(file), Definition::named("sdk").unwrap());
+        let mut tiles = 0;
+        let cut = gather(&small, &experiment, &asked, &mut |_, _| tiles += 1).unwrap();
+        assert!(tiles >= 4, "{file}: {tiles}");
+        assert_eq!(cut.responses.mapv(f32::to_bits), gathered(&asked).responses.mapv(f32::to_bits));
+        assert!(small.ledger().peak() <= 4800);
+    }
 }
 
 #[test]

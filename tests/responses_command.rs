@@ -67,6 +67,11 @@ fn refused<'a>(file: &'a str, older: &'a str, mouse: &'a str) -> Vec<Refused<'a>
             2,
             "has no pupil of any presentation",
         ),
+        (
+            vec!["--experiment", file, "--definition", "sdk", "--max-memory", "1K"],
+            6,
+            "of GPU memory; wanted at most",
+        ),
         (vec!["--experiment", mouse, "--definition", "sdk"], 2, "holds responses, not traces"),
         (vec!["--experiment", "absent.nwb", "--definition", "sdk"], 3, "absent.nwb: cannot be read"),
         (vec!["--experiment", file, "--definition", "berget-dff", "--trace", "dff"], 2, "says that already"),
@@ -82,7 +87,7 @@ fn options_that_make_no_sense_are_refused_in_a_sentence() {
     let mouse = mouse.path().display().to_string();
     let cases = refused(&file, &older, &mouse);
     for (options, code, text) in &cases {
-        let ran = here.striate(&[&["responses", "--out", "r"], options].concat());
+        let ran = here.striate(&[&["responses", "--out", "r"][..], options].concat());
         let said = ran.err.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(ran.code == *code && said.contains(text), "{options:?} {ran:?}");
         assert!(!here.0.join("r").exists());

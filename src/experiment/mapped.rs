@@ -1,18 +1,5 @@
-//! Named arrays of an HDF5 file or an `.npz`, said to be what they are by `--map KEY=PATH`.
-//!
-//! | key | what |
-//! |---|---|
-//! | `images` | (images, height, width), (images, height, width, 3), (images, 1 or 3, height, width); always needed |
-//! | `responses` | (neurons, images), (neurons, images, repeats), NaN where missing; with `stimulus`: (neurons, trials) |
-//! | `dff`, `corrected`, `raw`, `neuropil`, `demixed`, `events` | traces (neurons, frames), instead of responses |
-//! | `stimulus` | the image of each presentation, -1 for a blank sweep; needed with traces |
-//! | `start`, `end` | its first frame, and the frame after its last; `start` is needed with traces |
-//! | `rate` | frames a second: a number, or a path to one |
-//! | `timestamps` | the time of each frame in seconds, instead of `rate` |
-//! | `running_speed`, `pupil` | a number for each presentation |
-//! | `ids`, `area`, `layer`, `depth` | a text or a number for each neuron |
-//!
-//! Presentations without `end` last until the next one, as of NWB 2.
+//! Named arrays of an HDF5 file or an `.npz`, said to be what they are by `--map KEY=PATH`. What keys there are
+//! stands at [`super::ExperimentRequest::map`].
 
 use std::sync::Arc;
 

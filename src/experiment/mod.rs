@@ -1,7 +1,7 @@
 //! Recorded experiments, whatever wrote them: neurons, presentations, images, and traces or responses.
 //!
-//! [`open`] recognises the format and reads headers and short series. Traces, responses and images are read in pieces
-//! from their file when they are asked for, so that a recording does not have to fit in memory.
+//! [`open`] recognises the format and reads headers and short series. Traces, responses and images are read in
+//! pieces from their file when they are asked for, so that a recording does not have to fit in memory.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,9 +33,24 @@ pub use trials::{Statistics, TrialResponses};
 pub struct ExperimentRequest {
     /// A file or a folder.
     pub path: PathBuf,
-    /// Events of an Allen recording, which lie in a file of their own: an `.npz` with the key `ev`, (neurons, frames).
+    /// Events of an Allen recording, which lie in a file of their own: an `.npz` with the key `ev`, (neurons,
+    /// frames).
     pub events: Option<PathBuf>,
-    /// Names of series and where they lie in the file; for files of named arrays.
+    /// For files of named arrays: what is what, and where it lies in the file.
+    ///
+    /// | key | what |
+    /// |---|---|
+    /// | `images` | (images, height, width[, 3]) or (images, 1 or 3, height, width); always needed |
+    /// | `responses` | (neurons, images[, repeats]), NaN where missing; with `stimulus`: (neurons, trials) |
+    /// | `dff`, `corrected`, `raw`, `neuropil`, `demixed`, `events` | traces (neurons, frames), instead of responses |
+    /// | `stimulus` | the image of each presentation, -1 for a blank sweep; needed with traces |
+    /// | `start`, `end` | its first frame, and the frame after its last; `start` is needed with traces |
+    /// | `rate` | frames a second: a number, or a path to one |
+    /// | `timestamps` | the time of each frame in seconds, instead of `rate` |
+    /// | `running_speed`, `pupil` | a number for each presentation |
+    /// | `ids`, `area`, `layer`, `depth` | a text or a number for each neuron |
+    ///
+    /// Presentations without `end` last until the next one, as of NWB 2.
     pub map: Vec<(String, String)>,
     /// The stimulus; `natural_scenes` where none is named.
     pub stimulus: Option<String>,
@@ -124,8 +139,8 @@ pub struct Trial {
     pub running_speed: f32,
     /// Mean size of the pupil over the presentation, in the recording's units; NaN where unknown.
     pub pupil: f32,
-    /// Mean centre of the pupil over the presentation, horizontal and vertical, in the recording's units; NaN where
-    /// unknown.
+    /// Mean centre of the pupil over the presentation, horizontal and vertical, in the recording's units; NaN
+    /// where unknown.
     pub pupil_centre: [f32; 2],
     /// What the presentation is for, where the recording says.
     pub tier: Option<Tier>,
@@ -188,7 +203,8 @@ pub enum Recorded {
 /// Recognises the format and reads headers and short series.
 ///
 /// # Errors
-/// Whatever is missing, damaged or does not fit, with the file and the path in it; a path that is none of the formats.
+/// Whatever is missing, damaged or does not fit, with the file and the path in it; a path that is none of the
+/// formats.
 pub fn open(request: &ExperimentRequest) -> Result<Experiment> {
     let path = &request.path;
     if path.is_dir() {
@@ -243,8 +259,8 @@ fn unknown(store: &dyn Store) -> Result<Error> {
         Some(version) => format!("it is an NWB file ({}) without two-photon traces", version.escape_debug()),
         None => "it is a file of named arrays, and nothing says which are responses and which images".into(),
     };
-    let wanted = "processing/brain_observatory_pipeline (Visual Coding 2P in NWB 1), processing/ophys/DfOverF (in NWB 2), \
-                  or names";
+    let wanted = "processing/brain_observatory_pipeline (Visual Coding 2P in NWB 1), processing/ophys/DfOverF \
+                  (in NWB 2), or names";
     let advice =
         "`striate info` lists what it holds; say what it is by --map responses=/path --map images=/path";
     Ok(Error::input(store.path(), found, wanted, advice))
@@ -262,7 +278,8 @@ pub fn recognise(path: &Path) -> Result<bool> {
     Ok(nwb1::recognise(&*store)? || (nwb2::recognise(&*store)? && nwb2::is_complete(&*store)?))
 }
 
-/// The experiments inside a folder of Sensorium mice, in the order of their names; the path itself for anything else.
+/// The experiments inside a folder of Sensorium mice, in the order of their names; the path itself for anything
+/// else.
 ///
 /// # Errors
 /// When the folder cannot be read.

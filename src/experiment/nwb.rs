@@ -8,6 +8,10 @@ use super::{ExperimentRequest, Neuron, place};
 use crate::error::{Error, Kind, Result};
 use crate::io::store::{self, Member, MemberKind, Store};
 
+/// Characters of a text and names of a list that are shown.
+const SHOWN: usize = 300;
+const LISTED: usize = 20;
+
 /// The stimulus where none is named.
 pub(super) const USUAL: &str = "natural_scenes";
 
@@ -22,7 +26,8 @@ pub(super) fn fact(store: &dyn Store, name: &str) -> Result<Option<String>> {
         return Ok(None);
     }
     if let Ok(texts) = store.texts(name) {
-        return Ok(Some(texts.join(" ")).filter(|text| !text.is_empty()));
+        let text: String = texts.join(" ").chars().take(SHOWN).collect();
+        return Ok(Some(text).filter(|text| !text.is_empty()));
     }
     if store.array(name)?.len() != 1 {
         return Ok(None);
@@ -80,6 +85,13 @@ pub(super) fn has_group(store: &dyn Store, name: &str) -> Result<bool> {
     Ok(matches!(store.member(name)?, Some(Member { kind: MemberKind::Group, .. })))
 }
 
+/// Names of a file in a message.
+fn listed(names: &[String]) -> String {
+    let more = if names.len() > LISTED { ", ..." } else { "" };
+    let shown: Vec<String> = names.iter().take(LISTED).map(|name| name.escape_debug().to_string()).collect();
+    format!("{}{more}", shown.join(", "))
+}
+
 /// What a file lacks that every recording of its kind has.
 pub(super) fn lacks(store: &dyn Store, what: &str, wanted: &str) -> Error {
     let advice =
@@ -92,7 +104,7 @@ pub(super) fn no_stimulus(store: &dyn Store, stimulus: &str, group: &str) -> Res
     let there = children(store, group)?;
     let found = match there.len() {
         0 => format!("there is no stimulus {stimulus}, and no other"),
-        _ => format!("there is no stimulus {stimulus}, but {}", there.join(", ")),
+        _ => format!("there is no stimulus {stimulus}, but {}", listed(&there)),
     };
     let advice =
         "Natural scenes were shown in sessions three_session_B; choose another stimulus with --stimulus";
@@ -105,7 +117,7 @@ pub(super) fn add_events(traces: &mut Traces, file: Option<&Path>) -> Result<()>
     let store: Arc<dyn Store> = Arc::from(store::open(file)?);
     if !store.has_array("ev")? {
         let names: Vec<String> = store.members()?.into_iter().map(|member| member.path).collect();
-        let found = format!("it has no array 'ev', but {}", names.join(", "));
+        let found = format!("it has no array 'ev', but {}", listed(&names));
         let advice = "Give the file *_events.npz that belongs to the recording";
         return Err(Error::input(file, found, "events (neurons, frames) under the key ev", advice));
     }

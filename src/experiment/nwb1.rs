@@ -1,7 +1,7 @@
 //! Allen Brain Observatory, Visual Coding 2P, NWB 1: all releases of its pipeline.
 //!
-//! From release 2.0 of the pipeline on, traces of overlapping neurons were demixed, and the neuropil has a group of its
-//! own; before, it lay beside the raw traces. Stimuli are counted in imaging frames.
+//! From release 2.0 of the pipeline on, traces of overlapping neurons were demixed, and the neuropil has a
+//! group of its own; before, it lay beside the raw traces. Stimuli are counted in imaging frames.
 
 use std::sync::Arc;
 

@@ -1,8 +1,9 @@
-//! The conversion of Visual Coding 2P to NWB 2: traces with time first, an image a scene, presentations in seconds.
+//! The conversion of Visual Coding 2P to NWB 2: traces with time first, an image a scene, presentations in
+//! seconds.
 //!
-//! The conversion kept when presentations begin, not when they end. They follow each other without a gap, so one lasts
-//! until the next begins; where that is more than a frame later than usual (the blocks of a session, its end), it lasts as
-//! long as usual: the median distance, which is 7 frames for natural scenes.
+//! The conversion kept when presentations begin, not when they end. They follow each other without a gap, so
+//! one lasts until the next begins; where that is more than a frame later than usual (the blocks of a session,
+//! its end), it lasts as long as usual: the median distance, which is 7 frames for natural scenes.
 
 use std::sync::Arc;
 
@@ -22,7 +23,8 @@ const PLANE: &str = "general/optophysiology/ImagingPlane";
 const PRESENTATIONS: &str = "stimulus/presentation";
 /// Frames at the beginning that are compared to tell corrected from raw fluorescence.
 const COMPARED: usize = 64;
-/// A time this part of a frame before a frame's own still belongs to that frame: clocks are rounded when converted.
+/// A time this part of a frame before a frame's own still belongs to that frame: clocks are rounded when
+/// converted.
 const EARLY: f64 = 0.01;
 
 const FACTS: [(&str, &str); 9] = [
@@ -117,8 +119,8 @@ fn add_traces(traces: &mut Traces, store: &Arc<dyn Store>, facts: &mut Vec<(Stri
     Ok(())
 }
 
-/// The file defines corrected fluorescence as demixed - ratios x neuropil. A release of the conversion wrote the raw
-/// traces under the name Corrected: these are then called raw, and the corrected ones computed.
+/// The file defines corrected fluorescence as demixed - ratios x neuropil. A release of the conversion wrote
+/// the raw traces under the name Corrected: these are then called raw, and the corrected ones computed.
 fn correct(
     traces: &mut Traces,
     store: &Arc<dyn Store>,
@@ -197,8 +199,8 @@ fn frame_at(times: &[f64], time: f64) -> Option<usize> {
     (begun > 0 && time < last + length).then(|| begun - 1)
 }
 
-/// First frames and the frames after the last: until the next presentation where it follows at once, else as long as the
-/// median one.
+/// First frames and the frames after the last: until the next presentation where it follows at once, else as
+/// long as the median one.
 pub(super) fn with_ends(starts: &[usize], frames: usize) -> Vec<(i64, i64)> {
     let mut distances: Vec<usize> =
         starts.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).filter(|d| *d > 0).collect();

@@ -1,8 +1,9 @@
-//! A folder of images, responses and tables: what `striate simulate` and `striate responses` write, and what is put
-//! together by hand.
+//! A folder of images, responses and tables: what `striate simulate` and `striate responses` write, and what is
+//! put together by hand.
 //!
 //! `images.npy`, `images.npz`, a folder `images`, or picture files in the folder itself; `responses.npy`, `.npz` or `.csv`,
-//! (neurons, images[, repeats]), NaN where a repeat is missing; optionally `neurons.csv` (neuron,id,area,layer,depth,x,y,z),
+//! (neurons, images[, repeats]), NaN where a repeat is missing; optionally `neurons.csv`
+//! (neuron,id,area,layer,depth,x,y,z),
 //! `trials.csv` (trial,image,repeat,start,running_speed,pupil: in order of presentation) and `split.csv` (image,tier).
 
 use std::path::{Path, PathBuf};
@@ -72,8 +73,8 @@ fn tiers(path: &Path, images: usize) -> Result<Vec<Option<Tier>>> {
     Ok(tiers)
 }
 
-/// The neurons of a table, in the order of the responses; their numbers where there is none. Positions are read where all
-/// of x, y and z are there: a simulation's x and y are those of receptive fields.
+/// The neurons of a table, in the order of the responses; their numbers where there is none. Positions are read
+/// where all of x, y and z are there: a simulation's x and y are those of receptive fields.
 fn neurons(path: &Path, responses: &Responses) -> Result<Vec<Neuron>> {
     let count = responses.n_neurons();
     let names = responses.neuron_names.as_deref();
@@ -122,8 +123,8 @@ fn neurons(path: &Path, responses: &Responses) -> Result<Vec<Neuron>> {
     Ok(neurons)
 }
 
-/// Trials and their places (image, repeat) in the responses: those of the table, else every place where any neuron was
-/// recorded, one repeat of all images after the other.
+/// Trials and their places (image, repeat) in the responses: those of the table, else every place where any
+/// neuron was recorded, one repeat of all images after the other.
 fn trials(path: &Path, responses: &Responses) -> Result<(Vec<Trial>, Vec<Place>)> {
     let (images, repeats) = (responses.n_images(), responses.n_repeats());
     let recorded = |image: usize, repeat: usize| {

@@ -1,7 +1,8 @@
 //! A mouse of the Sensorium competition of 2022: a folder with a file a trial, and tables beside them.
 //!
-//! Files lie in random order; `trial_idx` is the order of presentation, except in the competition's own scans, where it is
-//! scrambled text and the order of the files is kept. Responses of test trials there are zero, and recognised by that.
+//! Files lie in random order; `trial_idx` is the order of presentation, except in the competition's own scans,
+//! where it is scrambled text and the order of the files is kept. Responses of test trials there are zero, and
+//! recognised by that.
 
 use std::path::{Path, PathBuf};
 
@@ -67,7 +68,8 @@ pub(super) fn open(request: &ExperimentRequest) -> Result<Experiment> {
     })
 }
 
-/// The session: what stands between `static` and the kind of images in the folder's name; else all of that name.
+/// The session: what stands between `static` and the kind of images in the folder's name; else all of that
+/// name.
 pub(super) fn data_key(path: &Path) -> String {
     let full = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let name = full.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -78,7 +80,8 @@ pub(super) fn data_key(path: &Path) -> String {
     }
 }
 
-/// The order of presentation: by `trial_idx` where these are whole numbers, all different; else that of the files.
+/// The order of presentation: by `trial_idx` where these are whole numbers, all different; else that of the
+/// files.
 fn order(ids: &Option<Vec<String>>, trials: usize) -> Vec<usize> {
     let numbers: Option<Vec<i64>> =
         ids.as_ref().and_then(|ids| ids.iter().map(|id| id.parse().ok()).collect());
@@ -124,7 +127,8 @@ fn hidden(responses: &TrialResponses, trials: &[Trial]) -> Result<Vec<Tier>> {
     Ok(hidden)
 }
 
-/// What responses are multiplied by: 1 / standard deviation, which counts as at least 1 % of the neurons' mean one.
+/// What responses are multiplied by: 1 / standard deviation, which counts as at least 1 % of the neurons' mean
+/// one.
 fn scale(deviations: Vec<f32>) -> Vec<f32> {
     let present = deviations.iter().filter(|d| d.is_finite());
     let (sum, count) = present.fold((0.0, 0.0), |(sum, count), &d| (sum + f64::from(d), count + 1.0));
@@ -205,7 +209,8 @@ impl Mouse {
         Ok(Some(labels))
     }
 
-    /// Each distinct image once. The files of all trials are looked at: two sizes under one id would go unnoticed.
+    /// Each distinct image once. The files of all trials are looked at: two sizes under one id would go
+    /// unnoticed.
     fn stimuli(
         &self,
         ids: &[String],
@@ -237,7 +242,8 @@ impl Mouse {
         Ok(stimuli)
     }
 
-    /// As many as the responses of the first trial; what is known of them is in tables, each of which may be absent.
+    /// As many as the responses of the first trial; what is known of them is in tables, each of which may be
+    /// absent.
     fn neurons(&self) -> Result<Vec<Neuron>> {
         let first = self.trial("responses", 0);
         there(&first, "the responses to each trial")?;

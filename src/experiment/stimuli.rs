@@ -27,7 +27,8 @@ pub struct Stimuli {
     pub channels: usize,
     /// What the recording calls each image: its number there, or the name of its file.
     pub ids: Vec<String>,
-    /// Mean and standard deviation of all pixels that the recording states (Sensorium), for models that want it.
+    /// Mean and standard deviation of all pixels that the recording states (Sensorium), for models that want
+    /// it.
     pub normalisation: Option<(f32, f32)>,
     source: Source,
 }
@@ -132,7 +133,8 @@ impl Stimuli {
         self.ids.len()
     }
 
-    /// The images `range`: (images, height, width), and (images, height, width, 3) in colour; bytes as 0 to 255.
+    /// The images `range`: (images, height, width), and (images, height, width, 3) in colour; bytes as 0 to
+    /// 255.
     ///
     /// # Errors
     /// A range outside the images; data that cannot be read; files of another size than the first.
@@ -200,8 +202,9 @@ impl Stimuli {
     }
 
     /// The images `range` at a quarter of their height and width, as the models of Sensorium see them: bilinear
-    /// interpolation at 4i + 1.5 without antialiasing, which is the mean of the middle 2 x 2 of every 4 x 4 pixels
-    /// (scikit-image's `rescale(.25, anti_aliasing=False)`). 144 x 256 become 36 x 64; means are not rounded.
+    /// interpolation at 4i + 1.5 without antialiasing, which is the mean of the middle 2 x 2 of every 4 x 4
+    /// pixels (scikit-image's `rescale(.25, anti_aliasing=False)`). 144 x 256 become 36 x 64; means are not
+    /// rounded.
     ///
     /// # Errors
     /// Those of [`Stimuli::read`]; sides that are no multiples of 4.
@@ -221,7 +224,8 @@ impl Stimuli {
         Ok((&middle(1, 1) + &middle(1, 2) + middle(2, 1) + middle(2, 2)) / 4.0)
     }
 
-    /// Whether every pixel is a whole number from 0 to 255. Looks at all images where the file's type does not say.
+    /// Whether every pixel is a whole number from 0 to 255. Looks at all images where the file's type does not
+    /// say.
     ///
     /// # Errors
     /// Data that cannot be read.

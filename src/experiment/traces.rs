@@ -154,8 +154,8 @@ impl Traces {
         self.sources.iter().any(|(own, _)| *own == trace)
     }
 
-    /// Whether the file holds frames one after the other, so that it is read by blocks of frames over all neurons; else
-    /// it holds neurons one after the other, and is read by blocks of neurons over all frames.
+    /// Whether the file holds frames one after the other, so that it is read by blocks of frames over all
+    /// neurons; else it holds neurons one after the other, and is read by blocks of neurons over all frames.
     ///
     /// # Errors
     /// A trace that the recording does not have.

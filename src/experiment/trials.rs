@@ -19,7 +19,8 @@ pub struct Statistics {
     pub pupil_centre: Option<([f32; 2], [f32; 2])>,
 }
 
-/// Responses of an experiment to its trials. Nothing long is held, except of plain arrays, which are held whole.
+/// Responses of an experiment to its trials. Nothing long is held, except of plain arrays, which are held
+/// whole.
 pub struct TrialResponses {
     pub(super) neurons: usize,
     pub(super) hidden: Vec<Tier>,
@@ -56,8 +57,8 @@ impl TrialResponses {
         }
     }
 
-    /// Responses to the trials `range`, in the order of [`super::Experiment::trials`]: (trials, neurons), as stored. NaN
-    /// where a neuron was not recorded.
+    /// Responses to the trials `range`, in the order of [`super::Experiment::trials`]: (trials, neurons), as
+    /// stored. NaN where a neuron was not recorded.
     ///
     /// # Errors
     /// A range outside the trials, data that cannot be read.
@@ -97,8 +98,8 @@ impl TrialResponses {
         Ok(values)
     }
 
-    /// What a Sensorium recording's responses are multiplied by before anything is scored: 1 / the stored standard
-    /// deviation of each neuron, which is never taken below 1 % of its mean over neurons.
+    /// What a Sensorium recording's responses are multiplied by before anything is scored: 1 / the stored
+    /// standard deviation of each neuron, which is never taken below 1 % of its mean over neurons.
     pub fn scale(&self) -> Option<&[f32]> {
         self.scale.as_deref()
     }

@@ -22,7 +22,7 @@ mod values;
 
 use archive::{Archive, Inflate, Member};
 use header::Header;
-pub use region::read_region;
+pub use region::Regions;
 pub use rows::Rows;
 pub use stored::Values;
 pub use texts::read_labels;

@@ -21,7 +21,7 @@ impl Window {
 /// Most bytes of keys and levels at once, unless a single row takes more.
 const SCRATCH_BYTES: usize = 64 << 20;
 
-/// GPU memory that [`running_quantile`] takes beside its matrices, in bytes.
+/// GPU memory that [`running_quantile()`] takes beside its matrices, in bytes.
 pub fn running_quantile_bytes(columns: usize) -> u64 {
     4 * row_words(columns.min(LONGEST_ROW)).max(SCRATCH_BYTES / 4) as u64
 }

@@ -13,7 +13,7 @@ use super::{LEAST_FEV, median, words};
 pub const FALSE_DISCOVERIES: f64 = 0.05;
 
 /// Neurons whose trials are held in f64 at once, twice.
-const AT_ONCE: usize = 256;
+pub const AT_ONCE: usize = 256;
 
 /// How reliable one neuron is, over all images. NaN where there is no value; `None` where the data have no repeats.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

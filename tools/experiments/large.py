@@ -1,6 +1,6 @@
-"""Writes a recording of NWB 1 that is longer than memory: traces of zeros that take no room on the disk (a sparse file).
+"""Writes a recording of NWB 1 that is longer than memory: traces of zeros, which take no room on the disk.
 
-For `STRIATE_LARGE=FILE cargo test --release --test experiments long`, which reads all of it and looks at the memory it took:
+For `STRIATE_LARGE=FILE cargo test --release --test experiments long`, which reads all of it in little memory:
 
     python tools/experiments/large.py FILE --gib 10
 """

@@ -44,7 +44,8 @@ def main():
     mice = args.out / "sensorium"
     shutil.rmtree(mice, ignore_errors=True)
     written = sensorium.write(mice, recording, args.seed)
-    np.savez_compressed(args.out / "sensorium_truth.npz", **{k: v for k, v in written.items() if v.dtype.kind in "fi"})
+    numbers = {name: values for name, values in written.items() if values.dtype.kind in "fi"}
+    np.savez_compressed(args.out / "sensorium_truth.npz", **numbers)
     np.savez_compressed(args.out / "truth.npz", **recording.truth())
 
 

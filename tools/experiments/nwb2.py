@@ -92,7 +92,8 @@ def stimulus(file, recording):
     """Natural scenes: a picture each, and an index of them in seconds."""
     scenes = Images(
         name="natural_scenes_template", description="Natural scenes.",
-        images=[Image(name=f"NaturalScene{k}", data=picture, description="a scene") for k, picture in enumerate(recording.images)])
+        images=[Image(name=f"NaturalScene{k}", data=picture, description="a scene")
+                for k, picture in enumerate(recording.images)])
     file.add_stimulus_template(scenes)
     shown = recording.order.astype("i8").astype("u4")
     assert BLANK in shown

@@ -1,7 +1,8 @@
 """A two-photon recording of a simulated experiment: what the files of all formats are written from.
 
-`striate simulate` gives images and spike counts. Here the counts become spikes on imaging frames, calcium, and the traces
-of an Allen recording. Everything that is put in is kept, so that what a reader gives can be compared with it bit by bit.
+`striate simulate` gives images and spike counts. Here the counts become spikes on imaging frames, calcium, and the
+traces of an Allen recording. Everything that is put in is kept, so that what a reader gives can be compared with it bit
+by bit.
 """
 
 import subprocess
@@ -68,7 +69,7 @@ def simulate(striate, folder, images, size, neurons, repeats, seed):
 
 
 def present(counts, expected, random):
-    """The order of presentations, -1 for the blank, and each one's counts: (presentations,), (presentations, neurons).
+    """The order of presentations, -1 for the blank: (presentations,), and their counts: (presentations, neurons).
 
     The k-th presentation of an image has the k-th repeat's counts. A repeat that some neuron lacks is not shown.
     """

@@ -36,7 +36,8 @@ def write(parent, recording, seed):
     responses = recording.counts[at] * random.uniform(0.5, 4, recording.counts.shape[1])
     responses[tiers == "final_test"] = 0
     size = np.array([np.nan_to_num(np.nanmean(recording.pupil[w]), nan=900.0) for w in windows])
-    behaviour = np.column_stack([size, random.standard_normal(len(at)), [recording.running[w].mean() for w in windows]])
+    speed = [recording.running[w].mean() for w in windows]
+    behaviour = np.column_stack([size, random.standard_normal(len(at)), speed])
     centre = np.array([recording.pupil_location[w].mean(axis=0) for w in windows])
     pictures = recording.images[image][:, None].astype("f4")
     data = {"images": pictures, "responses": responses, "behavior": behaviour, "pupil_center": centre}
@@ -50,9 +51,7 @@ def write(parent, recording, seed):
     tables(folder / "meta" / "trials", trials)
     positions = random.uniform(0, 600, (responses.shape[1], 3)).round(1)
     neurons(folder, positions)
-    kept_values = {**data, "images": np.unique(image)}
-    kept_values["images"] = recording.images[kept_values["images"]].astype("f4")
-    for name, values in kept_values.items():
+    for name, values in {**data, "images": recording.images[np.unique(image)].astype("f4")}.items():
         statistics(folder / "meta" / "statistics" / name, values, scalar=name == "images")
     return {"responses": responses, "behaviour": behaviour, "pupil_centre": centre, "image_ids": ids, "tiers": tiers,
             "trial_idx": trials["trial_idx"], "positions": positions, "image": image}

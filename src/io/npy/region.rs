@@ -1,13 +1,14 @@
-//! A region of an array, elements as stored, without holding the array.
+//! Regions of an array, elements as stored, without holding the array.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayD, IxDyn};
 
 use super::archive::Inflate;
+use super::header::Header;
 use super::stored::Values;
 use super::values::{Decode, decode_stored};
 use super::{Element, Found, load, locate};
@@ -16,38 +17,110 @@ use crate::error::{Error, Kind, Result};
 /// Bytes read at a time at most.
 const PIECE: usize = 1 << 16;
 
-/// Reads a region of an array, one range an axis, with its elements as stored; in C order whatever the order
-/// in the file. `member` names an array of an `.npz`. The checksum of an `.npz` is compared where all of the
-/// array is read.
+/// An open array of which regions are read, elements as stored.
 ///
-/// # Errors
-/// Whatever [`super::read`] refuses; a region that is not within the array.
-pub fn read_region(path: &Path, member: Option<&str>, region: &[Range<usize>]) -> Result<Values> {
-    let found = locate(path, member)?;
-    let shape = &found.header.shape;
-    let within = region.len() == shape.len()
-        && region.iter().zip(shape).all(|(range, &length)| range.start <= range.end && range.end <= length);
-    if !within {
-        let asked = format!("the region {region:?} was asked for");
-        let wanted = format!("a region of the shape {shape:?}");
-        return Err(Error::new(Kind::Usage, found.place.display(), asked, wanted, ""));
-    }
-    let whole = region.iter().zip(shape).all(|(range, &length)| range.len() == length);
-    macro_rules! each {
-        ($($variant:ident: $number:ty),*) => {
-            match found.header.element {
-                $(Element::$variant => Values::$variant(if whole {
-                    load(path, member, decode_stored::<$number>)?
-                } else {
-                    part(found, region, decode_stored::<$number>)?
-                }),)*
+/// `.npy` files and uncompressed `.npz` members are sought in; a compressed member is decompressed from where
+/// the last region ended, and from the front where a region lies before that.
+pub struct Regions {
+    /// For messages: the file, with the member if there is one.
+    place: PathBuf,
+    path: PathBuf,
+    member: Option<String>,
+    header: Header,
+    /// Values reserved at most before the data has been seen.
+    at_once: usize,
+    source: Forward,
+}
+
+impl Regions {
+    /// Opens an array; `member` names an array of an `.npz` (or the path does, as in `FILE.npz:member`).
+    ///
+    /// # Errors
+    /// Whatever [`super::read`] refuses.
+    pub fn open(path: &Path, member: Option<&str>) -> Result<Self> {
+        let Found { place, path, mut file, length, member, header } = locate(path, member)?;
+        let source = match &member {
+            Some(member) if !member.stored => Forward::Compressed(Box::new(Inflate::open(&path, member)?)),
+            _ => {
+                let start = member.as_ref().map_or(0, |member| member.start);
+                file.seek(SeekFrom::Start(start)).map_err(|why| Error::unreadable(&place, &why))?;
+                Forward::Plain(BufReader::new(file), 0)
             }
         };
+        let at_once = usize::try_from(length).unwrap_or(usize::MAX);
+        Ok(Regions { place, path, member: member.map(|member| member.name), header, at_once, source })
     }
-    Ok(each!(
-        Bool: bool, U8: u8, I8: i8, U16: u16, I16: i16, U32: u32, I32: i32, U64: u64, I64: i64,
-        F16: half::f16, F32: f32, F64: f64
-    ))
+
+    /// A region, one range an axis, in C order whatever the order in the file. The checksum of an `.npz` is
+    /// compared where all of the array is read.
+    ///
+    /// # Errors
+    /// A region that is not within the array; data that cannot be read.
+    pub fn read(&mut self, region: &[Range<usize>]) -> Result<Values> {
+        let shape = &self.header.shape;
+        let within = region.len() == shape.len()
+            && region
+                .iter()
+                .zip(shape)
+                .all(|(range, &length)| range.start <= range.end && range.end <= length);
+        if !within {
+            let asked = format!("the region {region:?} was asked for");
+            let wanted = format!("a region of the shape {shape:?}");
+            return Err(Error::new(Kind::Usage, self.place.display(), asked, wanted, ""));
+        }
+        let whole = region.iter().zip(shape).all(|(range, &length)| range.len() == length);
+        macro_rules! each {
+            ($($variant:ident: $number:ty),*) => {
+                match self.header.element {
+                    $(Element::$variant => Values::$variant(if whole {
+                        load(&self.path, self.member.as_deref(), decode_stored::<$number>)?
+                    } else {
+                        self.part(region, decode_stored::<$number>)?
+                    }),)*
+                }
+            };
+        }
+        Ok(each!(
+            Bool: bool, U8: u8, I8: i8, U16: u16, I16: i16, U32: u32, I32: i32, U64: u64, I64: i64,
+            F16: half::f16, F32: f32, F64: f64
+        ))
+    }
+
+    fn part<T: Clone>(&mut self, region: &[Range<usize>], decode: Decode<T>) -> Result<ArrayD<T>> {
+        let header = &self.header;
+        // In the order of the file.
+        let (mut shape, mut region) = (header.shape.clone(), region.to_vec());
+        if header.fortran {
+            shape.reverse();
+            region.reverse();
+        }
+        let runs = Runs::new(&shape, &region);
+        let counts: Vec<usize> = region.iter().map(ExactSizeIterator::len).collect();
+        let mut values = Vec::with_capacity(counts.iter().product::<usize>().min(self.at_once));
+        // Within the array, whose bytes were counted when its header was read: these products cannot
+        // overflow.
+        let width = header.element.bytes();
+        let mut piece = vec![0; PIECE.min(runs.length * width)];
+        runs.each(|first| {
+            self.source.to(header.start + (first * width) as u64, &self.place)?;
+            let mut left = runs.length * width;
+            while left > 0 {
+                let bytes = &mut piece[..left.min(PIECE)];
+                self.source.fill(bytes).map_err(|why| {
+                    let found = format!("the data cannot be read ({why})");
+                    let advice = "The file is damaged: copy or save it again";
+                    Error::input(&self.place, found, "the whole array", advice)
+                })?;
+                decode(bytes, header, &mut values);
+                left -= bytes.len();
+            }
+            Ok(())
+        })?;
+        let array = ArrayD::from_shape_vec(IxDyn(&counts), values).map_err(|why| {
+            Error::input(&self.place, format!("its shape {counts:?} is impossible ({why})"), "an array", "")
+        })?;
+        Ok(if header.fortran { array.reversed_axes().as_standard_layout().into_owned() } else { array })
+    }
 }
 
 /// Runs of elements that lie one after the other, in the order of the file.
@@ -102,7 +175,7 @@ impl Runs {
     }
 }
 
-/// Bytes of the array file from its beginning, which are only gone through forwards.
+/// Bytes of the array file from its beginning, best gone through forwards.
 enum Forward {
     Plain(BufReader<File>, u64),
     Compressed(Box<Inflate>),
@@ -130,47 +203,4 @@ impl Forward {
             Forward::Compressed(inflate) => inflate.read_exact(bytes),
         }
     }
-}
-
-fn part<T: Clone>(found: Found, region: &[Range<usize>], decode: Decode<T>) -> Result<ArrayD<T>> {
-    let Found { place, path, mut file, length, member, header } = found;
-    let mut source = match &member {
-        Some(member) if !member.stored => Forward::Compressed(Box::new(Inflate::open(&path, member)?)),
-        _ => {
-            let start = member.map_or(0, |member| member.start);
-            file.seek(SeekFrom::Start(start)).map_err(|why| Error::unreadable(&place, &why))?;
-            Forward::Plain(BufReader::new(file), 0)
-        }
-    };
-    // In the order of the file.
-    let (mut shape, mut region) = (header.shape.clone(), region.to_vec());
-    if header.fortran {
-        shape.reverse();
-        region.reverse();
-    }
-    let runs = Runs::new(&shape, &region);
-    let count: usize = region.iter().map(ExactSizeIterator::len).product();
-    let mut values = Vec::with_capacity(count.min(usize::try_from(length).unwrap_or(usize::MAX)));
-    let mut piece = vec![0; PIECE.min(runs.length.saturating_mul(header.element.bytes()))];
-    // Within the array, whose bytes were counted when its header was read: these products cannot overflow.
-    let width = header.element.bytes();
-    runs.each(|first| {
-        source.to(header.start + (first * width) as u64, &place)?;
-        let mut left = runs.length * width;
-        while left > 0 {
-            let bytes = &mut piece[..left.min(PIECE)];
-            source.fill(bytes).map_err(|why| {
-                let found = format!("the data cannot be read ({why})");
-                Error::input(&place, found, "the whole array", "The file is damaged: copy or save it again")
-            })?;
-            decode(bytes, &header, &mut values);
-            left -= bytes.len();
-        }
-        Ok(())
-    })?;
-    let counts: Vec<usize> = region.iter().map(ExactSizeIterator::len).collect();
-    let array = ArrayD::from_shape_vec(IxDyn(&counts), values).map_err(|why| {
-        Error::input(&place, format!("its shape {counts:?} is impossible ({why})"), "an array", "")
-    })?;
-    Ok(if header.fortran { array.reversed_axes().as_standard_layout().into_owned() } else { array })
 }

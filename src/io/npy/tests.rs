@@ -198,6 +198,7 @@ fn regions_are_what_the_whole_array_has_there() {
             archive(&members, zip::CompressionMethod::Deflated),
         ];
         for file in files.map(|bytes| Temporary::with(&bytes)) {
+            let mut regions = Regions::open(&file.0, None).unwrap();
             for region in [
                 [0..4, 0..3, 0..5],
                 [1..3, 0..3, 0..5],
@@ -207,14 +208,10 @@ fn regions_are_what_the_whole_array_has_there() {
             ] {
                 let slice =
                     array.slice_each_axis(|axis| ndarray::Slice::from(region[axis.axis.index()].clone()));
-                assert_eq!(
-                    read_region(&file.0, None, &region).unwrap(),
-                    Values::F32(slice.to_owned()),
-                    "{region:?}"
-                );
+                assert_eq!(regions.read(&region).unwrap(), Values::F32(slice.to_owned()), "{region:?}");
             }
             for region in [vec![0..4, 0..3], vec![0..4, 0..3, 0..6], vec![5..6, 0..3, 0..5]] {
-                assert_eq!(read_region(&file.0, None, &region).unwrap_err().kind(), Kind::Usage);
+                assert_eq!(regions.read(&region).unwrap_err().kind(), Kind::Usage);
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use super::{Opened, header, open, read_region};
+use super::{Opened, Regions, header, open};
 use crate::error::{Error, Result};
 
 /// Bytes of the longest text.
@@ -33,7 +33,7 @@ pub fn read_labels(path: &Path) -> Result<Vec<String>> {
         (">U", Some(_)) => (true, true),
         ("|S" | "<S" | ">S" | "|a", Some(_)) => (false, false),
         _ => {
-            let values = read_region(path, None, std::slice::from_ref(&(0..preamble.elements)))?;
+            let values = Regions::open(path, None)?.read(std::slice::from_ref(&(0..preamble.elements)))?;
             let numbers = values.into_i64();
             return match numbers {
                 Ok(numbers) => Ok(numbers.iter().map(i64::to_string).collect()),

@@ -4,15 +4,18 @@ use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use super::{ArrayMember, Attribute, ElementType, Layout, Member, MemberKind, Storage, Store, Values};
 use crate::error::{Error, Kind, Result};
-use crate::io::npy::{self, ArrayInfo};
+use crate::io::npy::{self, ArrayInfo, Regions};
 
-/// An `.npz` archive. Arrays are read from the file whenever they are asked for.
+/// An `.npz` archive.
 pub struct Npz {
     path: PathBuf,
     members: Vec<Member>,
+    /// The array that was read last, since its next region is often the next one asked for.
+    last: Mutex<Option<(String, Regions)>>,
 }
 
 /// Whether the file is a zip archive.
@@ -26,7 +29,7 @@ impl Npz {
     /// Reads the headers of all arrays.
     pub fn open(path: &Path) -> Result<Self> {
         let members = npy::members(path)?.into_iter().map(|(name, info)| describe(&name, info)).collect();
-        Ok(Npz { path: path.to_path_buf(), members })
+        Ok(Npz { path: path.to_path_buf(), members, last: Mutex::default() })
     }
 }
 
@@ -63,7 +66,16 @@ impl Store for Npz {
     fn read(&self, name: &str, region: &[Range<usize>]) -> Result<Values> {
         let shape = super::array(self, name)?.shape;
         super::check_region(&super::place(self, name), &shape, region)?;
-        npy::read_region(&self.path, Some(name.trim_matches('/')), region)
+        let name = name.trim_matches('/');
+        // Taken out while it is read, so that what failed half-way is not used again.
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut regions = match last {
+            Some((last, regions)) if last == name => regions,
+            _ => Regions::open(&self.path, Some(name))?,
+        };
+        let values = regions.read(region)?;
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((name.to_string(), regions));
+        Ok(values)
     }
 
     fn texts(&self, name: &str) -> Result<Vec<String>> {

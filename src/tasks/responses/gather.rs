@@ -106,10 +106,10 @@ impl<'a> Plan<'a> {
         order
     }
 
-    fn tiles(&self, order: &[usize]) -> Result<Vec<Tile>> {
+    fn tiles(&self, gpu: &Gpu, order: &[usize]) -> Result<Vec<Tile>> {
         let Some(source) = &self.source else { return Ok(Vec::new()) };
         let starts: Vec<usize> = order.iter().map(|at| self.trials[*at].start).collect();
-        reading::tiles(source.traces, source.of, &starts, &self.reach)
+        reading::tiles(gpu, source.traces, source.of, &starts, &self.reach)
     }
 
     fn described(&self, experiment: &Experiment, tiles: &[Tile]) -> ResponsesPlan {
@@ -128,7 +128,7 @@ impl<'a> Plan<'a> {
             n_trials: self.trials.len(),
             dropped: self.dropped,
             bytes_read: 4 * (visits * all) as u64,
-            bytes: judged + reading::bytes(n_neurons * n_images * n_repeats, largest, dff),
+            bytes: judged + reading::bytes([n_neurons, n_images, n_repeats], largest, dff),
         }
     }
 }
@@ -142,7 +142,7 @@ pub fn plan(gpu: &Gpu, experiment: &Experiment, request: &ResponsesRequest) -> R
     for covariate in &request.covariates_regressed {
         trials::values(experiment, &plan.trials, *covariate)?;
     }
-    let tiles = plan.tiles(&plan.by_start())?;
+    let tiles = plan.tiles(gpu, &plan.by_start())?;
     let described = plan.described(experiment, &tiles);
     reading::affordable(gpu, request.definition.as_ref(), &described, &tiles)?;
     Ok(described)
@@ -247,7 +247,7 @@ fn of_traces(gpu: &Gpu, plan: &Plan<'_>, progress: &mut Progress<'_>) -> Result<
     let [frames] = plan.windows.as_slice() else { return Err(Error::internal("responses", "one window")) };
     let mut responses = plan.arrangement.room(source.traces.neurons);
     let order = plan.by_start();
-    let tiles = plan.tiles(&order)?;
+    let tiles = plan.tiles(gpu, &order)?;
     for (at, tile) in tiles.iter().enumerate() {
         progress("responses", at as f64 / tiles.len() as f64);
         let matrix = reading::read(gpu, source.traces, source.of, tile)?;
@@ -294,7 +294,7 @@ fn compared(
     let mut all: Vec<Array3<f32>> =
         plan.windows.iter().map(|_| plan.arrangement.room(judges.len())).collect();
     let order = plan.by_start();
-    let tiles = plan.tiles(&order)?;
+    let tiles = plan.tiles(gpu, &order)?;
     for (at, tile) in tiles.iter().enumerate() {
         progress("comparing windows", at as f64 / tiles.len() as f64);
         let inside: Vec<usize> =

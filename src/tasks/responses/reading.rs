@@ -10,8 +10,9 @@ use crate::error::{Error, Kind, Result};
 use crate::experiment::{Trace, Traces};
 use crate::gpu::{Gpu, Matrix, host_memory_available};
 use crate::responses::{self, Dff};
+use crate::scores::reliability::AT_ONCE;
 
-/// Bytes of a tile's f32.
+/// Bytes of a tile's f32, if the budget is at least four times that.
 const TILE_BYTES: usize = 64 << 20;
 
 /// A tile's copies at any moment: as read, as stored, padded for the device, on its way there, and on it.
@@ -31,12 +32,14 @@ pub(super) struct Tile {
 /// Files that hold frames one after the other are read by frames, and only where there are trials; all others, and all
 /// whose baseline needs a whole trace, by neurons.
 pub(super) fn tiles(
+    gpu: &Gpu,
     traces: &Traces,
     (trace, dff): (Trace, Option<Dff>),
     starts: &[usize],
     reach: &Range<i64>,
 ) -> Result<Vec<Tile>> {
-    let words = TILE_BYTES / 4;
+    let share = usize::try_from(gpu.ledger().budget() / 4).unwrap_or(usize::MAX);
+    let words = TILE_BYTES.min(share) / 4;
     let window = |trial: usize| {
         let start = starts[trial] as i64;
         (start + reach.start) as usize..(start + reach.end) as usize
@@ -108,11 +111,12 @@ pub struct ResponsesPlan {
     pub bytes: u64,
 }
 
-/// Bytes of host memory that a result of some words takes beside tiles of some words: the responses and a copy of them
-/// while they are scored or chosen, f64 trials of neurons that are scored at once, and the copies of a tile.
-pub(super) fn bytes(result: usize, tile: usize, dff: bool) -> u64 {
-    let tile = 4 * tile as u64;
-    3 * 4 * result as u64 + COPIES * tile + if dff { 2 * tile } else { 0 }
+/// Bytes of host memory that a result (neurons, images, repeats) takes beside a tile of some words: the responses, the
+/// trials of neurons that are scored together, in f64 and twice, and the copies of a tile.
+pub(super) fn bytes([neurons, images, repeats]: [usize; 3], tile: usize, dff: bool) -> u64 {
+    let (trials, tile) = ((images * repeats) as u64, 4 * tile as u64);
+    let scored = 16 * neurons.min(AT_ONCE) as u64 * trials;
+    4 * neurons as u64 * trials + scored + COPIES * tile + if dff { 2 * tile } else { 0 }
 }
 
 /// Refuses what the host or the device cannot hold.
@@ -122,7 +126,7 @@ pub(super) fn affordable(
     plan: &ResponsesPlan,
     tiles: &[Tile],
 ) -> Result<()> {
-    let size = |bytes: u64| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30));
+    let size = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
     if let Some(free) = host_memory_available().filter(|free| *free < plan.bytes) {
         let found = format!(
             "{} neurons x {} images x {} repeats need {} of memory",
@@ -144,7 +148,15 @@ pub(super) fn affordable(
     let needed = tiles.iter().map(of).max().unwrap_or(0);
     let budget = gpu.ledger().budget();
     if needed > budget {
-        return Err(crate::gpu::too_large("responses", needed, budget, budget));
+        let found = format!("a tile of traces needs {} of GPU memory", size(needed));
+        let advice = "Raise --max-memory";
+        return Err(Error::new(
+            Kind::Memory,
+            "responses",
+            found,
+            format!("at most {}", size(budget)),
+            advice,
+        ));
     }
     Ok(())
 }
