@@ -299,8 +299,18 @@ fn wrong_studies_are_refused_in_a_sentence() {
             .concat(),
     )
     .refused(2, &["--definition", "2 definitions"]);
-    here.striate(&["fit", "--definition", "sdk", "--responses", "r.npy", "--out", "p"])
-        .refused(2, &["--experiment", "--definition says what a response is"]);
+    here.striate(&[
+        "fit",
+        "--definition",
+        "sdk",
+        "--features",
+        "f.npy",
+        "--responses",
+        "r.npy",
+        "--out",
+        "p",
+    ])
+    .refused(2, &["--experiment", "--definition says what a response is"]);
     // A folder of something else is left alone.
     std::fs::create_dir(here.0.join("s")).unwrap();
     here.write("s/notes.txt", "mine");

@@ -259,6 +259,48 @@ fn sweeps_train_on_trials_and_keep_images_together() {
     assert!(other.get("n_trials").is_none());
 }
 
+/// A simulated experiment in which areas lack repeats of their own, so that neurons are missing in single trials.
+#[test]
+fn a_profile_of_trials_scores_what_a_fit_of_each_layer_scores() {
+    let here = Scratch::new("profile-trials");
+    here.experiment("e");
+    let responses = here.array("e/responses.npy").into_dimensionality::<Ix3>().unwrap();
+    let (_, images, repeats) = responses.dim();
+    let all = (0..repeats).flat_map(|repeat| (0..images).map(move |image| (image, repeat)));
+    let row = |(at, (image, repeat)): (usize, (usize, usize))| format!("{image},{repeat},{}\n", at * 7 % 11);
+    let rows: String = all.enumerate().map(row).collect();
+    here.write("e/trials.csv", format!("image,repeat,running_speed\n{rows}"));
+    let files = ["--experiment", "e", "--net", "vgg19", "--weights", "random:0", "--pool", "4", "-q"];
+    let trials = ["--trials", "single", "--covariates", "running-speed", "--lambdas", "absolute:5"];
+    let profile = ["profile", "--layer", "pool1,pool2", "--controls", "shuffled", "--out", "p"];
+    here.works(&[&profile[..], &files, &trials].concat());
+    let table = Table::read(&here, "p/profile.csv");
+    for layer in ["pool1", "pool2"] {
+        let fit = ["fit", "--layer", layer, "--out", "f", "--json"];
+        let found = here.works(&[&fit[..], &files, &trials].concat()).json();
+        assert_eq!(found["feature_shape"][0], if layer == "pool1" { 65 } else { 129 });
+        let missing = responses.iter().filter(|v| v.is_nan()).count();
+        let whole = (0..images * repeats)
+            .filter(|at| responses.slice(s![.., at / repeats, at % repeats]).iter().all(|v| v.is_nan()));
+        let filled = missing - whole.count() * responses.dim().0;
+        assert_eq!(found["n_filled"].as_u64().unwrap_or(0), filled as u64);
+        let wanted = Table::read(&here, "f/scores.csv").numbers("pearson_r");
+        let of = |control: &str| -> Vec<f64> {
+            let names = table.texts("layer").into_iter().zip(table.texts("control"));
+            let both = names.zip(table.numbers("pearson_r"));
+            both.filter(|((l, c), _)| *l == layer && *c == control).map(|(_, r)| r).collect()
+        };
+        let apart = of("none").iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0f64, f64::max);
+        assert!(apart < 2e-4, "{layer}: {apart}");
+        assert!(of("shuffled").len() == wanted.len() && of("shuffled") != of("none"));
+    }
+    let options = here.document("p/record.json")["options"]["trials"].clone();
+    assert_eq!(
+        (options["single"].as_bool(), options["covariates"].as_array().unwrap().len()),
+        (Some(true), 1)
+    );
+}
+
 #[test]
 fn predict_repeats_runs_of_trials() {
     let all = recorded("predict-trials", true);
@@ -313,8 +355,8 @@ fn wrong_trials_are_refused_in_a_sentence() {
     asked(&["--experiment", "e", "--responses", "e/responses.npy"])
         .refused(2, &["--responses", "--experiment"]);
     asked(&["--experiment", "e", "--images", "e"]).refused(2, &["--images", "--experiment"]);
-    asked(&["--experiment", "none"]).refused(3, &["none", "is no folder"]);
-    asked(&["--experiment", "."]).refused(3, &["holds no responses.npy"]);
+    asked(&["--experiment", "none"]).refused(3, &["none: cannot be read"]);
+    asked(&["--experiment", "."]).refused(3, &["no experiment that Striate knows"]);
     let responses = ["--responses", "e/responses.npy", "--split", "e/split.csv"];
     asked(&[&responses[..], &["--covariates", "pupil"]].concat())
         .refused(2, &["--covariates", "--experiment"]);

@@ -27,10 +27,17 @@ Examples:
   striate fit --images images --responses responses.npy --net pixels --size 32 --out run
   striate fit --features feats.npy --responses responses.npy --test-fraction 0.25 --out run
   striate fit --config fit.toml --layer relu4_1 --out run-relu4_1
+  striate fit --experiment responses --net vgg19 --weights vgg19-dcbb9e9d.pth --layer relu3_1 --trials single \\
+      --covariates running-speed --out run
+  striate fit --config studies/berget.toml --experiment FILE.nwb --events FILE_events.npz --out berget
 
 Each neuron takes the penalty that predicts best on the validation images of the split, or on folds of its training
 images where the split has none. The readout is then fitted to training and validation images together. Scores are of
-the test images alone.";
+the test images alone.
+
+Several definitions of a response, or a grid in --config, make a study: a folder for each definition and layer, and a
+page that compares them. The same command goes on with a study that was stopped. With --readout ridge or smooth-ridge on
+the command line the grid of the file and its options of trained readouts do not count.";
 
 /// The options of `striate fit`.
 #[derive(Debug, Args)]

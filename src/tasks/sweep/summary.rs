@@ -164,8 +164,7 @@ pub(super) fn write(
     (inputs, identity): (Vec<InputRecord>, Value),
     progress: &mut SweepProgress<'_>,
 ) -> Result<SweepSummary> {
-    let request = job.request;
-    let finished = journal.finished();
+    let (request, finished) = (job.request, journal.finished());
     let chosen = best(finished.values()).map(|one| one.configuration);
     let folder = Folder::create(&request.out, &FILES)?;
     commit::write(&folder.file("sweep.csv"), &tables::sweep(all, finished, chosen)?)?;
