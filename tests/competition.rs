@@ -213,7 +213,12 @@ fn wrong_predictions_are_refused_in_a_sentence() {
     here.striate(&["score", "--predictions", "good.npy"]).refused(2, &["--experiment"]);
     here.striate(&["submission", "--experiment", "x", "--predictions", "good.npy", "--out", "s.csv"])
         .refused(2, &["--tier"]);
+}
 
+#[test]
+fn folders_of_responses_are_scored_and_wrong_ones_refused() {
+    let (here, truth) = (Scratch::new("score-folders"), truth());
+    write(&here, "good.npy", &truth.responses.select(Axis(1), &truth.tier("test")));
     // A folder of responses: its split says which trials test, and nothing is withheld there.
     here.experiment("e");
     let of = |predictions: &str, more: &[&str]| {
