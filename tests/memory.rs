@@ -14,7 +14,7 @@ use striate::random::Random;
 use striate::ridge::Ratios;
 use striate::tasks::{
     FeaturesInput, FitRequest, Input, NetworkInput, NormaliseRequest, PredictRequest, ReadoutRequest,
-    RidgeRequest, SmoothRidgeRequest, SplitRequest, fit, predict,
+    RecordingRequest, RidgeRequest, SmoothRidgeRequest, SplitRequest, TrialsRequest, fit, predict,
 };
 use striate::{Kind, Result};
 
@@ -50,11 +50,14 @@ impl Scratch {
     fn request(&self, input: Input, out: &str) -> FitRequest {
         FitRequest {
             input,
-            responses: self.0.join("responses.npy"),
-            layout: None,
-            split: SplitRequest::Random { test_fraction: 0.25 },
+            recording: RecordingRequest {
+                responses: self.0.join("responses.npy"),
+                layout: None,
+                split: SplitRequest::Random { test_fraction: 0.25 },
+                trials: TrialsRequest::default(),
+                seed: 1,
+            },
             readout: self.1.clone(),
-            seed: 1,
             out: self.0.join(out),
         }
     }

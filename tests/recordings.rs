@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use striate::gpu::{AdapterChoice, Gpu, Options};
 use striate::io::images::{Filter, Normalise, Size};
 use striate::tasks::{
-    FitRequest, FitSummary, Input, NetworkInput, NormaliseRequest, ReadoutRequest, RidgeRequest,
-    SmoothRidgeRequest, SplitRequest, fit,
+    FitRequest, FitSummary, Input, NetworkInput, NormaliseRequest, ReadoutRequest, RecordingRequest,
+    RidgeRequest, SmoothRidgeRequest, SplitRequest, TrialsRequest, fit,
 };
 
 fn data() -> Option<PathBuf> {
@@ -43,9 +43,13 @@ fn session(gpu: &Gpu, data: &Path, (name, layer, pool): Case<'_>, readout: Reado
             pool,
             subsample: None,
         }),
-        responses: if repeats.is_file() { repeats } else { home.join("responses_mean.npy") },
-        layout: None,
-        split: SplitRequest::File(home.join("split.csv")),
+        recording: RecordingRequest {
+            responses: if repeats.is_file() { repeats } else { home.join("responses_mean.npy") },
+            layout: None,
+            split: SplitRequest::File(home.join("split.csv")),
+            trials: TrialsRequest::default(),
+            seed: 0,
+        },
         // Tests run side by side in one process, each with a readout of its own.
         out: std::env::temp_dir().join(format!(
             "striate-recordings-{}-{}",
@@ -53,7 +57,6 @@ fn session(gpu: &Gpu, data: &Path, (name, layer, pool): Case<'_>, readout: Reado
             std::process::id()
         )),
         readout,
-        seed: 0,
     };
     let summary = fit(gpu, &request, &mut |_, _| ()).expect("a fit");
     std::fs::remove_dir_all(&request.out).expect("the run folder");

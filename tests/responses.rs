@@ -12,10 +12,11 @@ use ndarray::{Array2, Array3, Axis, Ix2, Ix3, s};
 use striate::experiment::{self, ExperimentRequest, Trace};
 use striate::gpu::{Gpu, Options};
 use striate::io::npy;
+use striate::io::trials::Covariate;
 use striate::responses::{Definition, Span, Statistic};
 use striate::scores::agreement::pearson_r;
 use striate::tasks::{
-    Blanks, Covariate, DefinitionRequest, Gathered, ResponsesRequest, ResponsesSummary, gather, responses,
+    Blanks, DefinitionRequest, Gathered, ResponsesRequest, ResponsesSummary, gather, responses,
 };
 
 /// One device waits for one thread.

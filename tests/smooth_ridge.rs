@@ -16,8 +16,8 @@ use striate::io::weights::WeightFile;
 use striate::random::Random;
 use striate::ridge::{Penalties, Ratios};
 use striate::tasks::{
-    FeaturesInput, FitRequest, Input, PredictRequest, ReadoutRequest, RidgeRequest, SmoothRidgeRequest,
-    SplitRequest, fit, predict,
+    FeaturesInput, FitRequest, Input, PredictRequest, ReadoutRequest, RecordingRequest, RidgeRequest,
+    SmoothRidgeRequest, SplitRequest, TrialsRequest, fit, predict,
 };
 
 fn gpu() -> Gpu {
@@ -75,11 +75,14 @@ impl Experiment {
     fn fit(&self, gpu: &Gpu, readout: ReadoutRequest) -> Found {
         let request = FitRequest {
             input: self.input(),
-            responses: self.here.0.join("responses.npy"),
-            layout: None,
-            split: SplitRequest::File(self.here.0.join("split.csv")),
+            recording: RecordingRequest {
+                responses: self.here.0.join("responses.npy"),
+                layout: None,
+                split: SplitRequest::File(self.here.0.join("split.csv")),
+                trials: TrialsRequest::default(),
+                seed: 0,
+            },
             readout,
-            seed: 0,
             out: self.here.0.join("run"),
         };
         let summary = fit(gpu, &request, &mut |_, _| ()).unwrap();

@@ -298,16 +298,16 @@ fn a_full_disk_loses_nothing_that_was_reported() {
 #[test]
 fn the_studies_run_on_a_simulated_experiment() {
     let scratch = experiment("sweep-studies");
-    let study = |name: &str, more: &[&str]| {
+    let study = |command: &str, name: &str, more: &[&str]| {
         let file = format!("{}/studies/{name}.toml", env!("CARGO_MANIFEST_DIR"));
         let common =
-            ["sweep", "--config", &file, "--weights", "random:0", "--adapter", "cpu", "--quiet", "--json"];
+            [command, "--config", &file, "--weights", "random:0", "--adapter", "cpu", "--quiet", "--json"];
         let out = ["--out", name];
         let ran = scratch.striate(&[&common[..], &out, more].concat());
         assert_eq!(ran.code, 0, "{ran:?}");
         ran.json()
     };
-    let cocjin = study("cocjin", &["--size", "63", "--layer", "relu1", "--epochs", "2"]);
+    let cocjin = study("sweep", "cocjin", &["--size", "63", "--layer", "relu1", "--epochs", "2"]);
     assert_eq!(cocjin["configurations"], 5);
     let rows = table(&scratch, "cocjin/sweep.csv");
     let penalties: Vec<[&str; 4]> =
@@ -327,9 +327,12 @@ fn the_studies_run_on_a_simulated_experiment() {
     );
 
     let small = ["--size", "16", "--layer", "relu1_1", "--pool", "2", "--widths", "8,4", "--epochs", "2"];
-    let berget = study("berget", &small);
-    assert_eq!(berget["configurations"], 140);
-    let rows = table(&scratch, "berget/sweep.csv");
+    let berget = study("fit", "berget", &small);
+    assert_eq!(
+        (&berget["parts"][0]["name"], &berget["parts"][0]["configurations"]),
+        (&"relu1_1".into(), &140.into())
+    );
+    let rows = table(&scratch, "berget/relu1_1/sweep.csv");
     let distinct = |stage: &str, name: &str| {
         let values = rows.iter().filter(|row| row["stage"] == stage).map(|row| row[name].clone());
         values.collect::<std::collections::BTreeSet<String>>().len()

@@ -1,5 +1,6 @@
 //! Options that every subcommand takes.
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -79,6 +80,31 @@ impl Common {
             self.say(format_args!("warning: {warning}"));
         }
         Ok(gpu)
+    }
+}
+
+/// An adapter that is opened when it is first needed, once.
+pub struct Adapter<'a> {
+    common: &'a Common,
+    gpu: OnceCell<Gpu>,
+}
+
+impl<'a> Adapter<'a> {
+    /// Not opened yet.
+    pub fn new(common: &'a Common) -> Self {
+        Adapter { common, gpu: OnceCell::new() }
+    }
+
+    /// The adapter.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`].
+    pub fn get(&self) -> Result<&Gpu> {
+        if let Some(gpu) = self.gpu.get() {
+            return Ok(gpu);
+        }
+        let gpu = self.common.open_gpu()?;
+        Ok(self.gpu.get_or_init(|| gpu))
     }
 }
 

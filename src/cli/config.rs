@@ -9,6 +9,7 @@ use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches};
 use striate::tasks::TABLES;
 use striate::{Error, Kind};
 
+use super::training::TRAINED;
 use super::{Cli, output};
 
 /// No configuration is longer.
@@ -65,7 +66,15 @@ fn shown(text: &str) -> String {
 
 /// Whether the subcommand takes a grid from its configuration.
 fn sweeps(matches: &ArgMatches) -> bool {
-    matches.subcommand_name() == Some("sweep")
+    matches.subcommand_name().is_some_and(|name| ["fit", "sweep"].contains(&name))
+}
+
+/// Whether the command line asks for a readout in closed form, for which the file's options of trained ones do not count.
+fn is_closed(given: &ArgMatches) -> bool {
+    let asked = matches!(given.try_contains_id("readout"), Ok(true))
+        && given.value_source("readout") == Some(ValueSource::CommandLine);
+    let name = given.try_get_raw("readout").ok().flatten().and_then(|mut values| values.next());
+    asked && name.is_some_and(|name| name == "ridge" || name == "smooth-ridge")
 }
 
 /// The entries of the file that nothing overrides, as arguments.
@@ -103,7 +112,8 @@ fn from_file(file: &Path, matches: &ArgMatches) -> Result<Vec<OsString>, Error> 
             Some(ValueSource::CommandLine | ValueSource::EnvVariable)
         );
         let written = words(file, key, value, argument)?;
-        if !overridden {
+        let superseded = is_closed(given) && argument.get_help_heading() == Some(TRAINED);
+        if !overridden && !superseded {
             arguments.extend(written);
         }
     }

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use striate::experiment::{ExperimentRequest, Trace};
+use striate::io::trials::Covariate;
 use striate::responses::{Definition, Dff, NAMES, Span, Statistic};
-use striate::tasks::{Blanks, Covariate, DefinitionRequest};
+use striate::tasks::{Blanks, DefinitionRequest};
 use striate::{Error, Kind, Result};
 
 /// What stands for a window of one's own, and for the most reliable one.
@@ -14,7 +15,7 @@ const CUSTOM: &str = "custom";
 const AUTO: &str = "auto";
 
 /// Options that say what a response is.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Default, Clone, Args)]
 #[command(next_help_heading = "From a recording to responses")]
 pub struct DefinitionArgs {
     /// Events of an Allen recording: the .npz that lies beside its NWB file.
@@ -28,9 +29,14 @@ pub struct DefinitionArgs {
     pub stimulus: Option<String>,
     /// What a response is: sdk (percent change of 14 frames against the 28 before), berget-dff (mean dF/F of 7 frames),
     /// berget-events (largest event of 7 frames), platform-events (mean of events, frames 2 to 11), custom, or auto (the
-    /// most reliable window on training images).
-    #[arg(long, value_parser = PossibleValuesParser::new(definitions()), value_name = "NAME")]
-    pub definition: Option<String>,
+    /// most reliable window on training images). In fit several, NAME,NAME: a part of a study each.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(definitions()),
+        value_name = "NAME"
+    )]
+    pub definition: Vec<String>,
     /// The trace, with custom and auto [default: dff].
     #[arg(long, value_parser = trace(), value_name = "TRACE")]
     pub trace: Option<Trace>,
@@ -112,6 +118,14 @@ impl DefinitionArgs {
         }
     }
 
+    /// The same with each definition by itself.
+    pub fn each(&self) -> Vec<DefinitionArgs> {
+        match self.definition.as_slice() {
+            [] => vec![self.clone()],
+            many => many.iter().map(|one| Self { definition: vec![one.clone()], ..self.clone() }).collect(),
+        }
+    }
+
     /// What a response is; none where nothing was said of it.
     ///
     /// # Errors
@@ -123,7 +137,15 @@ impl DefinitionArgs {
             ("--baseline", self.baseline.is_some(), false),
             ("--statistic", self.statistic.is_some(), true),
         ];
-        let name = self.definition.as_deref();
+        let name = match self.definition.as_slice() {
+            [] => None,
+            [one] => Some(one.as_str()),
+            several => {
+                let found = format!("{} definitions", several.len());
+                let advice = "Name one; striate fit takes several";
+                return Err(Error::new(Kind::Usage, "--definition", found, "one", advice));
+            }
+        };
         let allowed = |for_auto: bool| name == Some(CUSTOM) || name == Some(AUTO) && for_auto;
         if let Some((option, ..)) = own.iter().find(|(_, given, auto)| *given && !allowed(*auto)) {
             let found = match name {
@@ -174,6 +196,25 @@ impl DefinitionArgs {
             }
             Some(trace) => Ok(trace),
         }
+    }
+
+    /// The first of these options that was given, for a sentence.
+    pub fn given(&self) -> Option<&'static str> {
+        let given = [
+            ("--definition", !self.definition.is_empty()),
+            ("--events", self.events.is_some()),
+            ("--map", !self.map.is_empty()),
+            ("--stimulus", self.stimulus.is_some()),
+            ("--trace", self.trace.is_some()),
+            ("--dff", self.dff.is_some()),
+            ("--window", self.window.is_some()),
+            ("--baseline", self.baseline.is_some()),
+            ("--statistic", self.statistic.is_some()),
+            ("--blanks", self.blanks.is_some()),
+            ("--regress", !self.regress.is_empty()),
+            ("--standardise-trials", self.standardise_trials),
+        ];
+        given.iter().find(|(_, given)| *given).map(|(name, _)| *name)
     }
 
     /// What happens to presentations of no image.

@@ -6,15 +6,18 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use striate::ridge::{Penalties, Ratios};
 use striate::tasks::{
-    FitJob, FitRequest, Input, ReadoutRequest, RidgeRequest, SmoothRidgeRequest, TrainedRequest,
+    FitJob, FitRequest, Input, ReadoutRequest, RecordingRequest, RidgeRequest, SmoothRidgeRequest,
+    TrainedRequest,
 };
+use striate::training::TrainingOptions;
 use striate::{Error, Kind, Result};
 
-use super::common::Common;
+use super::common::{Adapter, Common};
 use super::fit_text::{dry_run, table, warnings};
 use super::output::{Outcome, merged};
-use super::recording::RecordingArgs;
+use super::recording::{RecordingArgs, beside};
 use super::source::{NetworkArgs, missing, one_layer};
+use super::study;
 use super::training::TrainingArgs;
 
 const EXAMPLES: &str = "\
@@ -24,10 +27,17 @@ Examples:
   striate fit --images images --responses responses.npy --net pixels --size 32 --out run
   striate fit --features feats.npy --responses responses.npy --test-fraction 0.25 --out run
   striate fit --config fit.toml --layer relu4_1 --out run-relu4_1
+  striate fit --experiment responses --net vgg19 --weights vgg19-dcbb9e9d.pth --layer relu3_1 --trials single \\
+      --covariates running-speed --out run
+  striate fit --config studies/berget.toml --experiment FILE.nwb --events FILE_events.npz --out berget
 
 Each neuron takes the penalty that predicts best on the validation images of the split, or on folds of its training
 images where the split has none. The readout is then fitted to training and validation images together. Scores are of
-the test images alone.";
+the test images alone.
+
+Several definitions of a response, or a grid in --config, make a study: a folder for each definition and layer, and a
+page that compares them. The same command goes on with a study that was stopped. With --readout ridge or smooth-ridge on
+the command line the grid of the file and its options of trained readouts do not count.";
 
 /// The options of `striate fit`.
 #[derive(Debug, Args)]
@@ -55,8 +65,9 @@ pub struct ReadoutArgs {
     pub recording: RecordingArgs,
     /// The kind of readout: in closed form ridge, or smooth-ridge, which penalises the Laplacian of the weights over the
     /// map too; trained simple, spatial, factored, or mlp.
-    #[arg(long, value_enum, default_value = "ridge", value_name = "NAME")]
-    pub readout: Readout,
+    /// Of a grid in --config the kind that does not vary [default: ridge; factored with a grid].
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub readout: Option<Readout>,
     /// Penalties to choose from: 15 values from 1e-5 to 1e2 as -5:2:15, or a list as 0.01,0.1,1; in units of the
     /// mean eigenvalue, or as such after absolute: (absolute:1,10,100) [default: -5:2:15].
     #[arg(long, allow_hyphen_values = true, value_name = "RANGE|LIST")]
@@ -98,6 +109,19 @@ pub enum Readout {
     Mlp,
 }
 
+impl Readout {
+    /// What the library calls it, if it is trained.
+    fn trained(self) -> Option<&'static str> {
+        match self {
+            Readout::Ridge | Readout::SmoothRidge => None,
+            Readout::Simple => Some("simple"),
+            Readout::Spatial => Some("spatial"),
+            Readout::Factored => Some("factored"),
+            Readout::Mlp => Some("mlp"),
+        }
+    }
+}
+
 /// Which training images share a fold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FoldOrder {
@@ -108,37 +132,28 @@ pub enum FoldOrder {
 }
 
 impl ReadoutArgs {
-    /// Checks the options against each other; `input` and `out` come from options of the command's own.
+    /// Checks the options against each other; `input`, `recording` and `out` come from options of the command's own.
     ///
     /// # Errors
     /// [`Kind::Usage`], naming the option that is missing or superfluous.
-    pub fn request(&self, input: Input, out: Option<&PathBuf>, seed: u64) -> Result<FitRequest> {
-        let (responses, split) = self.recording.files()?;
+    pub fn request(
+        &self,
+        input: Input,
+        recording: RecordingRequest,
+        out: Option<&PathBuf>,
+    ) -> Result<FitRequest> {
         let out = out.cloned().ok_or_else(|| missing("--out", "the folder to write"))?;
         if self.folds < 2 {
             let found = format!("{} folds", self.folds);
             return Err(Error::new(Kind::Usage, "--folds", found, "at least 2", "Try 5"));
         }
-        Ok(FitRequest {
-            input,
-            responses,
-            layout: self.recording.responses_layout.clone(),
-            split,
-            readout: self.readout(seed)?,
-            seed,
-            out,
-        })
+        let readout = self.readout(recording.seed)?;
+        Ok(FitRequest { input, recording, readout, out })
     }
 
     fn readout(&self, seed: u64) -> Result<ReadoutRequest> {
-        let trained = match self.readout {
-            Readout::Ridge | Readout::SmoothRidge => None,
-            Readout::Simple => Some("simple"),
-            Readout::Spatial => Some("spatial"),
-            Readout::Factored => Some("factored"),
-            Readout::Mlp => Some("mlp"),
-        };
-        if let Some(name) = trained {
+        let kind = self.readout.unwrap_or(Readout::Ridge);
+        if let Some(name) = kind.trained() {
             return self.trained(name, seed);
         }
         if let Some(option) = self.training.given().or(self.refit.then_some("refit".into())) {
@@ -152,7 +167,7 @@ impl ReadoutArgs {
             shuffled_folds: self.fold_order == FoldOrder::Shuffled,
             intercept: !self.no_intercept,
         };
-        match (self.readout, &self.ratios) {
+        match (kind, &self.ratios) {
             (Readout::SmoothRidge, ratios) => {
                 let ratios = ratios.clone().unwrap_or_default();
                 Ok(ReadoutRequest::SmoothRidge(SmoothRidgeRequest { ridge, ratios }))
@@ -165,7 +180,27 @@ impl ReadoutArgs {
         }
     }
 
-    fn trained(&self, name: &str, seed: u64) -> Result<ReadoutRequest> {
+    /// Whether readouts are trained, or a grid says of which kind they are.
+    pub fn is_trained(&self) -> bool {
+        self.readout.is_none_or(|kind| kind.trained().is_some())
+    }
+
+    /// What is the same in all configurations of a grid.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`], naming an option that is none of theirs.
+    pub fn swept(&self, seed: u64) -> Result<TrainingOptions> {
+        let name = self.readout.and_then(Readout::trained);
+        self.refuse_closed(name.unwrap_or("factored"))?;
+        if self.refit {
+            let found = "is not for grids, whose configurations are compared by their validation images";
+            return Err(Error::new(Kind::Usage, "--refit", found, "", "Leave it out"));
+        }
+        self.training.options(name, seed)
+    }
+
+    /// Refuses options of readouts in closed form.
+    fn refuse_closed(&self, name: &str) -> Result<()> {
         let closed = [
             ("--lambdas", self.lambdas.is_some(), "Write --l2 instead"),
             ("--ratios", self.ratios.is_some(), "Write --laplace instead"),
@@ -175,6 +210,11 @@ impl ReadoutArgs {
             let found = format!("is not for --readout {name}, which is trained");
             return Err(Error::new(Kind::Usage, option, found, "", advice));
         }
+        Ok(())
+    }
+
+    fn trained(&self, name: &str, seed: u64) -> Result<ReadoutRequest> {
+        self.refuse_closed(name)?;
         let (shared, settings) = self.training.options(Some(name), seed)?.finish()?;
         let validation_fraction = self.training.validation_fraction();
         let request = TrainedRequest {
@@ -191,17 +231,35 @@ impl ReadoutArgs {
 
 /// Runs `striate fit`.
 pub fn run(args: &FitArgs, common: &Common) -> Result<Outcome> {
+    let grid = study::grid(common)?;
+    if grid.is_some() || args.readout.recording.definition.definition.len() > 1 {
+        return study::run(args, grid, common);
+    }
     let advice = "Fit one layer after the other, or compare them by striate profile";
-    let input = one_layer(args.features.as_ref(), &args.network, common.seed, NetworkArgs::input, advice)?;
-    let request = args.readout.request(input, args.out.as_ref(), common.seed)?;
+    let layer = |network: &NetworkArgs| {
+        one_layer(args.features.as_ref(), network, common.seed, NetworkArgs::input, advice)
+    };
+    let (adapter, own) = (Adapter::new(common), args.network.images.as_ref());
+    if args.readout.recording.experiment.is_none() {
+        // What features are is said before what is fitted to them.
+        layer(&args.network)?;
+    }
+    let of = &args.readout.recording;
+    let located = of.locate(&of.definition, own, beside(args.out.as_ref()), common)?;
+    let network = args.network.over(located.images.clone(), args.features.as_ref());
+    let input = layer(&network)?;
+    let request = args.readout.request(input, located.recording.clone(), args.out.as_ref())?;
+    if let Some(first) = located.make(args.dry_run, &adapter, common)? {
+        return Ok(first);
+    }
     // What cannot be read is said before an adapter is looked for.
     let job = FitJob::read(&request)?;
-    let gpu = common.open_gpu()?;
+    let gpu = adapter.get()?;
     if args.dry_run {
-        return dry_run(&gpu, &request, &job);
+        return dry_run(gpu, &request, &job);
     }
-    let mut progress = common.progress("", job.responses.n_images());
-    let summary = job.run(&gpu, &mut |step, share| progress.share(step, share))?;
+    let mut progress = common.progress("", job.recording.rows.count());
+    let summary = job.run(gpu, &mut |step, share| progress.share(step, share))?;
     drop(progress);
     for warning in warnings(&summary) {
         common.say(format_args!("warning: {warning}"));

@@ -20,6 +20,12 @@ pub fn warnings(summary: &FitSummary) -> Vec<String> {
             summary.n_neurons
         ));
     }
+    if let Some(count) = summary.n_filled {
+        warnings.push(format!(
+            "{count} responses of single neurons were missing in trials in which others were recorded; readouts were fitted \
+             to the mean of the other trials of that image there, and scores leave them out"
+        ));
+    }
     let grids = [
         ("penalty", "--lambdas", summary.at_grid_edges),
         ("ratio", "--ratios", summary.ratios_at_grid_edges),
@@ -69,9 +75,13 @@ pub fn table(summary: &FitSummary) -> String {
                 ),
             ),
             ("single-trial r, median".into(), number(test.median_single_trial_correlation)),
+            ("single-trial R2, median".into(), number(test.median_single_trial_r2)),
             ("jackknife oracle r, median".into(), number(test.median_oracle_jackknife)),
             ("split-half reliability, median".into(), number(test.median_split_half)),
         ]);
+    }
+    if let Some(trials) = summary.n_trials {
+        rows.insert(1, ("trials".into(), format!("{trials}, each a row of the fit")));
     }
     let seconds = summary.seconds.get("total").copied().unwrap_or(f64::NAN);
     rows.push(("seconds".into(), format!("{seconds:.1}")));
@@ -87,10 +97,11 @@ pub fn explained(reliability: &ReliabilitySummary) -> String {
 /// What a fit would do and take.
 pub fn dry_run(gpu: &Gpu, request: &FitRequest, job: &FitJob<'_>) -> Result<Outcome> {
     let plan = job.plan(gpu)?;
-    let (neurons, images, repeats) = job.responses.repeats.dim();
-    let tiers = [&job.split.train, &job.split.validation, &job.split.test].map(Vec::len);
+    let (neurons, images, repeats) = job.recording.responses.repeats.dim();
+    let tiers = [&job.recording.split.train, &job.recording.split.validation, &job.recording.split.test]
+        .map(Vec::len);
     let [train, validation, test] = tiers;
-    let unused = job.split.unused;
+    let unused = job.recording.split.unused;
     let chosen = match validation {
         0 => "of the training images".to_string(),
         _ => "the validation images".to_string(),
@@ -109,8 +120,16 @@ pub fn dry_run(gpu: &Gpu, request: &FitRequest, job: &FitJob<'_>) -> Result<Outc
         ("training", steps.training),
     ];
     let steps = steps.map(|(step, operations)| format!("{step} {:.1}", operations / 1e9)).join(", ");
+    let rows = &job.recording.rows;
+    let trials = if rows.single_trials() {
+        format!("{} single trials", rows.count())
+    } else {
+        format!("means over the repeats of {} images", rows.count())
+    };
+    let covariates: Vec<String> = rows.covariates.iter().map(|one| format!(", {}", one.covariate)).collect();
     let text = lines(&[
         ("responses", format!("{neurons} neurons, {images} images, {repeats} repeats")),
+        ("rows", format!("{trials}{}", covariates.concat())),
         ("features", format!("{} of each image, in {} slabs", plan.n_features, plan.slabs.slabs)),
         ("split", format!("{train} train, {validation} validation, {test} test, {unused} unused")),
         (what, text),
@@ -123,7 +142,7 @@ pub fn dry_run(gpu: &Gpu, request: &FitRequest, job: &FitJob<'_>) -> Result<Outc
     ]);
     let document = json!({
         "dry_run": true, "plan": plan, "input": request.input, "readout": request.readout.name(),
-        "n_neurons": neurons, "n_repeats": repeats,
+        "n_neurons": neurons, "n_repeats": repeats, "trials": rows.record(), "n_rows": rows.count(),
         "split": {"train": train, "validation": validation, "test": test, "unused": unused},
         "estimated_seconds": seconds, "adapter": gpu.describe(), "out": request.out,
     });

@@ -19,8 +19,11 @@ mod progress;
 mod recording;
 mod report;
 mod responses;
+mod score;
 mod simulate;
 mod source;
+mod study;
+mod submission;
 mod sweep;
 mod training;
 mod values;
@@ -91,6 +94,10 @@ enum Command {
     Profile(Box<profile::ProfileArgs>),
     /// Predicts responses to new images with a fitted readout.
     Predict(predict::PredictArgs),
+    /// Scores predictions of trials as the Sensorium competition does: single-trial correlation, correlation to average, FEVE.
+    Score(score::ScoreArgs),
+    /// Writes predictions of a tier's trials as the Sensorium competition takes them.
+    Submission(submission::SubmissionArgs),
     /// Writes run folders as pages: what can be explained, scores, plots, the record.
     Report(report::ReportArgs),
     /// Simulates an experiment whose truth is known: images, neurons, responses, a split.
@@ -143,6 +150,8 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Predict(args) => predict::run(args, common),
         Command::Responses(args) => responses::run(args, common),
         Command::Report(args) => report::run(args, common),
+        Command::Score(args) => score::run(args, common),
+        Command::Submission(args) => submission::run(args, common),
         Command::Simulate(args) => simulate::run(args, common),
         Command::Completions { shell } => Ok(completions(*shell)),
     }

@@ -61,6 +61,13 @@ pub fn run(args: &PredictArgs, common: &Common) -> Result<Outcome> {
     let gpu = common.open_gpu()?;
     let mut progress = common.progress("", images);
     let summary = predict(&gpu, &request, &mut |step, share| progress.share(step, share))?;
+    if !summary.covariates_at_mean.is_empty() {
+        let names: Vec<&str> = summary.covariates_at_mean.iter().map(|one| one.name()).collect();
+        common.say(format_args!(
+            "warning: the readout has {} as further inputs; they stand at their means over training trials",
+            names.join(" and ")
+        ));
+    }
     let text = lines(&[
         ("images", summary.n_images.to_string()),
         ("neurons", summary.n_neurons.to_string()),

@@ -10,11 +10,12 @@ use striate::scores::bootstrap::DRAWS;
 use striate::tasks::{Control, Input, LayerMean, ProfileJob, ProfileRequest, ProfileSummary};
 use striate::{Error, Kind, Result};
 
-use super::common::Common;
+use super::common::{Adapter, Common};
 use super::features::estimate;
 use super::fit::ReadoutArgs;
 use super::fit_text::explained;
 use super::output::{Outcome, lines, mebibytes, merged};
+use super::recording::{Located, beside};
 use super::source::NetworkArgs;
 use super::values;
 
@@ -75,8 +76,8 @@ impl ProfileArgs {
     ///
     /// # Errors
     /// [`Kind::Usage`], naming the option that is missing or superfluous.
-    fn request(&self, seed: u64) -> Result<ProfileRequest> {
-        let mut input = self.network.input(seed)?;
+    fn request(&self, located: &Located, seed: u64) -> Result<ProfileRequest> {
+        let mut input = self.network.over(located.images.clone(), None).input(seed)?;
         if self.network.size.is_some() && !self.sizes.is_empty() {
             let advice = "Leave one of them out";
             return Err(Error::new(Kind::Usage, "--sizes", "--size is given too", "", advice));
@@ -99,8 +100,8 @@ impl ProfileArgs {
             ControlName::Random => Control::Random,
         };
         Ok(ProfileRequest {
-            fit: self.readout.request(Input::Network(input), self.out.as_ref(), seed)?,
-            labels: self.labels.clone(),
+            fit: self.readout.request(Input::Network(input), located.recording.clone(), self.out.as_ref())?,
+            labels: self.labels.clone().or(located.labels.clone()),
             sizes: self.sizes.clone(),
             controls: self.controls.iter().map(control).collect(),
             draws: self.bootstrap,
@@ -115,16 +116,22 @@ fn repeated<T: PartialEq + Copy>(list: &[T]) -> Option<T> {
 
 /// Runs `striate profile`.
 pub fn run(args: &ProfileArgs, common: &Common) -> Result<Outcome> {
-    let request = args.request(common.seed)?;
+    let (adapter, own) = (Adapter::new(common), args.network.images.as_ref());
+    let of = &args.readout.recording;
+    let located = of.locate(&of.definition, own, beside(args.out.as_ref()), common)?;
+    let request = args.request(&located, common.seed)?;
+    if let Some(first) = located.make(args.dry_run, &adapter, common)? {
+        return Ok(first);
+    }
     // What cannot be read is said before an adapter is looked for.
     let job = ProfileJob::read(&request)?;
-    let gpu = common.open_gpu()?;
+    let gpu = adapter.get()?;
     if args.dry_run {
-        return dry_run(&gpu, &request, &job);
+        return dry_run(gpu, &request, &job);
     }
     // Hundredths: no step of it counts anything else.
     let mut progress = common.progress("", 100);
-    let summary = job.run(&gpu, &mut |step, share| progress.share(step, share))?;
+    let summary = job.run(gpu, &mut |step, share| progress.share(step, share))?;
     drop(progress);
     Ok(Outcome::new(merged(json!({}), &summary), text(&summary)))
 }
@@ -204,8 +211,10 @@ fn shown(mean: &LayerMean) -> String {
 /// What a profile would do and take.
 fn dry_run(gpu: &Gpu, request: &ProfileRequest, job: &ProfileJob<'_>) -> Result<Outcome> {
     let plan = job.plan(gpu)?;
-    let (neurons, images, repeats) = job.responses.repeats.dim();
-    let [train, validation, test] = [&job.split.train, &job.split.validation, &job.split.test].map(Vec::len);
+    let (neurons, images, repeats) = job.recording.responses.repeats.dim();
+    let [train, validation, test] =
+        [&job.recording.split.train, &job.recording.split.validation, &job.recording.split.test]
+            .map(Vec::len);
     let seconds = estimate(gpu, plan.operations())?;
     let [used, budget] = [plan.gpu_bytes(), plan.gpu_budget_bytes].map(mebibytes);
     let mut rows = vec![

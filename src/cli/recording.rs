@@ -1,12 +1,19 @@
-//! The recording that readouts are fitted to: responses, and which images train and test.
+//! The recording that readouts are fitted to: responses, which images train and test, and what makes a row.
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use striate::io::responses::Layout;
-use striate::tasks::SplitRequest;
+use striate::io::trials::Covariate;
+use striate::tasks::{
+    FolderFiles, RecordingRequest, ResponsesRequest, SplitRequest, TrialsRequest, are_there, responses_folder,
+};
 use striate::{Error, Kind, Result};
 
+use super::common::{Adapter, Common};
+use super::definition::DefinitionArgs;
+use super::output::Outcome;
+use super::responses;
 use super::source::missing;
 use super::values;
 
@@ -16,28 +23,126 @@ pub const TEST_FRACTION: f64 = 0.2;
 /// Options of every command that fits readouts.
 #[derive(Debug, Args)]
 pub struct RecordingArgs {
+    /// A recorded experiment, in place of --images and --responses: a folder of responses as striate responses and striate
+    /// simulate write it, or anything that striate responses takes, which then first writes OUT.responses; that folder is
+    /// used again where it is of the same recording and options.
+    #[arg(long, value_name = "PATH")]
+    pub experiment: Option<PathBuf>,
     /// Recorded responses: .npy or .npz of (neurons, images) or (neurons, images, repeats), or a .csv table.
     #[arg(long, value_name = "FILE")]
     pub responses: Option<PathBuf>,
     /// Other orders of the axes, for example images,neurons or repeats,images,neurons.
     #[arg(long, value_name = "AXES")]
     pub responses_layout: Option<String>,
-    /// A CSV with the columns image (row from 0) and tier (train, validation or test).
+    /// A CSV with the columns image (row from 0) and tier (train, validation or test). All trials of an image are in its
+    /// tier. It takes the place of an experiment's own.
     #[arg(long, value_name = "FILE.csv")]
     pub split: Option<PathBuf>,
-    /// Without --split: the fraction of images, drawn by --seed, that test [default: 0.2].
+    /// The fraction of images, drawn by --seed, that test, where no split says [default: 0.2]; given, it takes the place of
+    /// an experiment's own split.
     #[arg(long, value_parser = values::fraction, value_name = "F")]
     pub test_fraction: Option<f64>,
+    /// Whether readouts are fitted to the mean of an image's repeats, or to every presentation by itself.
+    #[arg(long, value_enum, default_value = "averaged", value_name = "NAME")]
+    pub trials: TrialsName,
+    /// What is known of the animal and becomes a further input of every readout, a constant map each: running-speed,
+    /// pupil. Brought to mean 0 and deviation 1 over training trials; with averaged trials the mean over an image's. An
+    /// unknown value counts as the mean.
+    #[arg(long, value_delimiter = ',', value_name = "NAME,NAME")]
+    pub covariates: Vec<Covariate>,
+    /// The table that says which image and repeat each trial was, in order of presentation, and tells covariates: columns
+    /// image, repeat, running_speed, pupil [default: trials.csv of the experiment].
+    #[arg(long, value_name = "FILE.csv")]
+    pub trial_table: Option<PathBuf>,
+    #[command(flatten)]
+    pub definition: DefinitionArgs,
+}
+
+/// What makes a row of a fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "the names are those of the option")]
+pub enum TrialsName {
+    Averaged,
+    Single,
+}
+
+/// Files of a recording.
+#[derive(Debug, Clone)]
+pub struct Located {
+    /// Where readouts' responses are, and what makes a row.
+    pub recording: RecordingRequest,
+    /// The images that were shown, where the recording has them.
+    pub images: Option<PathBuf>,
+    /// Labels of the neurons, where the recording has them.
+    pub labels: Option<PathBuf>,
+    /// What has to be made before these files are there.
+    pub first: Option<Box<ResponsesRequest>>,
+}
+
+impl Located {
+    /// Sees to it that the files are there. Of a dry run, which makes nothing, what would have to be made.
+    ///
+    /// # Errors
+    /// As [`striate::tasks::responses()`].
+    pub fn make(&self, dry_run: bool, adapter: &Adapter<'_>, common: &Common) -> Result<Option<Outcome>> {
+        let Some(request) = &self.first else { return Ok(None) };
+        if are_there(request)? {
+            common.say(format_args!("responses: {}, as they were made before", request.out.display()));
+            return Ok(None);
+        }
+        if dry_run {
+            return responses::first(request, adapter).map(Some);
+        }
+        responses::make(request, adapter, common).map(|()| None)
+    }
 }
 
 impl RecordingArgs {
-    /// The file of responses, and the split.
+    /// The files of the recording under one definition of a response; `images` are those of --images, and responses that have
+    /// to be made first go to `folder`.
     ///
     /// # Errors
     /// [`Kind::Usage`], naming the option that is missing or superfluous.
-    pub fn files(&self) -> Result<(PathBuf, SplitRequest)> {
-        let responses =
-            self.responses.clone().ok_or_else(|| missing("--responses", "a file of recorded responses"))?;
+    pub fn locate(
+        &self,
+        definition: &DefinitionArgs,
+        images: Option<&PathBuf>,
+        folder: Option<PathBuf>,
+        common: &Common,
+    ) -> Result<Located> {
+        self.check()?;
+        let given = definition.given();
+        let Some(path) = &self.experiment else {
+            if let Some(option) = given {
+                let wanted = format!("a recording, of which {option} says what a response is");
+                return Err(missing("--experiment", &wanted));
+            }
+            return self.of_files(images, common.seed);
+        };
+        self.refuse_files(images)?;
+        if let Some(files) = responses_folder(path) {
+            if let Some(option) = given {
+                let place = path.display();
+                common
+                    .say(format_args!("warning: {place} holds responses as they are; {option} is left out"));
+            }
+            return Ok(self.of_folder(files, None, common.seed));
+        }
+        let request = ResponsesRequest {
+            experiment: definition.experiment(path),
+            definition: definition.definition()?,
+            blanks: definition.blanks(),
+            covariates_regressed: definition.covariates(),
+            standardise: definition.standardise_trials,
+            test_fraction: self.test_fraction.unwrap_or(TEST_FRACTION),
+            seed: common.seed,
+            out: folder.ok_or_else(|| missing("--out", "the folder to write"))?,
+        };
+        let files = request.files();
+        Ok(self.of_folder(files, Some(Box::new(request)), common.seed))
+    }
+
+    fn check(&self) -> Result<()> {
         if self.split.is_some() && self.test_fraction.is_some() {
             let advice = "Leave one of them out";
             return Err(Error::new(Kind::Usage, "--test-fraction", "--split is given too", "", advice));
@@ -45,8 +150,66 @@ impl RecordingArgs {
         if let Some(layout) = &self.responses_layout {
             layout.parse::<Layout>()?;
         }
-        let test_fraction = self.test_fraction.unwrap_or(TEST_FRACTION);
-        let split = self.split.clone().map_or(SplitRequest::Random { test_fraction }, SplitRequest::File);
-        Ok((responses, split))
+        let mut named = self.covariates.iter().enumerate();
+        if let Some((_, twice)) = named.find(|(n, one)| self.covariates[..*n].contains(one)) {
+            let found = format!("{twice} is named twice");
+            return Err(Error::new(Kind::Usage, "--covariates", found, "each once", ""));
+        }
+        Ok(())
     }
+
+    /// Refuses options that the experiment takes the place of.
+    fn refuse_files(&self, images: Option<&PathBuf>) -> Result<()> {
+        let given = [
+            ("--images", images.is_some()),
+            ("--responses", self.responses.is_some()),
+            ("--responses-layout", self.responses_layout.is_some()),
+        ];
+        let Some((option, _)) = given.iter().find(|(_, given)| *given) else { return Ok(()) };
+        let advice = format!("Leave {option} or --experiment out");
+        let found = "--experiment is given too, and takes its place";
+        Err(Error::new(Kind::Usage, option, found, "", advice))
+    }
+
+    fn of_files(&self, images: Option<&PathBuf>, seed: u64) -> Result<Located> {
+        let wanted = "a file of recorded responses, or --experiment PATH";
+        let responses = self.responses.clone().ok_or_else(|| missing("--responses", wanted))?;
+        let recording = self.recording(responses, None, None, seed);
+        Ok(Located { recording, images: images.cloned(), labels: None, first: None })
+    }
+
+    fn of_folder(&self, files: FolderFiles, first: Option<Box<ResponsesRequest>>, seed: u64) -> Located {
+        let recording = self.recording(files.responses, files.split, files.trials, seed);
+        Located { recording, images: files.images, labels: files.neurons, first }
+    }
+
+    fn recording(
+        &self,
+        responses: PathBuf,
+        own_split: Option<PathBuf>,
+        table: Option<PathBuf>,
+        seed: u64,
+    ) -> RecordingRequest {
+        let drawn = || SplitRequest::Random { test_fraction: self.test_fraction.unwrap_or(TEST_FRACTION) };
+        // A fraction that was asked for goes before the split of the recording.
+        let own = own_split.filter(|_| self.test_fraction.is_none());
+        let split = self.split.clone().or(own).map_or_else(drawn, SplitRequest::File);
+        let single = self.trials == TrialsName::Single;
+        // What is not needed of a folder is not asked of it.
+        let table = self.trial_table.clone().or(table.filter(|_| single || !self.covariates.is_empty()));
+        RecordingRequest {
+            responses,
+            layout: self.responses_layout.clone(),
+            split,
+            trials: TrialsRequest { single, covariates: self.covariates.clone(), table },
+            seed,
+        }
+    }
+}
+
+/// The folder of responses beside a result.
+pub fn beside(out: Option<&PathBuf>) -> Option<PathBuf> {
+    let mut name = out?.file_name()?.to_os_string();
+    name.push(".responses");
+    Some(out?.with_file_name(name))
 }

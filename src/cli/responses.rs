@@ -9,7 +9,7 @@ use striate::responses::auto::Candidate;
 use striate::tasks::{Dropped, ResponsesRequest, ResponsesSummary, plan_responses, responses};
 use striate::{Result, experiment};
 
-use super::common::Common;
+use super::common::{Adapter, Common};
 use super::definition::DefinitionArgs;
 use super::fit_text::explained;
 use super::output::{Outcome, lines, mebibytes, merged};
@@ -77,6 +77,34 @@ pub fn run(args: &ResponsesArgs, common: &Common) -> Result<Outcome> {
     Ok(Outcome::new(merged(json!({"dry_run": false}), &summary), table(&summary)))
 }
 
+/// Makes the responses that another command works on.
+pub fn make(request: &ResponsesRequest, adapter: &Adapter<'_>, common: &Common) -> Result<()> {
+    // What cannot be read is said before an adapter is looked for.
+    drop(experiment::open(&request.experiment)?);
+    let gpu = adapter.get()?;
+    let mut progress = common.progress("", 1000);
+    let summary = responses(gpu, request, &mut |step, share| progress.share(step, share))?;
+    drop(progress);
+    for warning in warnings(&summary) {
+        common.say(format_args!("warning: {warning}"));
+    }
+    common.say(format_args!("responses: {}, {}", request.out.display(), definition(&summary)));
+    Ok(())
+}
+
+/// What making responses first would take, for a command that works on them.
+pub fn first(request: &ResponsesRequest, adapter: &Adapter<'_>) -> Result<Outcome> {
+    let experiment = experiment::open(&request.experiment)?;
+    dry_run(adapter.get()?, &experiment, request)
+}
+
+/// Checks that responses can be made.
+pub fn check(request: &ResponsesRequest, adapter: &Adapter<'_>) -> Result<()> {
+    let experiment = experiment::open(&request.experiment)?;
+    plan_responses(adapter.get()?, &experiment, request).map(drop)
+}
+
+/// What making responses would take.
 fn dry_run(gpu: &Gpu, experiment: &experiment::Experiment, request: &ResponsesRequest) -> Result<Outcome> {
     let plan = plan_responses(gpu, experiment, request)?;
     let text = lines(&[

@@ -13,7 +13,7 @@ use striate::{Error, Kind, Result};
 use super::values;
 
 /// Images, and the network that runs over them.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Features from a network")]
 pub struct NetworkArgs {
     /// A folder of PNG, JPEG or TIFF files (in natural order), or a .npy or .npz of images.
@@ -114,6 +114,12 @@ impl NetworkArgs {
             ("--pool", self.pool.is_some()),
         ];
         given.iter().find(|(_, given)| *given).map(|(name, _)| *name)
+    }
+
+    /// The same over the images of a recording, unless a file of features takes their place.
+    pub fn over(&self, images: Option<PathBuf>, features: Option<&PathBuf>) -> Self {
+        let images = if features.is_some() { self.images.clone() } else { images };
+        NetworkArgs { images, ..self.clone() }
     }
 
     /// How many features to keep, and the seed that draws them.

@@ -10,10 +10,10 @@ use striate::Result;
 use striate::tasks::{Base, Grid, SweepJob, SweepRequest, SweepStatus, SweepSummary, TopRow, all_diverged};
 use striate::training::READOUTS;
 
-use super::common::Common;
+use super::common::{Adapter, Common};
 use super::config;
 use super::output::{Outcome, lines, merged};
-use super::recording::RecordingArgs;
+use super::recording::{Located, RecordingArgs, beside};
 use super::source::{NetworkArgs, missing, one_layer};
 use super::training::TrainingArgs;
 
@@ -76,26 +76,23 @@ impl SweepArgs {
     ///
     /// # Errors
     /// [`Kind::Usage`], naming the option that is missing or superfluous, or what is wrong with the grid.
-    fn request(&self, common: &Common) -> Result<SweepRequest> {
+    fn request(&self, located: &Located, common: &Common) -> Result<SweepRequest> {
         let file =
             common.config.as_deref().ok_or_else(|| missing("--config", "a file that says what varies"))?;
         let place = file.display().to_string();
         let grid = Grid::parse(&config::read(file)?, &place)?;
-        let (responses, split) = self.recording.files()?;
+        let network = self.network.over(located.images.clone(), self.features.as_ref());
         let out = self.out.clone().ok_or_else(|| missing("--out", "the folder to write"))?;
         let advice = "Put layer = [...] under [grid] to compare them";
         let layers = NetworkArgs::input_of_any_layer;
-        let input = one_layer(self.features.as_ref(), &self.network, common.seed, layers, advice)?;
+        let input = one_layer(self.features.as_ref(), &network, common.seed, layers, advice)?;
         let options = self.training.options(self.readout.as_deref(), common.seed)?;
         Ok(SweepRequest {
             base: Base { input, options },
             grid,
             place,
-            responses,
-            layout: self.recording.responses_layout.clone(),
-            split,
+            recording: located.recording.clone(),
             validation_fraction: self.training.validation_fraction(),
-            seed: common.seed,
             out,
             resume: self.resume,
             checkpoint: Duration::from_secs(self.checkpoint_every),
@@ -105,15 +102,21 @@ impl SweepArgs {
 
 /// Runs `striate sweep`.
 pub fn run(args: &SweepArgs, common: &Common) -> Result<Outcome> {
-    let request = args.request(common)?;
+    let (adapter, own) = (Adapter::new(common), args.network.images.as_ref());
+    let located =
+        args.recording.locate(&args.recording.definition, own, beside(args.out.as_ref()), common)?;
+    let request = args.request(&located, common)?;
+    if let Some(first) = located.make(args.dry_run, &adapter, common)? {
+        return Ok(first);
+    }
     // What cannot be read is said before an adapter is looked for.
     let job = SweepJob::read(&request)?;
     if args.dry_run {
         return dry_run(&request, &job);
     }
-    let gpu = common.open_gpu()?;
+    let gpu = adapter.get()?;
     let progress = common.shares();
-    let summary = job.run(&gpu, &mut |status| progress.tell(status_line(status), status.share))?;
+    let summary = job.run(gpu, &mut |status| progress.tell(status_line(status), status.share))?;
     drop(progress);
     let failure = all_diverged(&summary);
     let outcome = Outcome::new(merged(json!({}), &summary), table(&summary));
@@ -124,7 +127,7 @@ pub fn run(args: &SweepArgs, common: &Common) -> Result<Outcome> {
 }
 
 /// What the progress bar says.
-fn status_line(status: &SweepStatus) -> String {
+pub fn status_line(status: &SweepStatus) -> String {
     let best = status.best.map_or(String::new(), |r| format!(", best validation r {r:.3}"));
     let epoch = if status.epoch > 0 { format!(", epoch {}", status.epoch) } else { String::new() };
     format!("{}: {} of {} done{epoch}{best}", status.step, status.done, status.total)
@@ -178,8 +181,8 @@ fn table(summary: &SweepSummary) -> String {
 /// What a sweep would do.
 fn dry_run(request: &SweepRequest, job: &SweepJob<'_>) -> Result<Outcome> {
     let plan = job.plan()?;
-    let (neurons, images, repeats) = job.responses.repeats.dim();
-    let tiers = [job.train.len(), job.validation.len(), job.split.test.len()];
+    let (neurons, images, repeats) = job.recording.responses.repeats.dim();
+    let tiers = [job.train.len(), job.validation.len(), job.recording.split.test.len()];
     let [train, validation, test] = tiers;
     let stages: Vec<String> = plan.configurations.iter().map(usize::to_string).collect();
     let total: usize = plan.configurations.iter().sum();

@@ -12,10 +12,13 @@ use striate::{Error, Result};
 
 use super::values;
 
+/// What stands above these options.
+pub const TRAINED: &str = "Trained readouts (simple, spatial, factored, mlp)";
+
 /// Options of trained readouts. What is not given keeps its default.
 #[derive(Debug, Args, Serialize)]
 #[serde(rename_all = "kebab-case")]
-#[command(next_help_heading = "Trained readouts (simple, spatial, factored, mlp)")]
+#[command(next_help_heading = TRAINED)]
 pub struct TrainingArgs {
     /// Learning rate, of factored readouts [default: 0.006]; 0.0002 for simple and spatial ones, 0.001 for an mlp.
     #[arg(long, allow_negative_numbers = true, value_name = "RATE")]

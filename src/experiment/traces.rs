@@ -10,7 +10,8 @@ use crate::error::{Error, Kind, Result};
 use crate::io::store::{ElementType, Store};
 
 /// A kind of trace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Trace {
     /// Change of fluorescence over a baseline, as the recording has it.
     Dff,

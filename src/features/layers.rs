@@ -1,7 +1,7 @@
 //! All layers of a network from one pass over the images: the slabs of all of them are filled together.
 
-use super::network_source::NetworkSource;
 use super::slabs::{LARGEST, Slab, centre};
+use super::source::Source;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Gpu, LONGEST_LOOP, Matrix};
 use std::ops::Range;
@@ -118,10 +118,10 @@ fn passes(layers: &[LayerColumns], about: usize, fit: usize) -> Vec<Vec<(usize, 
 /// `progress` gets the share of the passes that is done.
 ///
 /// # Errors
-/// As [`NetworkSource::fill`], and those of `each`.
+/// As [`Source::fill`], and those of `each`.
 pub fn visit_layers(
     gpu: &Gpu,
-    source: &mut NetworkSource,
+    source: &mut Source,
     plan: &LayersPlan,
     rows: &[usize],
     progress: &mut dyn FnMut(f64),

@@ -5,6 +5,7 @@ mod layers;
 mod network_source;
 mod slabs;
 mod source;
+mod trials;
 mod weight_source;
 
 pub use extract::Extractor;
@@ -12,4 +13,5 @@ pub use layers::{LayerColumns, LayersPlan, visit_layers};
 pub use network_source::{LayerRequest, NetworkSource};
 pub use slabs::{FeatureSpace, LARGEST, Prepare, Slab, SlabPlan, UNIT};
 pub use source::{FileSource, Source};
+pub use trials::Trials;
 pub use weight_source::WeightSource;

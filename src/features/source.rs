@@ -2,6 +2,7 @@
 
 use super::network_source::{NetworkSource, draw};
 use super::slabs::Slab;
+use super::trials::Trials;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::io::npy::{Rows, split_member};
@@ -9,12 +10,14 @@ use ndarray::Axis;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// Rows of features, one an image.
+/// Rows of features: one an image, or one a presentation of an image.
 pub enum Source {
-    /// A layer of a network: the first that was asked for.
+    /// Layers of a network over images.
     Network(Box<NetworkSource>),
     /// `--features FILE`.
     File(Box<FileSource>),
+    /// Presentations of the images of one of these.
+    Trials(Box<Trials>),
 }
 
 /// A file of features, images x anything.
@@ -95,33 +98,55 @@ impl FileSource {
 }
 
 impl Source {
-    /// Number of images.
+    /// Number of rows: images, or presentations of images.
     pub fn images(&self) -> usize {
         match self {
             Source::Network(n) => n.images(),
             Source::File(f) => f.images,
+            Source::Trials(t) => t.rows(),
         }
     }
 
-    /// Number of features of one image.
-    pub fn features(&self) -> usize {
+    /// Number of layers asked for; a file has one.
+    pub fn layers(&self) -> usize {
         match self {
-            Source::Network(n) => n.features(0),
-            Source::File(f) => f.features(),
+            Source::Network(n) => n.layers(),
+            Source::File(_) => 1,
+            Source::Trials(t) => t.images().layers(),
         }
     }
 
-    /// Channels, height and width of one image's features, which lie in this order, the last fastest;
-    /// `[features, 1, 1]` where they are no maps: in a file that has not four axes, or in a sample of features.
+    /// Number of features of one row in the first layer.
+    pub fn features(&self) -> usize {
+        self.features_of(0)
+    }
+
+    /// The same of any layer, counted as they were asked for.
+    pub fn features_of(&self, layer: usize) -> usize {
+        match self {
+            Source::Network(n) => n.features(layer),
+            Source::File(f) => f.features(),
+            Source::Trials(t) => t.features(layer),
+        }
+    }
+
+    /// Channels, height and width of one row's features in the first layer, as [`Source::shape_of`].
     pub fn shape(&self) -> [usize; 3] {
+        self.shape_of(0)
+    }
+
+    /// Channels, height and width of one row's features, which lie in this order, the last fastest; `[features, 1, 1]`
+    /// where they are no maps: in a file that has not four axes, or in a sample of features.
+    pub fn shape_of(&self, layer: usize) -> [usize; 3] {
         let maps = match self {
-            Source::Network(n) => n.maps(0).map(|s| [s.channels, s.height, s.width]),
+            Source::Network(n) => n.maps(layer).map(|s| [s.channels, s.height, s.width]),
             Source::File(f) => match (&f.sample, f.shape.as_slice()) {
                 (None, [_, channels, height, width]) => Some([*channels, *height, *width]),
                 _ => None,
             },
+            Source::Trials(t) => Some(t.shape(layer)),
         };
-        maps.unwrap_or([self.features(), 1, 1])
+        maps.unwrap_or([self.features_of(layer), 1, 1])
     }
 
     /// Operations that computing all features takes.
@@ -132,7 +157,14 @@ impl Source {
         Ok(match self {
             Source::Network(n) => n.estimate(gpu)?.operations * n.images() as f64,
             Source::File(_) => 0.0,
+            Source::Trials(t) => t.images().operations(gpu)?,
         })
+    }
+
+    /// Times that a job of so many passes over the rows computes all features: those of images that are shown in trials
+    /// are kept.
+    pub fn computed(&self, passes: usize) -> usize {
+        if matches!(self, Source::Trials(_)) { passes.min(1) } else { passes }
     }
 
     /// GPU memory besides the features themselves, in bytes.
@@ -143,23 +175,25 @@ impl Source {
         match self {
             Source::File(_) => Ok(0),
             Source::Network(n) => n.overhead(gpu),
+            Source::Trials(t) => t.overhead(gpu),
         }
     }
 
-    /// Writes the features of a range of images into slabs, whose rows are these images.
+    /// Writes the features of a range of rows into slabs.
     ///
     /// # Errors
     /// Input, if a file or image cannot be used; as [`Gpu::run`].
     pub fn fill(
         &mut self,
         gpu: &Gpu,
-        images: Range<usize>,
+        rows: Range<usize>,
         slabs: &[Slab],
         progress: &mut dyn FnMut(f64),
     ) -> Result<()> {
         match self {
-            Source::Network(n) => n.fill(gpu, images, slabs, progress),
-            Source::File(f) => f.fill(gpu, images, slabs, progress),
+            Source::Network(n) => n.fill(gpu, rows, slabs, progress),
+            Source::File(f) => f.fill(gpu, rows, slabs, progress),
+            Source::Trials(t) => t.fill(gpu, rows, slabs, progress),
         }
     }
 }

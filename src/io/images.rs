@@ -20,6 +20,7 @@ pub use crate::io::resize::{Filter, Size};
 use picture::{Picture, header, picture};
 use prepare::Moments;
 pub use prepare::{Normalise, Preparation};
+pub use stack::ReadImages;
 use stack::Stack;
 
 /// Images of an array that are read at once: bounds what is held besides the result.
@@ -104,6 +105,19 @@ impl Images {
             return Err(Error::input(path, "not a source of images", wanted, ""));
         };
         Ok(Images { path: path.to_path_buf(), source })
+    }
+
+    /// So many images of 1 or 3 channels and one size that `read` gives, as `path` holds them; resized as bytes if they are
+    /// whole numbers from 0 to 255 (`bytes`), as floats if not.
+    pub fn read_by(
+        path: &Path,
+        [count, channels]: [usize; 2],
+        size: Size,
+        bytes: bool,
+        read: Box<ReadImages>,
+    ) -> Self {
+        let stack = Stack::read_by([count, channels], size, bytes, read);
+        Images { path: path.to_path_buf(), source: Source::Stack(Box::new(stack)) }
     }
 
     /// Number of images; never 0.

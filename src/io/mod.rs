@@ -10,4 +10,5 @@ mod response_table;
 pub mod responses;
 pub mod split;
 pub mod store;
+pub mod trials;
 pub mod weights;

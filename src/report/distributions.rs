@@ -19,11 +19,12 @@ pub(super) struct Measure {
 }
 
 /// The scores that are shown.
-pub(super) const MEASURES: [Measure; 4] = [
+pub(super) const MEASURES: [Measure; 5] = [
     Measure { column: "pearson_r", name: "Pearson's r" },
     Measure { column: "r2", name: "R2" },
     Measure { column: "explained_variance", name: "explained variance" },
     Measure { column: "feve", name: "FEVE" },
+    Measure { column: "single_trial_r2", name: "R2 of single trials" },
 ];
 
 /// The section, where the folder has a fit.

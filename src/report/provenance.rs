@@ -101,7 +101,7 @@ fn scalar(value: &Value) -> String {
 }
 
 /// Options that a command line of a fit of either ridge can give, and what the record says of their results.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
     "ratios",
     "readout",
     "responses",
@@ -114,6 +114,7 @@ const KNOWN: [&str; 13] = [
     "penalty_unit",
     "intercept",
     "seed",
+    "trials",
     "plan",
 ];
 
@@ -137,6 +138,9 @@ fn command(run: &Run) -> Option<String> {
     match options.get("split")?.as_object()?.iter().next()? {
         (kind, value) if kind == "file" => line.option("--split", value),
         (_, random) => line.option("--test-fraction", random.get("test_fraction")?),
+    }
+    if let Some(asked) = options.get("trials").and_then(Value::as_object) {
+        trials(&mut line, asked)?;
     }
     let (unit, values) = options.get("penalties")?.as_object()?.iter().next()?;
     let values: Vec<String> = values.as_array()?.iter().map(Value::to_string).collect();
@@ -170,6 +174,20 @@ impl Line {
             other => self.0.push(format!("{name} {other}")),
         }
     }
+}
+
+/// The options that say what a row is, and what is known of it.
+fn trials(line: &mut Line, asked: &serde_json::Map<String, Value>) -> Option<()> {
+    if asked.get("single")? == &Value::Bool(true) {
+        line.0.push("--trials single".into());
+    }
+    line.option("--trial-table", asked.get("table")?);
+    let covariates = asked.get("covariates")?.as_array()?;
+    let names: Option<Vec<&str>> = covariates.iter().map(|one| one.get("covariate")?.as_str()).collect();
+    if let Some(names) = names.filter(|names| !names.is_empty()) {
+        line.option("--covariates", &Value::String(names.join(",")));
+    }
+    Some(())
 }
 
 /// The options that say where features come from.

@@ -9,6 +9,7 @@ pub mod linkage;
 pub mod permutation;
 pub mod reliability;
 pub mod repeats;
+pub mod sensorium;
 mod words;
 
 use std::collections::BTreeMap;
@@ -38,6 +39,8 @@ pub struct NeuronScores {
     pub correlation_to_average: Option<f64>,
     /// [`Trials::single_trial_correlation`].
     pub single_trial_correlation: Option<f64>,
+    /// [`agreement::r2`] over all trials: what FEV is the ceiling of.
+    pub single_trial_r2: Option<f64>,
     /// [`Trials::fev`].
     pub fev: Option<f64>,
     /// [`Trials::feve`].
@@ -48,26 +51,62 @@ pub struct NeuronScores {
     pub oracle_jackknife: Option<f64>,
 }
 
-/// Scores `predictions` (neurons, images) against `repeats` (neurons, images, repeats; NaN where missing). `seed`
-/// draws the halves of [`Trials::split_half`].
+/// Predictions to score.
+#[derive(Debug, Clone)]
+pub struct Predicted<'a> {
+    /// (neurons, images).
+    pub images: ArrayView2<'a, f32>,
+    /// (neurons, images, repeats), where trials of an image are predicted differently; `images` then holds their means.
+    pub trials: Option<ArrayView3<'a, f32>>,
+}
+
+impl<'a> From<ArrayView2<'a, f32>> for Predicted<'a> {
+    fn from(images: ArrayView2<'a, f32>) -> Self {
+        Predicted { images, trials: None }
+    }
+}
+
+/// Scores predictions against `repeats` (neurons, images, repeats; NaN where missing). Scores of single trials are of the
+/// predictions of trials, where there are any; all others of those of images. `seed` draws the halves of
+/// [`Trials::split_half`].
 ///
 /// # Errors
-/// [`crate::Kind::Internal`] when the two have other numbers of neurons or images.
-pub fn score(repeats: ArrayView3<f32>, predictions: ArrayView2<f32>, seed: u64) -> Result<Vec<NeuronScores>> {
+/// [`crate::Kind::Internal`] when there are other numbers of neurons, images or repeats.
+pub fn score<'a>(
+    repeats: ArrayView3<f32>,
+    predictions: impl Into<Predicted<'a>>,
+    seed: u64,
+) -> Result<Vec<NeuronScores>> {
     let (neurons, images, _) = repeats.dim();
-    if predictions.dim() != (neurons, images) {
-        let found = format!("predictions {:?} for responses {:?}", predictions.dim(), repeats.dim());
+    let Predicted { images: predicted, trials: of_trials } = predictions.into();
+    if predicted.dim() != (neurons, images) || of_trials.as_ref().is_some_and(|t| t.dim() != repeats.dim()) {
+        let found = format!("predictions {:?} for responses {:?}", predicted.dim(), repeats.dim());
         return Err(Error::internal("scores", found));
     }
     let one = |neuron: usize| {
-        let trials = Trials::new(repeats.index_axis(Axis(0), neuron).outer_iter());
-        let prediction: Vec<f64> = predictions.row(neuron).iter().map(|&p| f64::from(p)).collect();
-        score_neuron(&trials, &prediction, seed)
+        let measured = repeats.index_axis(Axis(0), neuron);
+        let trials = Trials::new(measured.outer_iter());
+        let prediction: Vec<f64> = predicted.row(neuron).iter().map(|&p| f64::from(p)).collect();
+        let pairs = match &of_trials {
+            None => trials.pairs(&prediction),
+            Some(all) => {
+                let pairs = measured.iter().zip(all.index_axis(Axis(0), neuron));
+                pairs.filter(|(y, _)| !y.is_nan()).map(|(y, p)| (f64::from(*y), f64::from(*p))).unzip()
+            }
+        };
+        score_neuron(&trials, &prediction, pairs, seed)
     };
     Ok((0..neurons).into_par_iter().map(one).collect())
 }
 
-fn score_neuron(trials: &Trials, prediction: &[f64], seed: u64) -> NeuronScores {
+/// `single` are the responses in all trials, and their predictions.
+fn score_neuron(
+    trials: &Trials,
+    prediction: &[f64],
+    single: (Vec<f64>, Vec<f64>),
+    seed: u64,
+) -> NeuronScores {
+    let (y, p) = single;
     let average = trials.averages();
     let pearson_r = agreement::pearson_r(&average, prediction);
     let repeated = trials.has_repeats();
@@ -77,7 +116,8 @@ fn score_neuron(trials: &Trials, prediction: &[f64], seed: u64) -> NeuronScores 
         r2: agreement::r2(&average, prediction),
         explained_variance: agreement::explained_variance(&average, prediction),
         correlation_to_average: repeated.then_some(pearson_r),
-        single_trial_correlation: repeated.then(|| trials.single_trial_correlation(prediction)),
+        single_trial_correlation: repeated.then(|| agreement::pearson_r(&y, &p)),
+        single_trial_r2: repeated.then(|| agreement::r2(&y, &p)),
         fev: repeated.then(|| trials.fev()),
         feve: repeated.then(|| trials.feve(prediction)),
         split_half: repeated.then(|| trials.split_half(seed)),
@@ -111,6 +151,8 @@ pub struct Summary {
     pub median_single_trial_correlation: f64,
     /// Mean of `single_trial_correlation`.
     pub mean_single_trial_correlation: f64,
+    /// Median of `single_trial_r2`.
+    pub median_single_trial_r2: f64,
     /// Median of `fev` over all neurons.
     pub median_fev: f64,
     /// Median of `feve` over the neurons whose `fev` is at least [`LEAST_FEV`].
@@ -143,6 +185,7 @@ impl Summary {
             constant_neurons: scores.iter().filter(|s| s.constant).count(),
             median_r2: median(numbers("r2", |s| Some(s.r2))),
             median_explained_variance: median(numbers("explained_variance", |s| Some(s.explained_variance))),
+            median_single_trial_r2: median(numbers("single_trial_r2", |s| s.single_trial_r2)),
             median_fev: median(numbers("fev", |s| s.fev)),
             median_split_half: median(numbers("split_half", |s| s.split_half)),
             median_oracle_jackknife: median(numbers("oracle_jackknife", |s| s.oracle_jackknife)),
@@ -270,6 +313,32 @@ mod tests {
         assert!(summary.median_feve.is_nan() && summary.skipped["feve"] == 3);
         assert!(score(y.view(), p.slice(s![..2, ..]), 0).is_err());
         assert!(Summary::new(&[]).median_r.is_nan());
+    }
+
+    #[test]
+    fn predictions_of_trials_count_for_scores_of_single_trials_alone() {
+        let (y, _) = recording(2, 3);
+        // Predictions that know every trial, but for a constant.
+        let of_trials = y.mapv(|v| 2.0 * v + 1.0);
+        let images = y.map_axis(Axis(2), |v| 2.0 * v[0] + 1.0);
+        let predicted = Predicted { images: images.view(), trials: Some(of_trials.view()) };
+        let found = score(y.view(), predicted, 0).unwrap();
+        let alone = score(y.view(), images.view(), 0).unwrap();
+        for (one, alone) in found.iter().zip(&alone) {
+            assert!((one.single_trial_correlation.unwrap() - 1.0).abs() < 1e-6);
+            assert!(alone.single_trial_correlation.unwrap() < 0.9);
+            assert_eq!((one.pearson_r, one.feve, one.r2), (alone.pearson_r, alone.feve, alone.r2));
+        }
+        let few = of_trials.slice(s![.., .., ..2]);
+        let predicted = Predicted { images: images.view(), trials: Some(few) };
+        assert!(score(y.view(), predicted, 0).is_err());
+        // Trials 1 3 | 4 6, predicted 2 2 | 4 6: SSE = 2, SST = 13.
+        let y = ndarray::array![[[1.0f32, 3.0], [4.0, 6.0]]];
+        let p = ndarray::array![[[2.0f32, 2.0], [4.0, 6.0]]];
+        let images = ndarray::array![[2.0f32, 5.0]];
+        let predicted = Predicted { images: images.view(), trials: Some(p.view()) };
+        let r2 = score(y.view(), predicted, 0).unwrap()[0].single_trial_r2.unwrap();
+        assert!((r2 - (1.0 - 2.0 / 13.0)).abs() < 1e-12, "{r2}");
     }
 
     #[test]

@@ -20,6 +20,11 @@ impl Trials {
         Trials(images.map(present).collect())
     }
 
+    /// The responses of each image, which are all present.
+    pub(super) fn of(images: Vec<Vec<f64>>) -> Self {
+        Trials(images)
+    }
+
     /// The mean response to each image; NaN for an image without repeats.
     pub fn averages(&self) -> Vec<f64> {
         self.0.iter().map(|values| mean(values)).collect()
@@ -63,12 +68,18 @@ impl Trials {
     /// Single-trial correlation: [`pearson_r`] over all trials, the prediction for an image standing beside each
     /// of its repeats (Sensorium's `single trial correlation`). Images with more repeats weigh more.
     pub fn single_trial_correlation(&self, predictions: &[f64]) -> f64 {
+        let (y, p) = self.pairs(predictions);
+        pearson_r(&y, &p)
+    }
+
+    /// All trials, and beside each the prediction for its image.
+    pub(super) fn pairs(&self, predictions: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let (mut y, mut p) = (Vec::new(), Vec::new());
         for (values, &prediction) in self.0.iter().zip(predictions) {
             y.extend_from_slice(values);
             p.extend(values.iter().map(|_| prediction));
         }
-        pearson_r(&y, &p)
+        (y, p)
     }
 
     /// Variance over all trials (n - 1), and the mean over images of the variance over repeats (n - 1). Images
@@ -98,12 +109,17 @@ impl Trials {
     /// Not clipped: it may be negative or a little above 1, and means nothing where FEV is near or below 0. NaN
     /// for a constant neuron, without repeats, or where total equals noise.
     pub fn feve(&self, predictions: &[f64]) -> f64 {
-        let (total, noise) = self.total_and_noise();
         let trials =
             || self.0.iter().zip(predictions).flat_map(|(values, p)| values.iter().map(move |y| (y, p)));
         let errors: Vec<f64> = trials().map(|(y, p)| (y - p).powi(2)).collect();
+        self.explained_of(mean(&errors))
+    }
+
+    /// [`Trials::feve`] of predictions with this mean squared error.
+    pub(super) fn explained_of(&self, mse: f64) -> f64 {
+        let (total, noise) = self.total_and_noise();
         let explainable = total - noise;
-        if explainable == 0.0 { f64::NAN } else { 1.0 - (mean(&errors) - noise) / explainable }
+        if explainable == 0.0 { f64::NAN } else { 1.0 - (mse - noise) / explainable }
     }
 
     /// Split-half reliability: the repeats of each image are cut at random into two halves, [`pearson_r`] between

@@ -4,8 +4,10 @@ use super::Progress;
 use super::clock::Clock;
 use super::input::{Input, keep};
 use super::plan::{self, FitPlan};
+use super::recording::{Recording, RecordingRequest};
 use super::reliability;
 use super::ridge_fit::{RidgeJob, RidgeRequest, SmoothRidgeRequest};
+use super::rows::Rows;
 use super::run_folder::{self, FILES, Found};
 use super::smooth::Smooth;
 use super::trained_fit::{TrainedJob, TrainedRequest};
@@ -13,33 +15,17 @@ use crate::error::Result;
 use crate::features::Source;
 use crate::gpu::Gpu;
 use crate::io::commit::Folder;
-use crate::io::responses::{Layout, Responses};
-use crate::io::split::Split;
 use crate::report;
-use crate::scores::bootstrap::{DRAWS, pearson_intervals};
+use crate::scores::Summary;
 use crate::scores::reliability::ReliabilitySummary;
-use crate::scores::{Summary, score};
 use crate::training::Model;
-use ndarray::{Array2, Axis};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Which images train and which test.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SplitRequest {
-    /// A CSV of images and tiers.
-    File(PathBuf),
-    /// A random share of the images tests.
-    Random {
-        /// That share, between 0 and 1.
-        test_fraction: f64,
-    },
-}
-
 /// Which readout is fitted, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ReadoutRequest {
     /// Linear, with a penalty on the squared weights.
     Ridge(RidgeRequest),
@@ -65,16 +51,10 @@ impl ReadoutRequest {
 pub struct FitRequest {
     /// Where features come from.
     pub input: Input,
-    /// File of responses.
-    pub responses: PathBuf,
-    /// Its axes, where they are not (neurons, images[, repeats]).
-    pub layout: Option<String>,
-    /// Which images train and test.
-    pub split: SplitRequest,
+    /// What readouts are fitted to.
+    pub recording: RecordingRequest,
     /// Which readout is fitted.
     pub readout: ReadoutRequest,
-    /// Seed of the split, the folds and the split halves.
-    pub seed: u64,
     /// The run folder.
     pub out: PathBuf,
 }
@@ -86,6 +66,12 @@ pub struct FitSummary {
     pub readout: &'static str,
     /// Number of images.
     pub n_images: usize,
+    /// Presentations of them, where each was a row of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_trials: Option<usize>,
+    /// Responses of single neurons that were missing in such a row; their means over the image's other trials stand there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_filled: Option<usize>,
     /// Images of the training tier.
     pub n_train: usize,
     /// Images of the validation tier, if the split names them.
@@ -123,25 +109,7 @@ pub struct FitSummary {
 impl FitRequest {
     /// The files and folders that go in, each with its role.
     pub(super) fn files(&self) -> Vec<(&'static str, PathBuf)> {
-        let mut files = self.input.files();
-        files.push(("responses", self.responses.clone()));
-        if let SplitRequest::File(path) = &self.split {
-            files.push(("split", path.clone()));
-        }
-        files
-    }
-}
-
-impl FitRequest {
-    /// Reads the responses to so many images, and which of these train and test.
-    pub(super) fn recording(&self, images: usize) -> Result<(Responses, Split)> {
-        let layout = self.layout.as_ref().map(|text| text.parse::<Layout>()).transpose()?;
-        let responses = Responses::read(&self.responses, layout, Some(images))?;
-        let split = match &self.split {
-            SplitRequest::File(path) => Split::read(path, images)?,
-            SplitRequest::Random { test_fraction } => Split::random(images, *test_fraction, self.seed)?,
-        };
-        Ok((responses, split))
+        [self.input.files(), self.recording.files()].concat()
     }
 }
 
@@ -161,9 +129,7 @@ pub struct FitJob<'a> {
     request: &'a FitRequest,
     clock: Clock,
     /// The recording.
-    pub responses: Responses,
-    /// Which images train and test.
-    pub split: Split,
+    pub recording: Recording,
 }
 
 /// What a method works with: opened files, and the folder that the readout is written into.
@@ -171,18 +137,17 @@ pub(super) struct Work<'a> {
     pub gpu: &'a Gpu,
     pub request: &'a FitRequest,
     pub source: Source,
-    /// (neurons, images): averages over repeats.
-    pub responses: &'a Array2<f32>,
+    pub rows: &'a Rows,
     pub folder: &'a Folder,
     pub clock: &'a mut Clock,
 }
 
 impl Work<'_> {
-    /// The input with its normalisation measured over the images that are fitted, and its source.
+    /// The input with its normalisation measured over the images of the rows that are fitted, and its source.
     pub fn measured(&mut self, fitted: &[usize]) -> Result<Input> {
-        let input = self.request.input.measured(fitted)?;
+        let input = self.request.input.measured(&self.rows.images_of(fitted))?;
         if input != self.request.input {
-            self.source = input.open()?;
+            self.source = self.rows.source(input.open()?)?;
         }
         self.clock.done("reading");
         Ok(input)
@@ -198,19 +163,25 @@ impl<'a> FitJob<'a> {
     pub fn read(request: &'a FitRequest) -> Result<Self> {
         let mut clock = Clock::new();
         let source = request.input.open()?;
-        let images = source.images();
-        let (responses, split) = request.recording(images)?;
+        let recording = request.recording.read(source.images())?;
+        let source = match &request.readout {
+            ReadoutRequest::Trained(_) => recording.rows.stored(source)?.0,
+            _ => recording.rows.source(source)?,
+        };
+        let ridge = |asked, smooth| RidgeJob::new(asked, smooth, &recording, request.recording.seed);
         let method = match &request.readout {
-            ReadoutRequest::Ridge(asked) => Method::Ridge(RidgeJob::new(asked, None, &split, request.seed)?),
+            ReadoutRequest::Ridge(asked) => Method::Ridge(ridge(asked, None)?),
             ReadoutRequest::SmoothRidge(asked) => {
                 let smooth = Smooth::new(asked.ratios.clone(), source.shape())?;
-                Method::Ridge(RidgeJob::new(&asked.ridge, Some(smooth), &split, request.seed)?)
+                Method::Ridge(ridge(&asked.ridge, Some(smooth))?)
             }
-            ReadoutRequest::Trained(asked) => Method::Trained(TrainedJob::new(asked, &split, request.seed)?),
+            ReadoutRequest::Trained(asked) => {
+                Method::Trained(TrainedJob::new(asked, &recording, request.recording.seed)?)
+            }
         };
         keep(&request.out, &request.files())?;
         clock.done("reading");
-        Ok(FitJob { source, method, request, clock, responses, split })
+        Ok(FitJob { source, method, request, clock, recording })
     }
 
     /// What the fit will take.
@@ -218,10 +189,12 @@ impl<'a> FitJob<'a> {
     /// # Errors
     /// Memory, if it does not fit the budget.
     pub fn plan(&self, gpu: &Gpu) -> Result<FitPlan> {
-        let neurons = self.responses.n_neurons();
+        let neurons = self.recording.responses.n_neurons();
         match &self.method {
             Method::Ridge(job) => plan::of_ridge(gpu, &self.source, neurons, job),
-            Method::Trained(job) => plan::of_training(gpu, &self.source, neurons, job),
+            Method::Trained(job) => {
+                plan::of_training(gpu, &self.source, (self.recording.rows.count(), neurons), job)
+            }
         }
     }
 
@@ -232,41 +205,35 @@ impl<'a> FitJob<'a> {
     pub fn run(mut self, gpu: &Gpu, progress: &mut Progress<'_>) -> Result<FitSummary> {
         self.clock.skip();
         let plan = self.plan(gpu)?;
-        let FitJob { source, method, request, mut clock, responses, split } = self;
+        let FitJob { source, method, request, mut clock, recording } = self;
         let folder = Folder::create(&request.out, &FILES)?;
-        let (measured, shape) = (responses.average(), source.shape());
-        let work = Work { gpu, request, source, responses: &measured, folder: &folder, clock: &mut clock };
+        let shape = source.shape();
+        let work = Work { gpu, request, source, rows: &recording.rows, folder: &folder, clock: &mut clock };
         let readout = match method {
             Method::Ridge(job) => job.run(work, &plan, progress)?,
             Method::Trained(job) => job.run(work, progress)?,
         };
 
-        let held_out = responses.repeats.select(Axis(1), &split.test);
-        let predicted = readout.predictions.select(Axis(1), &split.test);
-        let scores = score(held_out.view(), predicted.view(), request.seed)?;
-        let intervals = pearson_intervals(held_out.view(), predicted.view(), DRAWS, request.seed);
+        let found = Found::new(request, &recording, &readout)?;
         // A factored readout has far fewer weights than features, and no count that compares with images.
         let counted = match &request.readout {
             ReadoutRequest::Trained(asked) => asked.shared.model != Model::Factored,
             _ => true,
         };
         let fitted = counted.then_some([readout.n_fitted, plan.n_features]);
-        let reliability = reliability::write(&folder, &responses, fitted, request.seed)?;
+        let seed = request.recording.seed;
+        let reliability = reliability::write(&folder, &recording.responses, fitted, seed)?;
         clock.done("scores");
-        let found = Found {
-            readout: &readout,
-            measured: &measured,
-            scores: &scores,
-            intervals: &intervals,
-            split: &split,
-        };
-        run_folder::write(&folder, &found, responses.neuron_names.as_deref())?;
+        run_folder::write(&folder, &found)?;
         let inputs = super::record::hashes(&request.files())?;
         clock.done("writing");
 
+        let Recording { responses, split, rows } = &recording;
         let summary = FitSummary {
             readout: request.readout.name(),
-            n_images: plan.n_images,
+            n_images: responses.n_images(),
+            n_trials: rows.single_trials().then_some(rows.count()),
+            n_filled: Some(rows.filled).filter(|count| *count > 0),
             n_train: split.train.len(),
             n_validation: split.validation.len(),
             n_fitted: readout.n_fitted,
@@ -277,13 +244,14 @@ impl<'a> FitJob<'a> {
             n_repeats: responses.n_repeats(),
             adapter: gpu.describe(),
             reliability,
-            test: Summary::new(&scores),
+            test: Summary::new(&found.scores),
             at_grid_edges: readout.at_grid_edges,
             ratios_at_grid_edges: readout.ratios_at_grid_edges,
             seconds: clock.finish(),
             out: request.out.clone(),
         };
-        run_folder::write_record(gpu, &folder, request, &readout, &plan, &summary, inputs)?;
+        let trials = rows.record();
+        run_folder::write_record(gpu, &folder, (request, &trials), &readout, &plan, &summary, inputs)?;
         folder.commit()?;
         // Last, so that a result stands even where its report cannot be written.
         report::write(&request.out)?;

@@ -1,41 +1,69 @@
-//! Features of all images on the host, from where trained readouts take them.
+//! Features of all rows on the host, from where trained readouts take them.
 
 use super::input::Input;
 use super::plan::working_bytes;
+use super::rows::Rows;
 use crate::error::{Error, Kind, Result};
-use crate::features::{FeatureSpace, SlabPlan, UNIT};
+use crate::features::{FeatureSpace, SlabPlan, Source, UNIT};
 use crate::gpu::{Gpu, host_memory_available};
+use crate::training::{Resident, Shared};
 use ndarray::{Array2, s};
 
 /// Features as a network gave them, neither centred nor scaled.
 pub(super) struct HostFeatures {
-    /// (images, features).
+    /// (rows, features); of images, where each is shown in several rows.
     pub values: Array2<f32>,
-    /// Channels, height and width of one image's features; `[features, 1, 1]` where they are no maps.
+    /// The image that each row shows, where values are of images.
+    shown: Option<Vec<u32>>,
+    /// Channels, height and width of one row's features; `[features, 1, 1]` where they are no maps.
     pub shape: [usize; 3],
     /// The input, its normalisation measured.
     pub input: Input,
 }
 
 impl HostFeatures {
-    /// Computes the features of all images of `input`; pixels are normalised over the images `train`, if they have to be.
+    /// Computes the features of the rows of a recording from `input`; pixels are normalised over the images of the rows
+    /// `train`, if they have to be.
     ///
     /// # Errors
     /// Memory, if they do not fit; as [`FeatureSpace::visit`].
     pub fn compute(
         gpu: &Gpu,
         input: &Input,
+        rows: &Rows,
         train: &[usize],
         progress: &mut super::Progress<'_>,
     ) -> Result<Self> {
-        let input = input.measured(train)?;
-        let source = input.open()?;
+        let input = input.measured(&rows.images_of(train))?;
+        let (source, shown) = rows.stored(input.open()?)?;
+        Ok(HostFeatures { shown, ..Self::of(gpu, source, input, progress)? })
+    }
+
+    /// The features on the device, standardised over the rows `train` as `shared` asks.
+    ///
+    /// # Errors
+    /// As [`Resident::new`].
+    pub fn resident(&self, gpu: &Gpu, train: &[usize], shared: &Shared) -> Result<Resident> {
+        let Some(shown) = &self.shown else {
+            return Resident::new(gpu, self.values.view(), self.shape, train, shared);
+        };
+        // An image counts as often as it is shown.
+        let images: Vec<usize> = train.iter().map(|row| shown[*row] as usize).collect();
+        let stored = Resident::new(gpu, self.values.view(), self.shape, &images, shared)?;
+        Ok(stored.shown_by(shown.clone()))
+    }
+
+    /// The features of a source that `input` opened.
+    ///
+    /// # Errors
+    /// As [`HostFeatures::compute`].
+    pub fn of(gpu: &Gpu, source: Source, input: Input, progress: &mut super::Progress<'_>) -> Result<Self> {
         let (images, features, shape) = (source.images(), source.features(), source.shape());
         let bytes = 4 * images as u64 * features as u64;
         if let Some(free) = host_memory_available().filter(|free| bytes > *free) {
             let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
             let advice = "Use a smaller --size, --pool or --subsample";
-            let found = format!("the features of {images} images need {} of memory", mib(bytes));
+            let found = format!("the features of {images} rows need {} of memory", mib(bytes));
             return Err(Error::new(
                 Kind::Memory,
                 "features",
@@ -58,6 +86,6 @@ impl HostFeatures {
             values.slice_mut(s![.., slab.columns.clone()]).assign(&slab.matrix.download(gpu)?);
             Ok(())
         })?;
-        Ok(HostFeatures { values, shape, input })
+        Ok(HostFeatures { values, shown: None, shape, input })
     }
 }

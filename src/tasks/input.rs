@@ -104,6 +104,14 @@ impl NetworkInput {
     /// # Errors
     /// Usage or Input, naming what does not fit.
     pub fn open(&self) -> Result<NetworkSource> {
+        self.over(self.open_images()?)
+    }
+
+    /// The same over other images.
+    ///
+    /// # Errors
+    /// As [`NetworkInput::open`].
+    pub fn over(&self, images: Images) -> Result<NetworkSource> {
         let network = Network::named(&self.network)?;
         let requests = if self.layers.is_empty() {
             vec![LayerRequest::new(&network, None, self.pool)?]
@@ -112,7 +120,6 @@ impl NetworkInput {
             self.layers.iter().map(request).collect::<Result<_>>()?
         };
         let weights = WeightSource::parse(self.weights.as_deref().unwrap_or("random:0"))?;
-        let images = self.open_images()?;
         let mut source = NetworkSource::new(images, self.preparation(), network, weights, requests)?;
         if let Some((count, seed)) = self.subsample {
             source.subsample(count, seed)?;

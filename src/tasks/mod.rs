@@ -4,6 +4,7 @@ mod clock;
 mod events;
 mod extract;
 mod fit;
+mod fitted;
 mod host_features;
 mod input;
 mod model;
@@ -11,19 +12,25 @@ mod plan;
 mod predict;
 mod profile;
 mod record;
+mod recording;
 mod reliability;
 mod responses;
 mod ridge_fit;
+mod rows;
 mod run_folder;
+mod score;
 mod scores_table;
 mod smooth;
+mod study;
+mod submission;
 mod sweep;
+mod tier;
 mod trained_fit;
 mod trained_model;
 
 pub use events::{EventsRequest, EventsSource, EventsSummary, MethodRequest, events};
 pub use extract::{ExtractRequest, ExtractSummary, LayerSummary, extract};
-pub use fit::{FitJob, FitRequest, FitSummary, ReadoutRequest, SplitRequest, fit};
+pub use fit::{FitJob, FitRequest, FitSummary, ReadoutRequest, fit};
 pub use input::{FeaturesInput, Input, NetworkInput, NormaliseRequest};
 pub use model::Model;
 pub use plan::{FitPlan, Form, Operations};
@@ -33,15 +40,21 @@ pub use profile::{
     ProfiledLayer, profile,
 };
 pub use record::{AdapterRecord, InputRecord, RunRecord};
+pub use recording::{Recording, RecordingRequest, SplitRequest};
 pub use responses::{
-    Blanks, Covariate, DefinitionRequest, Dropped, Gathered, KeptTrial, ResponsesPlan, ResponsesRequest,
-    ResponsesSummary, gather, plan_responses, responses,
+    Blanks, DefinitionRequest, Dropped, FolderFiles, Gathered, KeptTrial, ResponsesPlan, ResponsesRequest,
+    ResponsesSummary, are_there, gather, plan_responses, responses, responses_folder,
 };
 pub use ridge_fit::{RidgeRequest, SmoothRidgeRequest};
+pub use rows::{Rows, Scaled, TrialsRecord, TrialsRequest};
+pub use score::{ScoreRequest, ScoreSummary, score};
+pub use study::{PartRequest, PartSummary, StudyPart, StudyRequest, StudyStatus, StudySummary, study};
+pub use submission::{SubmissionRequest, SubmissionSummary, submission};
 pub use sweep::{
     Base, Configuration, Grid, SweepJob, SweepPlan, SweepProgress, SweepRequest, SweepStatus, SweepSummary,
     TABLES, TopRow, all_diverged, configurations, sweep,
 };
+pub use tier::PredictionsRequest;
 pub use trained_fit::TrainedRequest;
 
 /// Told of the progress of a step: its name, and the share of it that is done, from 0 to 1.

@@ -28,7 +28,7 @@ pub enum Form {
 /// What a fit will take.
 #[derive(Debug, Clone, Serialize)]
 pub struct FitPlan {
-    /// Number of images.
+    /// Number of rows: images, or trials where each is one.
     pub n_images: usize,
     /// Number of features.
     pub n_features: usize,
@@ -120,7 +120,7 @@ pub(super) fn of_ridge(gpu: &Gpu, source: &Source, neurons: usize, job: &RidgeJo
         gpu_budget_bytes: budget,
         model_bytes: model::file_bytes(neurons, features),
         operations: Operations {
-            network: passes as f64 * source.operations(gpu)?,
+            network: source.computed(passes) as f64 * source.operations(gpu)?,
             rotation: job.smooth.as_ref().map_or(0.0, |s| s.operations(passes * images + neurons, features)),
             ..readout_operations(form, [images, features, neurons], &job.plan, job.spaces())
         },
@@ -128,10 +128,16 @@ pub(super) fn of_ridge(gpu: &Gpu, source: &Source, neurons: usize, job: &RidgeJo
 }
 
 /// What a trained fit will take. Features come through slabs, leave the device, and come back as the readout wants them.
+/// `rows` are trained with, each of which shows one of the source's.
 ///
 /// # Errors
 /// Memory, if it does not fit the budget.
-pub(super) fn of_training(gpu: &Gpu, source: &Source, neurons: usize, job: &TrainedJob) -> Result<FitPlan> {
+pub(super) fn of_training(
+    gpu: &Gpu,
+    source: &Source,
+    (rows, neurons): (usize, usize),
+    job: &TrainedJob,
+) -> Result<FitPlan> {
     let (images, features, shape) = (source.images(), source.features(), source.shape());
     let budget = gpu.ledger().budget();
     let taken = source.overhead(gpu)? + working_bytes(gpu);
@@ -140,14 +146,14 @@ pub(super) fn of_training(gpu: &Gpu, source: &Source, neurons: usize, job: &Trai
         if why.kind() == Kind::Memory { crate::gpu::too_large("fit", needed, budget, budget) } else { why }
     })?;
     let shared = job.shared();
-    let trainer = Trainer::bytes(gpu, shared, shape, [neurons, images], 1);
+    let trainer = Trainer::bytes(gpu, shared, shape, [neurons, rows], 1);
     let training = Resident::bytes(shared, shape, images) + trainer;
     if training > budget {
         return Err(crate::gpu::too_large("training", training, budget, budget));
     }
     let weights = training::weights(shared, shape, neurons);
     Ok(FitPlan {
-        n_images: images,
+        n_images: rows,
         n_features: features,
         n_neurons: neurons,
         form: Form::Trained,

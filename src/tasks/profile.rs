@@ -11,16 +11,16 @@ use super::Progress;
 use super::clock::Clock;
 use super::fit::{FitRequest, ReadoutRequest};
 use super::input::{Input, NetworkInput, keep};
+use super::recording::Recording;
 use super::ridge_fit::{RidgeRequest, ridge_plan};
+use super::rows::Rows;
 use super::smooth::Smooth;
 use super::trained_fit::TrainedRequest;
 use crate::error::{Error, Kind, Result};
-use crate::features::NetworkSource;
+use crate::features::Source;
 use crate::gpu::Gpu;
 use crate::io::images::Size;
 use crate::io::labels::Labels;
-use crate::io::responses::Responses;
-use crate::io::split::Split;
 use crate::ridge::{self, Ratios};
 use crate::scores::reliability::ReliabilitySummary;
 pub use plan::{PlannedRun, ProfilePlan};
@@ -155,17 +155,21 @@ struct Run {
     size: Size,
     random: bool,
     input: NetworkInput,
-    source: NetworkSource,
+    source: Source,
     /// Ratios and maps of each layer, where weights are to be smooth.
     smooth: Vec<Option<Smooth>>,
 }
 
+/// The features of the rows of a recording.
+fn source(input: &NetworkInput, rows: &Rows) -> Result<Source> {
+    rows.source(Source::Network(Box::new(input.open()?)))
+}
+
 impl Run {
-    fn open(random: bool, input: NetworkInput, ratios: Option<&Ratios>) -> Result<Self> {
-        let (source, size) = (input.open()?, input.image_size()?);
+    fn open(random: bool, input: NetworkInput, ratios: Option<&Ratios>, rows: &Rows) -> Result<Self> {
+        let (source, size) = (source(&input, rows)?, input.image_size()?);
         let smooth = |layer| {
-            let maps = source.maps(layer).map(|s| [s.channels, s.height, s.width]);
-            let shape = maps.unwrap_or([source.features(layer), 1, 1]);
+            let shape = source.shape_of(layer);
             ratios.map(|ratios| Smooth::new(ratios.clone(), shape)).transpose()
         };
         let smooth = (0..source.layers()).map(smooth).collect::<Result<_>>()?;
@@ -180,9 +184,7 @@ pub struct ProfileJob<'a> {
     ridge: ridge::Plan,
     clock: Clock,
     /// The recording.
-    pub responses: Responses,
-    /// Which images train and test.
-    pub split: Split,
+    pub recording: Recording,
     /// Labels of the neurons.
     pub labels: Option<Labels>,
 }
@@ -235,10 +237,10 @@ impl ProfileRequest {
             true => vec![network.size],
             false => self.sizes.iter().copied().map(Some).collect(),
         };
-        let own = format!("random:{}", self.fit.seed);
+        let own = format!("random:{}", self.fit.recording.seed);
         // Random weights are a control of random ones only if they are others.
         let random = match network.weights.as_ref() == Some(&own) {
-            true => format!("random:{}", self.fit.seed.wrapping_add(1)),
+            true => format!("random:{}", self.fit.recording.seed.wrapping_add(1)),
             false => own,
         };
         let kinds: &[bool] = if self.has(Control::Random) { &[false, true] } else { &[false] };
@@ -269,19 +271,21 @@ impl<'a> ProfileJob<'a> {
                 return Err(Error::new(Kind::Usage, "--refit", found, "", "Leave it out"));
             }
         }
+        let inputs = request.inputs()?;
+        let images = inputs.first().map(|(_, input)| input.open()).transpose()?;
+        let recording = request.fit.recording.read(images.map_or(0, |source| source.images()))?;
         let mut runs = Vec::new();
-        for (random, input) in request.inputs()? {
-            runs.push(Run::open(random, input, ratios)?);
+        for (random, input) in inputs {
+            runs.push(Run::open(random, input, ratios, &recording.rows)?);
         }
-        let images = runs.first().map_or(0, |run| run.source.images());
-        let (responses, split) = request.fit.recording(images)?;
+        let responses = &recording.responses;
         let names = responses.neuron_names.as_deref();
         let read = |path: &PathBuf| Labels::read(path, names, responses.n_neurons());
         let labels = request.labels.as_ref().map(read).transpose()?;
-        let ridge = ridge_plan(&asked, &split, request.fit.seed)?;
+        let ridge = ridge_plan(&asked, &recording, request.fit.recording.seed)?;
         keep(&request.fit.out, &request.files())?;
         clock.done("reading");
-        Ok(ProfileJob { request, runs, ridge, clock, responses, split, labels })
+        Ok(ProfileJob { request, runs, ridge, clock, recording, labels })
     }
 
     /// What the profile will take.
@@ -290,14 +294,14 @@ impl<'a> ProfileJob<'a> {
     /// Memory, if it does not fit the budget.
     pub fn plan(&self, gpu: &Gpu) -> Result<ProfilePlan> {
         let stacked = if self.request.has(Control::Shuffled) { 2 } else { 1 };
-        let neurons = self.responses.n_neurons() * stacked;
+        let neurons = self.recording.responses.n_neurons() * stacked;
         let plans = self
             .runs
             .iter()
             .map(|run| plan::of_run(gpu, run, neurons, (&self.ridge, self.request.trained())));
         Ok(ProfilePlan {
-            n_images: self.responses.n_images(),
-            n_neurons: self.responses.n_neurons(),
+            n_images: self.recording.responses.n_images(),
+            n_neurons: self.recording.responses.n_neurons(),
             runs: plans.collect::<Result<_>>()?,
             gpu_budget_bytes: gpu.ledger().budget(),
         })

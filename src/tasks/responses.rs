@@ -3,6 +3,7 @@
 mod folder;
 mod gather;
 mod reading;
+mod reuse;
 mod trials;
 
 use std::collections::BTreeMap;
@@ -16,16 +17,19 @@ use crate::error::Result;
 use crate::experiment::{self, ExperimentRequest, Trace};
 use crate::gpu::Gpu;
 use crate::io::commit::Folder;
+use crate::io::trials::Covariate;
 use crate::responses::auto::Candidate;
 use crate::responses::{Definition, Dff, Regressed, Statistic};
 use crate::scores::reliability::{Recording, ReliabilitySummary, reliability};
 
 pub use gather::{Gathered, gather, plan as plan_responses};
 pub use reading::ResponsesPlan;
+pub use reuse::{FolderFiles, are_there, responses_folder};
 pub use trials::{Dropped, KeptTrial};
 
 /// What a response is to be.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DefinitionRequest {
     /// This.
     As(Definition),
@@ -59,29 +63,6 @@ pub enum Blanks {
     Drop,
     /// They are presentations of a grey image, the last.
     Keep,
-}
-
-/// What is known of a presentation beside its image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Covariate {
-    /// Mean running speed.
-    RunningSpeed,
-    /// Mean size of the pupil.
-    Pupil,
-}
-
-impl Covariate {
-    /// Both.
-    pub const ALL: [Covariate; 2] = [Covariate::RunningSpeed, Covariate::Pupil];
-
-    /// Its name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Covariate::RunningSpeed => "running-speed",
-            Covariate::Pupil => "pupil",
-        }
-    }
 }
 
 /// Everything that responses are asked for.

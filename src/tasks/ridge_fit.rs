@@ -5,21 +5,24 @@ use super::fit::Work;
 use super::input::Input;
 use super::model::{self, Vectors};
 use super::plan::{FitPlan, Form};
+use super::recording::Recording;
+use super::rows::Rows;
 use super::run_folder::Readout;
 use super::scores_table::Chosen;
 use super::smooth::{Frequencies, Smooth};
 use crate::error::{Error, Kind, Result};
 use crate::features::FeatureSpace;
 use crate::gpu::{Gpu, Matrix};
-use crate::io::split::{Split, folds};
+use crate::io::split::folds;
 use crate::ridge::{self, Penalties, Ratios, Space};
 use crate::routines::Gram;
 use ndarray::{Array2, s};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::ops::Range;
 
 /// How the penalty of each neuron is chosen.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct RidgeRequest {
     /// The grid of penalties.
     pub penalties: Penalties,
@@ -39,7 +42,7 @@ impl Default for RidgeRequest {
 }
 
 /// How penalty and smoothness of each neuron are chosen.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct SmoothRidgeRequest {
     /// The penalties of the squared weights. Relative ones are in units of the mean eigenvalue that each ratio's own
     /// kernel matrix has.
@@ -58,8 +61,14 @@ pub(super) struct RidgeJob {
 }
 
 impl RidgeJob {
-    pub fn new(request: &RidgeRequest, smooth: Option<Smooth>, split: &Split, seed: u64) -> Result<Self> {
-        Ok(RidgeJob { request: request.clone(), plan: ridge_plan(request, split, seed)?, smooth })
+    pub fn new(
+        request: &RidgeRequest,
+        smooth: Option<Smooth>,
+        recording: &Recording,
+        seed: u64,
+    ) -> Result<Self> {
+        let plan = ridge_plan(request, recording, seed)?;
+        Ok(RidgeJob { request: request.clone(), plan, smooth })
     }
 
     /// Feature spaces among which each neuron chooses: one for each ratio.
@@ -86,7 +95,7 @@ impl RidgeJob {
         };
         work.clock.done("features");
         let mut report = |share| progress("ridge", share);
-        let fitted = ridge::fit_among(gpu, &spaces, work.responses.view(), &self.plan, &mut report)?;
+        let fitted = ridge::fit_among(gpu, &spaces, work.rows.responses.view(), &self.plan, &mut report)?;
         work.clock.done("ridge");
 
         let vectors = Vectors {
@@ -101,10 +110,10 @@ impl RidgeJob {
         let mut report = |share| progress("weights", share);
         model::write(gpu, &mut space, image_weights, &vectors, &finish, &file, &mut report)?;
         work.clock.done("writing");
-        Ok(self.readout(input, fitted))
+        Ok(self.readout((input, work.rows), fitted))
     }
 
-    fn readout(&self, input: Input, fitted: ridge::Among) -> Readout {
+    fn readout(&self, (input, rows): (Input, &Rows), fitted: ridge::Among) -> Readout {
         let ratios = self.smooth.as_ref().map(|smooth| smooth.ratios.values());
         let own = |ratios: &[f64]| fitted.spaces.iter().map(|s| ratios[*s]).collect();
         let edges = ratios.map(|ratios| match fitted.at_the_outer_spaces() {
@@ -114,7 +123,7 @@ impl RidgeJob {
         });
         Readout {
             input,
-            n_fitted: self.plan.fit.len(),
+            n_fitted: rows.images_of(&self.plan.fit).len(),
             chosen: Chosen { penalties: fitted.penalties(), ratios: ratios.map_or(Vec::new(), own) },
             at_grid_edges: Some(fitted.at_the_edges()),
             ratios_at_grid_edges: edges,
@@ -147,8 +156,10 @@ impl RidgeJob {
     }
 }
 
-/// Which rows are fitted in the end, and by which pairs of rows penalties are chosen.
-pub(super) fn ridge_plan(request: &RidgeRequest, split: &Split, seed: u64) -> Result<ridge::Plan> {
+/// Which rows are fitted in the end, and by which pairs of rows penalties are chosen. Folds are of images: no image has
+/// trials in two of them.
+pub(super) fn ridge_plan(request: &RidgeRequest, recording: &Recording, seed: u64) -> Result<ridge::Plan> {
+    let Recording { split, rows, .. } = recording;
     let (fit, pairs) = if split.validation.is_empty() {
         let seed = request.shuffled_folds.then_some(seed);
         (split.train.clone(), folds(&split.train, request.folds, seed)?)
@@ -162,7 +173,9 @@ pub(super) fn ridge_plan(request: &RidgeRequest, split: &Split, seed: u64) -> Re
         let found = format!("{} training images", fit.len());
         return Err(Error::new(Kind::Input, "split", found, "at least 3", advice));
     }
-    Ok(ridge::Plan { fit, folds: pairs, penalties: request.penalties.clone(), intercept: request.intercept })
+    let folds = pairs.iter().map(|(train, held_out)| (rows.of(train), rows.of(held_out))).collect();
+    let (penalties, intercept) = (request.penalties.clone(), request.intercept);
+    Ok(ridge::Plan { fit: rows.of(&fit), folds, penalties, intercept })
 }
 
 /// Products of all pairs of images, as the features are.

@@ -5,22 +5,26 @@ use super::input::Input;
 use super::model;
 use super::plan::FitPlan;
 use super::record::{AdapterRecord, InputRecord, RunRecord};
+use super::recording::Recording;
 use super::reliability;
+use super::rows::TrialsRecord;
 use super::scores_table::{Chosen, scores_table};
 use super::trained_fit::CURVES;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::io::commit::{self, Folder, RECORD};
 use crate::io::npy;
-use crate::io::split::Split;
 use crate::report;
-use crate::scores::NeuronScores;
-use crate::scores::bootstrap::Interval;
-use ndarray::Array2;
+use crate::scores::bootstrap::{DRAWS, Interval, pearson_intervals};
+use crate::scores::{NeuronScores, Predicted, score};
+use ndarray::{Array2, Array3, Axis};
 use serde_json::{Map, Value, json};
 
+/// Predictions of single trials, where those of an image differ: laid out as responses are, (neurons, images, repeats).
+const TRIAL_PREDICTIONS: &str = "trial_predictions.npy";
+
 /// The files of a run folder.
-pub(super) const FILES: [&str; 10] = [
+pub(super) const FILES: [&str; 11] = [
     model::FILE,
     CURVES,
     "measured.npy",
@@ -28,6 +32,7 @@ pub(super) const FILES: [&str; 10] = [
     reliability::FILE,
     "scores.csv",
     "split.csv",
+    TRIAL_PREDICTIONS,
     RECORD,
     report::PAGE,
     report::PLOTS,
@@ -39,7 +44,7 @@ pub(super) struct Readout {
     pub input: Input,
     /// Images that the readout was fitted to in the end.
     pub n_fitted: usize,
-    /// (neurons, images).
+    /// (neurons, rows).
     pub predictions: Array2<f32>,
     /// What each neuron took of the grids.
     pub chosen: Chosen,
@@ -53,29 +58,54 @@ pub(super) struct Readout {
 
 /// What goes into a run folder beside the readout.
 pub(super) struct Found<'a> {
-    pub readout: &'a Readout,
-    /// (neurons, images): averages over repeats.
-    pub measured: &'a Array2<f32>,
-    pub scores: &'a [NeuronScores],
+    readout: &'a Readout,
+    recording: &'a Recording,
+    /// (neurons, images): means over the trials of each.
+    predictions: Array2<f32>,
+    /// (neurons, images, repeats), where trials of an image differ.
+    of_trials: Option<Array3<f32>>,
+    pub scores: Vec<NeuronScores>,
     /// Of `pearson_r`, over test images.
-    pub intervals: &'a [Interval],
-    pub split: &'a Split,
+    intervals: Vec<Interval>,
+}
+
+impl<'a> Found<'a> {
+    /// Scores a readout's predictions of the test images.
+    pub fn new(request: &FitRequest, recording: &'a Recording, readout: &'a Readout) -> Result<Self> {
+        let Recording { responses, split, rows } = recording;
+        let all: Vec<usize> = (0..rows.count()).collect();
+        let predictions = rows.by_image(readout.predictions.view(), &all);
+        let of_trials = rows.by_repeat(readout.predictions.view(), &all, responses.n_repeats());
+        let held_out = responses.repeats.select(Axis(1), &split.test);
+        let tested = predictions.select(Axis(1), &split.test);
+        let tested_trials = of_trials.as_ref().map(|trials| trials.select(Axis(1), &split.test));
+        let predicted = Predicted { images: tested.view(), trials: tested_trials.as_ref().map(|t| t.view()) };
+        let seed = request.recording.seed;
+        let scores = score(held_out.view(), predicted, seed)?;
+        let intervals = pearson_intervals(held_out.view(), tested.view(), DRAWS, seed);
+        Ok(Found { readout, recording, predictions, of_trials, scores, intervals })
+    }
 }
 
 /// Writes all but readout and record.
-pub(super) fn write(folder: &Folder, found: &Found<'_>, names: Option<&[String]>) -> Result<()> {
-    npy::write(&folder.file("predictions.npy"), found.readout.predictions.view().into_dyn())?;
-    npy::write(&folder.file("measured.npy"), found.measured.view().into_dyn())?;
-    let table = scores_table(names, found.scores, found.intervals, &found.readout.chosen)?;
+pub(super) fn write(folder: &Folder, found: &Found<'_>) -> Result<()> {
+    let Recording { responses, split, .. } = found.recording;
+    npy::write(&folder.file("predictions.npy"), found.predictions.view().into_dyn())?;
+    if let Some(trials) = &found.of_trials {
+        npy::write(&folder.file(TRIAL_PREDICTIONS), trials.view().into_dyn())?;
+    }
+    npy::write(&folder.file("measured.npy"), responses.average().view().into_dyn())?;
+    let names = responses.neuron_names.as_deref();
+    let table = scores_table(names, &found.scores, &found.intervals, &found.readout.chosen)?;
     commit::write(&folder.file("scores.csv"), &table)?;
-    found.split.write(&folder.file("split.csv"))
+    split.write(&folder.file("split.csv"))
 }
 
 /// Writes the record: everything that is needed to repeat the fit.
 pub(super) fn write_record(
     gpu: &Gpu,
     folder: &Folder,
-    request: &FitRequest,
+    (request, trials): (&FitRequest, &TrialsRecord),
     readout: &Readout,
     plan: &FitPlan,
     summary: &FitSummary,
@@ -84,11 +114,12 @@ pub(super) fn write_record(
     let failed = |e: serde_json::Error| Error::internal(RECORD, e);
     let mut options = readout.options.clone();
     options.extend([
-        ("responses".to_string(), json!(request.responses)),
-        ("responses_layout".into(), json!(request.layout)),
-        ("split".into(), json!(request.split)),
+        ("responses".to_string(), json!(request.recording.responses)),
+        ("responses_layout".into(), json!(request.recording.layout)),
+        ("split".into(), json!(request.recording.split)),
+        ("trials".into(), json!(trials)),
         ("readout".into(), json!(request.readout.name())),
-        ("seed".into(), json!(request.seed)),
+        ("seed".into(), json!(request.recording.seed)),
         ("plan".into(), json!(plan)),
     ]);
     let record = RunRecord {

@@ -35,6 +35,7 @@ pub(super) fn scores_table(
         "oracle_jackknife",
         "pearson_r_low",
         "pearson_r_high",
+        "single_trial_r2",
     ];
     let header = ["neuron", "penalty"].into_iter().chain(ratio).chain(header);
     table.write_record(header).map_err(|e| failed(&e))?;
@@ -56,6 +57,7 @@ pub(super) fn scores_table(
             number(one.oracle_jackknife),
             number(Some(interval.low)),
             number(Some(interval.high)),
+            number(one.single_trial_r2),
         ];
         let row = [name, penalty].into_iter().chain(ratio).chain(row);
         table.write_record(row).map_err(|e| failed(&e))?;

@@ -3,19 +3,21 @@
 use super::Progress;
 use super::fit::Work;
 use super::host_features::HostFeatures;
+use super::recording::Recording;
+use super::rows::Rows;
 use super::run_folder::Readout;
 use super::scores_table::Chosen;
 use super::trained_model;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
 use crate::io::commit;
-use crate::io::split::Split;
 use crate::training::{CurvePoint, Data, Outcome, Resident, Settings, Shared, Trainer};
 use ndarray::ArrayView2;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 /// What is trained, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct TrainedRequest {
     /// The readout, the loss, the optimiser.
     pub shared: Shared,
@@ -32,7 +34,7 @@ pub struct TrainedRequest {
     pub shuffled_folds: bool,
 }
 
-/// A trained fit whose images are divided.
+/// A trained fit whose rows are divided, those of an image together.
 pub(super) struct TrainedJob {
     request: TrainedRequest,
     train: Vec<usize>,
@@ -43,14 +45,16 @@ pub(super) struct TrainedJob {
 pub(super) const CURVES: &str = "curves.csv";
 
 impl TrainedJob {
-    pub fn new(request: &TrainedRequest, split: &Split, seed: u64) -> Result<Self> {
+    pub fn new(request: &TrainedRequest, recording: &Recording, seed: u64) -> Result<Self> {
         request.shared.check()?;
         request.settings.check(&request.shared)?;
         if request.refit && request.shared.drops > 0 {
             let found = "--drops too, and without validation images nothing says when the rate drops";
             return Err(Error::new(Kind::Usage, "--refit", found, "one of them", "Leave --drops out"));
         }
+        let Recording { split, rows, .. } = recording;
         let (train, validation) = split.stopped_by(request.validation_fraction, seed)?;
+        let (train, validation) = (rows.of(&train), rows.of(&validation));
         Ok(TrainedJob { request: request.clone(), train, validation })
     }
 
@@ -59,14 +63,14 @@ impl TrainedJob {
         &self.request.shared
     }
 
-    /// Training and validation images together.
+    /// Training and validation rows together.
     fn fitted(&self) -> Vec<usize> {
         let mut all = [self.train.as_slice(), &self.validation].concat();
         all.sort_unstable();
         all
     }
 
-    /// Images that weights are fitted to, and most epochs over them: what is computed.
+    /// Rows that weights are fitted to, and most epochs over them: what is computed.
     pub fn images_trained(&self) -> f64 {
         let passes = self.request.shared.epochs as f64;
         let again = if self.request.refit { self.fitted().len() } else { 0 };
@@ -76,9 +80,9 @@ impl TrainedJob {
     /// Trains, and writes readout and curves into the folder.
     pub fn run(&self, work: Work<'_>, progress: &mut Progress<'_>) -> Result<Readout> {
         let gpu = work.gpu;
-        let features = HostFeatures::compute(gpu, &work.request.input, &self.train, progress)?;
+        let features = HostFeatures::compute(gpu, &work.request.input, work.rows, &self.train, progress)?;
         work.clock.done("features");
-        let responses = work.responses.view();
+        let responses = work.rows.responses.view();
         let rounds = if self.request.refit { 2.0 } else { 1.0 };
         let stopped = self.train(gpu, &features, responses, Round::Stopped, &mut |share| {
             progress("training", share / rounds);
@@ -98,15 +102,15 @@ impl TrainedJob {
         let predictions = outcome.readout.predict(gpu, &resident, &all)?;
         trained_model::write(&work.folder.file(super::model::FILE), &outcome.readout)?;
         work.clock.done("writing");
-        let n_fitted = if self.request.refit { self.fitted().len() } else { self.train.len() };
+        let fitted = if self.request.refit { self.fitted() } else { self.train.clone() };
         Ok(Readout {
             input: features.input,
-            n_fitted,
+            n_fitted: work.rows.images_of(&fitted).len(),
             predictions,
             chosen: Chosen { penalties: Vec::new(), ratios: Vec::new() },
             at_grid_edges: None,
             ratios_at_grid_edges: None,
-            options: self.options(best_epoch),
+            options: self.options(work.rows, best_epoch),
         })
     }
 
@@ -125,7 +129,7 @@ impl TrainedJob {
             Round::Refit(epochs) => (&fitted, &[][..], epochs),
         };
         let shared = Shared { epochs, ..self.request.shared.clone() };
-        let resident = Resident::new(gpu, features.values.view(), features.shape, train, &shared)?;
+        let resident = features.resident(gpu, train, &shared)?;
         let data = Data { features: &resident, responses, train, validation };
         let mut trainer = Trainer::new(gpu, data, &shared, std::slice::from_ref(&self.request.settings))?;
         let mut outcome = None;
@@ -141,12 +145,12 @@ impl TrainedJob {
         Ok((outcome, resident))
     }
 
-    fn options(&self, best_epoch: usize) -> Map<String, Value> {
+    fn options(&self, rows: &Rows, best_epoch: usize) -> Map<String, Value> {
         Map::from_iter([
             ("shared".to_string(), json!(self.request.shared)),
             ("settings".into(), json!(self.request.settings)),
             ("validation_fraction".into(), json!(self.request.validation_fraction)),
-            ("stopped_by".into(), json!(self.validation)),
+            ("stopped_by".into(), json!(rows.images_of(&self.validation))),
             ("best_epoch".into(), json!(best_epoch)),
             ("refit".into(), json!(self.request.refit)),
         ])

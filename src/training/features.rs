@@ -7,6 +7,7 @@ use crate::kernels::gather_rows::GatherRows;
 use half::f16;
 use ndarray::ArrayView2;
 use rayon::prelude::*;
+use std::borrow::Cow;
 
 /// How the features of one image lie: rows of columns. A dense readout has one row; a factored one a row for each value
 /// of its outer factor, the axis with fewer values, and a column for each of the inner one.
@@ -65,8 +66,10 @@ struct Chunk {
 /// Features of all images, resident on the device.
 pub struct Resident {
     pub(super) layout: Layout,
-    /// Number of images.
+    /// Number of rows that are trained with: images, or presentations of them.
     pub images: usize,
+    /// The image of each row, where an image is stored once and shown several times.
+    shown: Option<Vec<u32>>,
     half: bool,
     chunks: Vec<Chunk>,
     /// What was taken off every feature, counted channel by channel.
@@ -180,7 +183,20 @@ impl Resident {
             gpu.flush("training features")?;
             chunks.push(Chunk { first, count, buffer });
         }
-        Ok(Resident { layout, images: features.nrows(), half, chunks, means, scales })
+        Ok(Resident { layout, images: features.nrows(), shown: None, half, chunks, means, scales })
+    }
+
+    /// The same features, of rows that each show one of the images: what is trained with then counts rows.
+    pub fn shown_by(self, rows: Vec<u32>) -> Self {
+        Resident { images: rows.len(), shown: Some(rows), ..self }
+    }
+
+    /// Where the features of some rows are stored.
+    pub(super) fn stored<'a>(&self, rows: &'a [u32]) -> Cow<'a, [u32]> {
+        match &self.shown {
+            None => Cow::Borrowed(rows),
+            Some(shown) => rows.iter().map(|row| shown[*row as usize]).collect(),
+        }
     }
 
     /// Bytes on the device.
@@ -189,7 +205,7 @@ impl Resident {
         images as u64 * words * if shared.half_features { 2 } else { 4 }
     }
 
-    /// Adds launches that gather the images `index[start..start + images]` into `x`, one after the other.
+    /// Adds launches that gather what is stored at `index[start..start + images]` into `x`, one after the other.
     pub(super) fn gather(
         &self,
         recording: &mut Recording,

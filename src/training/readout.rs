@@ -118,7 +118,7 @@ pub(super) fn sums(
     batch: usize,
 ) -> Result<Array2<f32>> {
     let index: Vec<u32> = images.iter().map(|image| *image as u32).collect();
-    let index = gpu.upload("images to predict", &index)?;
+    let index = gpu.upload("images to predict", &features.stored(&index))?;
     let mut parts = Vec::new();
     for start in (0..images.len()).step_by(batch) {
         let count = batch.min(images.len() - start);

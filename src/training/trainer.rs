@@ -60,7 +60,9 @@ pub struct Trainer<'a> {
     /// Variance of each neuron's responses over the training images, in the units of training; NaN where it is 0.
     pub(super) variances: Vec<f64>,
     pub(super) targets: Matrix,
+    /// The order of rows, by which their responses are found; and where their features are stored.
     pub(super) index: Buffer,
+    pub(super) stored: Buffer,
     pub(super) memory: BatchMemory,
     pub(super) network: Network,
     pub(super) columns: Columns,
@@ -131,6 +133,7 @@ impl<'a> Trainer<'a> {
             variances,
             targets: Matrix::upload(gpu, "responses", targets.view())?,
             index: gpu.allocate("order of images", data.train.len())?,
+            stored: gpu.allocate("order of images", data.train.len())?,
             memory: BatchMemory::new(gpu, layout, shared.batch, columns.all())?,
             network,
             columns,
@@ -290,13 +293,14 @@ impl<'a> Trainer<'a> {
             Random::stream(self.shared.order_seed, &stream).shuffle(&mut order);
         }
         self.gpu.write(&self.index, 0, &order)?;
+        self.gpu.write(&self.stored, 0, &self.data.features.stored(&order))?;
         self.network.head.forget(self.gpu)?;
         self.network.blocks().iter().try_for_each(|block| block.forget(self.gpu))?;
         let mut recording = Recording::new();
         for start in (0..order.len()).step_by(self.shared.batch) {
             let count = self.shared.batch.min(order.len() - start);
             let batch =
-                self.memory.gather(&mut recording, self.data.features, (&self.index, start), count)?;
+                self.memory.gather(&mut recording, self.data.features, (&self.stored, start), count)?;
             let (head, targets) = (&self.network.head, &self.targets);
             let neurons = self.columns.real;
             let loss = LossSum { head, targets, neurons, index: &self.index, start, shared: &self.shared };

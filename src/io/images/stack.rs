@@ -1,4 +1,4 @@
-//! Images as one array in a `.npy` or `.npz` file.
+//! Images as one array in a `.npy` or `.npz` file, or read one range after the other by something else.
 
 use std::ops::Range;
 use std::path::Path;
@@ -22,10 +22,19 @@ enum Layout {
     ChannelsFirst,
 }
 
+/// Reads a range of images: (images, height, width), and (images, height, width, 3) in colour.
+pub type ReadImages = dyn Fn(Range<usize>) -> Result<ArrayD<f32>> + Send + Sync;
+
+/// What reads images.
+enum Reader {
+    /// One reader for all batches: reopening a compressed member would read it again from its start.
+    Rows(Mutex<Rows>),
+    Other(Box<ReadImages>),
+}
+
 /// One array of images.
 pub(super) struct Stack {
-    /// One reader for all batches: reopening a compressed member would read it again from its start.
-    rows: Mutex<Rows>,
+    read: Reader,
     layout: Layout,
     pub(super) count: usize,
     pub(super) size: Size,
@@ -64,13 +73,28 @@ impl Stack {
             let found = format!("an array without a pixel: {:?}", array.shape);
             return Err(Error::input(path, found, SHAPES, ""));
         }
-        let rows = Mutex::new(Rows::open(path, array.name.as_deref())?);
-        Ok(Stack { rows, layout, count, size, channels, element: array.element })
+        let read = Reader::Rows(Mutex::new(Rows::open(path, array.name.as_deref())?));
+        Ok(Stack { read, layout, count, size, channels, element: array.element })
+    }
+
+    /// Images of 1 or 3 channels that `read` gives; as bytes, if these are whole numbers from 0 to 255.
+    pub(super) fn read_by(
+        [count, channels]: [usize; 2],
+        size: Size,
+        bytes: bool,
+        read: Box<ReadImages>,
+    ) -> Self {
+        let layout = if channels == 1 { Layout::Grey } else { Layout::ChannelsLast };
+        let element = if bytes { Element::U8 } else { Element::F32 };
+        Stack { read: Reader::Other(read), layout, count, size, channels, element }
     }
 
     /// Reads some images as the file holds them: the first axis counts images.
     pub(super) fn read(&self, images: Range<usize>) -> Result<ArrayD<f32>> {
-        self.rows.lock().unwrap_or_else(PoisonError::into_inner).read(images)
+        match &self.read {
+            Reader::Rows(rows) => rows.lock().unwrap_or_else(PoisonError::into_inner).read(images),
+            Reader::Other(read) => read(images),
+        }
     }
 
     /// One image of what [`Stack::read`] gave.

@@ -1,9 +1,10 @@
 //! Readouts of all layers of one run, each fitted as soon as its last slab has been seen.
 
+use super::super::rows::Rows;
 use super::super::smooth::{Frequencies, Kernels, Smooth};
 use super::super::trained_fit::{TrainedRequest, diverged};
-use super::Run;
 use super::plan::PlannedRun;
+use super::{Run, source};
 use crate::error::{Error, Result};
 use crate::features::{Slab, visit_layers};
 use crate::gpu::Gpu;
@@ -91,11 +92,13 @@ impl<'a> UnderWay<'a> {
 
 /// What readouts are fitted to.
 pub(super) struct Targets<'a> {
-    /// (neurons, images): averages over repeats, those with shuffled images below the others.
+    /// What makes a row.
+    pub rows: &'a Rows,
+    /// (neurons, rows): the recording's responses, those with shuffled images below the others.
     pub responses: ArrayView2<'a, f32>,
     /// How many of them are the recording's.
     pub neurons: usize,
-    /// Test images.
+    /// Rows of test images.
     pub test: &'a [usize],
     /// Rows and penalties; of readouts that are trained, rows alone.
     pub ridge: &'a ridge::Plan,
@@ -111,9 +114,9 @@ pub(super) fn fit_layers(
     targets: &Targets<'_>,
     progress: &mut dyn FnMut(f64),
 ) -> Result<Vec<LayerFit>> {
-    let input = run.input.measured(&targets.ridge.fit)?;
+    let input = run.input.measured(&targets.rows.images_of(&targets.ridge.fit))?;
     if input != run.input {
-        run.source = input.open()?;
+        run.source = source(&input, targets.rows)?;
         run.input = input;
     }
     let images = run.source.images();
@@ -138,7 +141,9 @@ pub(super) fn fit_layers(
         };
         sum.add(gpu, slab)?;
         if slab.columns.end == features[slab.layer] {
-            fits.push(sum.finish(gpu, plan.layers[slab.layer].shape, targets)?);
+            let mut fit = sum.finish(gpu, plan.layers[slab.layer].shape, targets)?;
+            fit.predictions = targets.rows.by_image(fit.predictions.view(), targets.test);
+            fits.push(fit);
             fitted.set(fits.len());
             say();
         } else {
@@ -176,9 +181,6 @@ fn trained_fit(
         predictions: Array2::zeros((neurons, targets.test.len())),
         fold_losses: Array2::zeros((folds, neurons)),
     };
-    // Some of the features are no maps.
-    let shape =
-        if shape.iter().product::<usize>() == features.ncols() { shape } else { [features.ncols(), 1, 1] };
     // Shuffled neurons train by themselves: together they would share the epoch at which training stops.
     let parts = [0..targets.neurons, targets.neurons..neurons].into_iter().filter(|part| !part.is_empty());
     let parts: Vec<Range<usize>> = parts.collect();

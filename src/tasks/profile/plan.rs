@@ -79,7 +79,7 @@ pub(super) fn of_run(
 ) -> Result<PlannedRun> {
     let images = run.source.images();
     let column = |(layer, smooth): (usize, &Option<Smooth>)| LayerColumns {
-        features: run.source.features(layer),
+        features: run.source.features_of(layer),
         unit: smooth.as_ref().map_or(UNIT, Smooth::unit),
     };
     let columns: Vec<LayerColumns> = run.smooth.iter().enumerate().map(column).collect();
@@ -106,7 +106,7 @@ pub(super) fn of_run(
             }
             crate::gpu::too_large("profile", needed, budget, budget)
         })?;
-    let network = run.source.estimate(gpu)?.operations * (images * slabs.passes) as f64;
+    let network = run.source.operations(gpu)? * run.source.computed(slabs.passes) as f64;
     let mut operations = Operations { network, ..Operations::default() };
     for (columns, smooth) in columns.iter().zip(&run.smooth) {
         if let Some(asked) = trained {
@@ -136,8 +136,7 @@ pub(super) fn of_run(
 fn training_bytes(gpu: &Gpu, run: &Run, neurons: usize, asked: &TrainedRequest) -> u64 {
     let images = run.source.images();
     let one = |layer: usize| {
-        let maps = run.source.maps(layer).map(|s| [s.channels, s.height, s.width]);
-        let shape = maps.unwrap_or([run.source.features(layer), 1, 1]);
+        let shape = run.source.shape_of(layer);
         let trainer = Trainer::bytes(gpu, &asked.shared, shape, [neurons, images], 1);
         Resident::bytes(&asked.shared, shape, images) + trainer
     };
@@ -145,13 +144,10 @@ fn training_bytes(gpu: &Gpu, run: &Run, neurons: usize, asked: &TrainedRequest) 
 }
 
 fn layers(run: &Run) -> Vec<ProfiledLayer> {
-    let one = |number: usize| {
-        let shape = run.source.shape(number);
-        ProfiledLayer {
-            layer: run.input.layers.get(number).cloned().unwrap_or_else(|| "pixels".into()),
-            n_features: run.source.features(number),
-            shape: [shape.channels, shape.height, shape.width],
-        }
+    let one = |number: usize| ProfiledLayer {
+        layer: run.input.layers.get(number).cloned().unwrap_or_else(|| "pixels".into()),
+        n_features: run.source.features_of(number),
+        shape: run.source.shape_of(number),
     };
     (0..run.source.layers()).map(one).collect()
 }

@@ -1,5 +1,6 @@
 //! Scores of every layer, size and control on test images, their means over areas, and each neuron's best layer.
 
+use super::super::rows::Rows;
 use super::fits::LayerFit;
 use super::{LayerMean, ProfiledLayer};
 use crate::io::labels::{ALL, Labels};
@@ -43,11 +44,11 @@ impl Shuffle {
         Shuffle(split.shuffled(images, seed))
     }
 
-    /// (neurons, images), and below them the same neurons with their images shuffled.
-    pub fn below(&self, responses: &Array2<f32>) -> Array2<f32> {
-        let shuffled = responses.select(Axis(1), &self.0);
+    /// (neurons, rows), and below them the same neurons with their images shuffled.
+    pub fn below(&self, rows: &Rows) -> Array2<f32> {
+        let shuffled = rows.responses.select(Axis(1), &rows.shuffled(&self.0));
         // Both have the same shape.
-        concatenate![Axis(0), *responses, shuffled]
+        concatenate![Axis(0), rows.responses, shuffled]
     }
 
     /// Predictions for test images, (neurons, test images), each put where the response is that it predicts.
@@ -154,6 +155,8 @@ pub(super) fn best_layers(fits: &[LayerFit], neurons: usize) -> Vec<Best> {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use crate::io::responses::Responses;
+    use crate::tasks::TrialsRequest;
     use ndarray::array;
 
     #[test]
@@ -167,7 +170,10 @@ mod tests {
             assert_eq!(&rows, tier);
         }
         let responses = Array2::from_shape_fn((2, 50), |(n, i)| (100 * n + i) as f32);
-        let both = shuffle.below(&responses);
+        let repeats = responses.clone().insert_axis(Axis(2));
+        let recording = Responses { repeats, neuron_names: None };
+        let rows = Rows::new(&recording, &TrialsRequest::default(), &split.train).unwrap();
+        let both = shuffle.below(&rows);
         assert_eq!(both.nrows(), 4);
         // A perfect prediction of the shuffled responses is, put back, one of the responses.
         let predicted = both.slice(s![2.., ..]).select(Axis(1), &split.test);

@@ -3,7 +3,9 @@
 use super::super::Progress;
 use super::super::input::Input;
 use super::super::record::{AdapterRecord, InputRecord, RunRecord, hashes};
+use super::super::recording::Recording;
 use super::super::reliability;
+use super::super::rows::TrialsRecord;
 use super::clusters::{Clusters, obstacle};
 use super::fits::{LayerFit, Targets, fit_layers};
 use super::plan::{PlannedRun, ProfilePlan};
@@ -44,15 +46,15 @@ pub(super) fn run(mut job: ProfileJob<'_>, gpu: &Gpu, progress: &mut Progress<'_
     let folder = Folder::create(&job.request.fit.out, &FILES)?;
     let reliability = reliability(&folder, &job, &plan)?;
     job.clock.done("reliability");
-    let groups = groups(job.responses.n_neurons(), job.labels.as_ref());
+    let groups = groups(job.recording.responses.n_neurons(), job.labels.as_ref());
     let (results, fits) = score_layers(gpu, &mut job, &plan, &groups, progress)?;
     let compared = write_tables(&folder, &job, &plan, &groups, &results, &fits)?;
     let inputs = hashes(&job.request.files())?;
     job.clock.done("writing");
     let input = Input::Network(job.runs[0].input.clone()).sized()?;
-    let request = job.request;
+    let (request, trials) = (job.request, job.recording.rows.record());
     let summary = summary(job, &plan, gpu.describe(), reliability, results, compared);
-    write_record(gpu, &folder, request, (input, inputs), &plan, &summary)?;
+    write_record(gpu, &folder, (request, &trials), (input, inputs), &plan, &summary)?;
     folder.commit()?;
     // Last, so that a result stands even where its report cannot be written.
     report::write(&request.fit.out)?;
@@ -61,11 +63,11 @@ pub(super) fn run(mut job: ProfileJob<'_>, gpu: &Gpu, progress: &mut Progress<'_
 
 /// What was measured, and how much of it can be explained.
 fn reliability(folder: &Folder, job: &ProfileJob<'_>, plan: &ProfilePlan) -> Result<ReliabilitySummary> {
-    npy::write(&folder.file("measured.npy"), job.responses.average().view().into_dyn())?;
-    job.split.write(&folder.file("split.csv"))?;
+    npy::write(&folder.file("measured.npy"), job.recording.responses.average().view().into_dyn())?;
+    job.recording.split.write(&folder.file("split.csv"))?;
     let features = plan.runs[0].layers.iter().map(|layer| layer.n_features).max().unwrap_or(0);
-    let fitted = [job.ridge.fit.len(), features];
-    reliability::write(folder, &job.responses, Some(fitted), job.request.fit.seed)
+    let fitted = [job.recording.rows.images_of(&job.ridge.fit).len(), features];
+    reliability::write(folder, &job.recording.responses, Some(fitted), job.request.fit.recording.seed)
 }
 
 /// Fits and scores all layers of all runs. Returns the fits of the main run too.
@@ -76,14 +78,16 @@ fn score_layers(
     groups: &[Group],
     progress: &mut Progress<'_>,
 ) -> Result<(Results, Vec<LayerFit>)> {
-    let (responses, split, seed) = (&job.responses, &job.split, job.request.fit.seed);
+    let Recording { responses, split, rows } = &job.recording;
+    let seed = job.request.fit.recording.seed;
     let shuffled = job.request.has(Control::Shuffled);
     let shuffle = shuffled.then(|| Shuffle::new(responses.n_images(), split, seed));
-    let measured = responses.average();
-    let stacked = shuffle.as_ref().map_or_else(|| measured.clone(), |shuffle| shuffle.below(&measured));
+    let stacked = shuffle.as_ref().map(|shuffle| shuffle.below(rows));
+    let test = rows.of(&split.test);
     let targets = Targets {
-        responses: stacked.view(),
-        test: &split.test,
+        rows,
+        responses: stacked.as_ref().map_or(rows.responses.view(), |both| both.view()),
+        test: &test,
         ridge: &job.ridge,
         trained: job.request.trained(),
         neurons: responses.n_neurons(),
@@ -125,18 +129,19 @@ fn write_tables(
     results: &Results,
     fits: &[LayerFit],
 ) -> Result<Compared> {
-    let neurons = Neurons { names: job.responses.neuron_names.as_deref(), labels: job.labels.as_ref() };
+    let neurons =
+        Neurons { names: job.recording.responses.neuron_names.as_deref(), labels: job.labels.as_ref() };
     let put = |name: &str, bytes: Vec<u8>| commit::write(&folder.file(name), &bytes);
     put("profile.csv", tables::profile(&results.layers, &neurons)?)?;
     put("layers.csv", tables::layers(&results.means)?)?;
     let PlannedRun { layers, size, .. } = &plan.runs[0];
     let main = results.layers.iter().filter(|layer| layer.control == "none" && &layer.size == size);
     let main: Vec<&LayerScores> = main.collect();
-    let best = best_layers(fits, job.responses.n_neurons());
+    let best = best_layers(fits, job.recording.responses.n_neurons());
     let own = |(neuron, best): (usize, &Best)| main[best.layer].scores[neuron].pearson_r;
     let nested_r: Vec<f64> = best.iter().enumerate().map(own).collect();
     put("best_layers.csv", tables::best_layers(&best, &nested_r, layers, &neurons)?)?;
-    let not_clustered = obstacle(layers.len(), job.responses.n_neurons());
+    let not_clustered = obstacle(layers.len(), job.recording.responses.n_neurons());
     if not_clustered.is_none() {
         let clusters = Clusters::new(&main)?;
         put("correlations.csv", tables::correlations(&clusters, groups)?)?;
@@ -156,7 +161,8 @@ fn summary(
     results: Results,
     compared: Compared,
 ) -> ProfileSummary {
-    let ProfileJob { request, ridge, clock, responses, split, labels, .. } = job;
+    let ProfileJob { request, ridge, clock, recording, labels, .. } = job;
+    let Recording { responses, split, rows } = recording;
     let layers = plan.runs[0].layers.clone();
     let best = |(number, layer): (usize, &ProfiledLayer)| BestLayer {
         layer: layer.layer.clone(),
@@ -169,7 +175,7 @@ fn summary(
         n_images: responses.n_images(),
         n_train: split.train.len(),
         n_validation: split.validation.len(),
-        n_fitted: ridge.fit.len(),
+        n_fitted: rows.images_of(&ridge.fit).len(),
         n_test: split.test.len(),
         n_neurons: responses.n_neurons(),
         n_repeats: responses.n_repeats(),
@@ -193,7 +199,7 @@ fn summary(
 fn write_record(
     gpu: &Gpu,
     folder: &Folder,
-    request: &ProfileRequest,
+    (request, trials): (&ProfileRequest, &TrialsRecord),
     (input, inputs): (Input, Vec<InputRecord>),
     plan: &ProfilePlan,
     summary: &ProfileSummary,
@@ -201,9 +207,10 @@ fn write_record(
     let failed = |e: serde_json::Error| Error::internal(RECORD, e);
     let (ridge, ratios) = request.ridge();
     let options = serde_json::json!({
-        "responses": request.fit.responses,
-        "responses_layout": request.fit.layout,
-        "split": request.fit.split,
+        "responses": request.fit.recording.responses,
+        "responses_layout": request.fit.recording.layout,
+        "split": request.fit.recording.split,
+        "trials": trials,
         "readout": request.fit.readout.name(),
         "folds": ridge.folds,
         "shuffled_folds": ridge.shuffled_folds,
@@ -216,7 +223,7 @@ fn write_record(
         "sizes": request.sizes,
         "controls": request.controls,
         "bootstrap": request.draws,
-        "seed": request.fit.seed,
+        "seed": request.fit.recording.seed,
         "plan": plan,
     });
     let record = RunRecord {

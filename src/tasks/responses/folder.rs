@@ -162,6 +162,7 @@ pub(super) fn write_record(
             "standardised": request.standardise,
             "test_fraction": request.test_fraction,
             "seed": request.seed,
+            "request": request.asked(),
         },
         "inputs": inputs,
         "summary": summary,

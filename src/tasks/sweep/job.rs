@@ -10,12 +10,11 @@ use super::work::Work;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
 use crate::io::commit::Folder;
-use crate::io::responses::{Layout, Responses};
-use crate::io::split::Split;
-use crate::tasks::SplitRequest;
 use crate::tasks::clock::Clock;
 use crate::tasks::input::{Input, keep};
 use crate::tasks::record::{InputRecord, hashes};
+use crate::tasks::recording::{Recording, RecordingRequest};
+use crate::tasks::rows::TrialsRecord;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,16 +28,10 @@ pub struct SweepRequest {
     pub grid: Grid,
     /// Where the grid was written, for errors.
     pub place: String,
-    /// File of responses.
-    pub responses: PathBuf,
-    /// Its axes, where they are not (neurons, images[, repeats]).
-    pub layout: Option<String>,
-    /// Which images train and test.
-    pub split: SplitRequest,
+    /// What readouts are fitted to.
+    pub recording: RecordingRequest,
     /// Share of the training images that choose, where the split has no validation images.
     pub validation_fraction: f64,
-    /// Seed of the split, of the images that choose, and of the split halves.
-    pub seed: u64,
     /// The folder of results.
     pub out: PathBuf,
     /// Whether to go on with a sweep that was begun there.
@@ -90,9 +83,7 @@ pub struct SweepJob<'a> {
     /// Images that train.
     pub train: Vec<usize>,
     /// The recording.
-    pub responses: Responses,
-    /// Which images train and test.
-    pub split: Split,
+    pub recording: Recording,
 }
 
 impl<'a> SweepJob<'a> {
@@ -112,26 +103,17 @@ impl<'a> SweepJob<'a> {
         let Some(images) = images else {
             return Err(Error::internal("sweep", "a grid without configurations"));
         };
-        let layout = request.layout.as_ref().map(|text| text.parse::<Layout>()).transpose()?;
-        let responses = Responses::read(&request.responses, layout, Some(images))?;
-        let split = match &request.split {
-            SplitRequest::File(path) => Split::read(path, images)?,
-            SplitRequest::Random { test_fraction } => Split::random(images, *test_fraction, request.seed)?,
-        };
-        let (train, validation) = split.stopped_by(request.validation_fraction, request.seed)?;
+        let recording = request.recording.read(images)?;
+        let seed = request.recording.seed;
+        let (train, validation) = recording.split.stopped_by(request.validation_fraction, seed)?;
         let mut files: Vec<(&'static str, PathBuf)> = Vec::new();
-        for file in
-            inputs.iter().flat_map(|input| input.files()).chain([("responses", request.responses.clone())])
-        {
+        for file in inputs.iter().flat_map(|input| input.files()).chain(request.recording.files()) {
             if !files.contains(&file) {
                 files.push(file);
             }
         }
-        if let SplitRequest::File(path) = &request.split {
-            files.push(("split", path.clone()));
-        }
         keep(&request.out, &files)?;
-        Ok(SweepJob { request, files, clock, validation, train, responses, split })
+        Ok(SweepJob { request, files, clock, validation, train, recording })
     }
 
     /// What the sweep would do.
@@ -140,11 +122,12 @@ impl<'a> SweepJob<'a> {
     /// As [`SweepJob::read`].
     pub fn plan(&self) -> Result<SweepPlan> {
         let grid = &self.request.grid;
-        let first = configurations(grid, 0, &self.request.base, 0, &self.request.place)?;
-        let inputs = distinct(&first);
+        let members = configurations(grid, 0, &self.request.base, 0, &self.request.place)?;
+        let inputs = distinct(&members);
         let groups =
-            inputs.iter().map(|input| Group::of(first.iter().filter(|c| c.input == **input)).len()).sum();
-        let n_features = inputs.first().map(|input| input.open()).transpose()?.map_or(0, |s| s.features());
+            inputs.iter().map(|input| Group::of(members.iter().filter(|c| c.input == **input)).len()).sum();
+        let first = inputs.first().map(|input| self.recording.rows.source(input.open()?)).transpose()?;
+        let n_features = first.map_or(0, |source| source.features());
         let configurations = (0..grid.stages()).map(|stage| grid.points(stage).len()).collect();
         Ok(SweepPlan { configurations, inputs: inputs.len(), groups, n_features })
     }
@@ -188,9 +171,10 @@ impl<'a> SweepJob<'a> {
             "options": self.request.base.options,
             "features": self.request.base.input,
             "files": hashes,
-            "layout": self.request.layout,
-            "images": {"train": self.train, "validation": self.validation, "test": self.split.test},
-            "seed": self.request.seed,
+            "layout": self.request.recording.layout,
+            "trials": TrialsRecord { table: None, ..self.recording.rows.record() },
+            "images": {"train": self.train, "validation": self.validation, "test": self.recording.split.test},
+            "seed": self.request.recording.seed,
         })
     }
 

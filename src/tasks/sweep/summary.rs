@@ -57,6 +57,9 @@ pub struct SweepSummary {
     pub readout: String,
     /// Number of images.
     pub n_images: usize,
+    /// Presentations of them, where each was a row of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_trials: Option<usize>,
     /// Images that train.
     pub n_train: usize,
     /// Images that stop training, and choose between configurations.
@@ -108,16 +111,17 @@ impl SweepSummary {
         all: &[Configuration],
         finished: &BTreeMap<usize, Finished>,
     ) -> Self {
-        let chosen = best(finished.values());
+        let (chosen, rows) = (best(finished.values()), &job.recording.rows);
         let of_best = chosen.and_then(|one| all.get(one.configuration));
         SweepSummary {
             readout: of_best.map_or(String::new(), |one| one.shared.model.name().into()),
-            n_images: job.responses.n_images(),
+            n_images: job.recording.responses.n_images(),
+            n_trials: rows.single_trials().then_some(rows.count()),
             n_train: job.train.len(),
             n_validation: job.validation.len(),
-            n_test: job.split.test.len(),
-            n_neurons: job.responses.n_neurons(),
-            n_repeats: job.responses.n_repeats(),
+            n_test: job.recording.split.test.len(),
+            n_neurons: job.recording.responses.n_neurons(),
+            n_repeats: job.recording.responses.n_repeats(),
             configurations: all.len(),
             diverged: finished.values().filter(|one| one.diverged).count(),
             best: chosen.map(|one| one.configuration),
@@ -160,17 +164,17 @@ pub(super) fn write(
     (inputs, identity): (Vec<InputRecord>, Value),
     progress: &mut SweepProgress<'_>,
 ) -> Result<SweepSummary> {
-    let request = job.request;
-    let finished = journal.finished();
+    let (request, finished) = (job.request, journal.finished());
     let chosen = best(finished.values()).map(|one| one.configuration);
     let folder = Folder::create(&request.out, &FILES)?;
     commit::write(&folder.file("sweep.csv"), &tables::sweep(all, finished, chosen)?)?;
-    let names = job.responses.neuron_names.as_deref();
+    let responses = &job.recording.responses;
+    let names = responses.neuron_names.as_deref();
     commit::write(&folder.file("sweep_neurons.csv"), &tables::neurons(finished, names)?)?;
     let curves = curves_table(finished.iter().map(|(number, one)| (*number, one.curves.as_slice())))?;
     commit::write(&folder.file(CURVES), &curves)?;
-    npy::write(&folder.file("measured.npy"), job.responses.average().view().into_dyn())?;
-    reliability::write(&folder, &job.responses, None, request.seed)?;
+    npy::write(&folder.file("measured.npy"), responses.average().view().into_dyn())?;
+    reliability::write(&folder, responses, None, request.recording.seed)?;
     let of_best = chosen.and_then(|number| all.get(number));
     if let Some(configuration) = of_best {
         let (done, total) = (finished.len(), finished.len());
@@ -189,11 +193,11 @@ pub(super) fn write(
         command: "sweep".into(),
         input,
         options: json!({
-            "responses": request.responses,
-            "responses_layout": request.layout,
-            "split": request.split,
+            "responses": request.recording.responses,
+            "responses_layout": request.recording.layout,
+            "split": request.recording.split,
             "validation_fraction": request.validation_fraction,
-            "seed": request.seed,
+            "seed": request.recording.seed,
             "grid": request.grid,
             "identity": identity,
         }),
@@ -225,11 +229,8 @@ fn fit_request(request: &SweepRequest, configuration: &Configuration, out: PathB
     };
     FitRequest {
         input: configuration.input.clone(),
-        responses: request.responses.clone(),
-        layout: request.layout.clone(),
-        split: request.split.clone(),
+        recording: request.recording.clone(),
         readout: ReadoutRequest::Trained(Box::new(trained)),
-        seed: request.seed,
         out,
     }
 }

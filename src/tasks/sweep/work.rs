@@ -8,11 +8,11 @@ use super::result::{Finished, best};
 use super::train::{Group, most};
 use crate::error::Result;
 use crate::gpu::{Gpu, too_large};
-use crate::io::responses::Responses;
-use crate::scores::{NeuronScores, score};
+use crate::scores::{NeuronScores, Predicted, score};
 use crate::tasks::host_features::HostFeatures;
+use crate::tasks::recording::Recording;
 use crate::training::{Data, Outcome, Resident, Trainer};
-use ndarray::{Array2, Axis};
+use ndarray::Axis;
 use std::time::{Duration, Instant};
 
 /// What trains a stage.
@@ -20,9 +20,9 @@ pub(super) struct Work<'a, 'p> {
     gpu: &'a Gpu,
     journal: &'a mut Journal,
     progress: &'a mut SweepProgress<'p>,
-    responses: &'a Responses,
-    average: Array2<f32>,
-    rows: [&'a [usize]; 3],
+    recording: &'a Recording,
+    /// Rows that train, choose and test.
+    rows: [Vec<usize>; 3],
     seed: u64,
     between: Duration,
     status: SweepStatus,
@@ -56,10 +56,10 @@ impl<'a, 'p> Work<'a, 'p> {
             gpu,
             journal,
             progress,
-            average: job.responses.average(),
-            responses: &job.responses,
-            rows: [&job.train, &job.validation, &job.split.test],
-            seed: job.request.seed,
+            rows: [&job.train, &job.validation, &job.recording.split.test]
+                .map(|images| job.recording.rows.of(images)),
+            recording: &job.recording,
+            seed: job.request.recording.seed,
             between: job.request.checkpoint,
             status,
         }
@@ -81,7 +81,8 @@ impl<'a, 'p> Work<'a, 'p> {
                 continue;
             }
             let (progress, mut status) = (&mut *self.progress, self.status.clone());
-            let features = HostFeatures::compute(self.gpu, input, self.rows[0], &mut |_, share| {
+            let (rows, train) = (&self.recording.rows, &self.rows[0]);
+            let features = HostFeatures::compute(self.gpu, input, rows, train, &mut |_, share| {
                 status.step = "features";
                 status.share = share;
                 progress(&status);
@@ -99,9 +100,8 @@ impl<'a, 'p> Work<'a, 'p> {
 
     /// Trains configurations that share everything but their own settings, all at once or as many as fit.
     fn group(&mut self, group: Group<'_>, features: &HostFeatures, from: Option<&Checkpoint>) -> Result<()> {
-        let (images, neurons) = self.average.dim();
-        let resident =
-            Resident::new(self.gpu, features.values.view(), features.shape, self.rows[0], group.shared)?;
+        let (neurons, images) = self.recording.rows.responses.dim();
+        let resident = features.resident(self.gpu, &self.rows[0], group.shared)?;
         if from.is_some() {
             return self.together(group, &resident, from);
         }
@@ -124,9 +124,9 @@ impl<'a, 'p> Work<'a, 'p> {
 
     fn together(&mut self, group: Group<'_>, resident: &Resident, from: Option<&Checkpoint>) -> Result<()> {
         let (shared, settings) = (group.shared, group.settings());
-        let average = self.average.clone();
-        let [train, validation, _] = self.rows;
-        let data = Data { features: resident, responses: average.view(), train, validation };
+        let responses = self.recording.rows.responses.view();
+        let [train, validation, _] = self.rows.clone();
+        let data = Data { features: resident, responses, train: &train, validation: &validation };
         let mut trainer = match from {
             None => Trainer::new(self.gpu, data, shared, &settings)?,
             Some(kept) => Trainer::restore(self.gpu, data, shared, &settings, &kept.state)?,
@@ -162,9 +162,13 @@ impl<'a, 'p> Work<'a, 'p> {
             return Ok(());
         }
         let scores = || -> Result<Vec<NeuronScores>> {
-            let predicted = outcome.readout.predict(self.gpu, resident, self.rows[2])?;
-            let held_out = self.responses.repeats.select(Axis(1), self.rows[2]);
-            score(held_out.view(), predicted.view(), self.seed)
+            let Recording { responses, split, rows } = self.recording;
+            let predicted = outcome.readout.predict(self.gpu, resident, &self.rows[2])?;
+            let images = rows.by_image(predicted.view(), &self.rows[2]);
+            let trials = rows.by_repeat(predicted.view(), &self.rows[2], responses.n_repeats());
+            let predicted = Predicted { images: images.view(), trials: trials.as_ref().map(|t| t.view()) };
+            let held_out = responses.repeats.select(Axis(1), &split.test);
+            score(held_out.view(), predicted, self.seed)
         };
         let finished = Finished::new(number, outcome, running.seconds[at], scores)?;
         self.journal.add(finished)?;
