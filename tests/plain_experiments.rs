@@ -164,21 +164,34 @@ fn responses_to_images_with_repeats() {
 #[test]
 fn images_at_a_quarter_of_their_size() {
     let here = Scratch::new("map-quarter");
-    let images = counting(&[2, 8, 12]).mapv(|v| (v * 7.3).sin() * 100.0);
-    let path = archive(&here, &[("r", counting(&[1, 2])), ("i", images.clone())]);
-    let experiment = open(&path, &[("responses", "r"), ("images", "i")]).unwrap();
-    let small = experiment.stimuli.rescaled(0..2).unwrap();
-    assert_eq!(small.shape(), [2, 2, 3]);
-    for (at, value) in small.indexed_iter() {
-        // Bilinear interpolation at (4i + 1.5, 4j + 1.5), in f64.
-        let (row, column) = (4 * at[1] + 1, 4 * at[2] + 1);
-        let of = |y: usize, x: usize| 0.25 * f64::from(images[[at[0], y, x]]);
-        let wanted = of(row, column) + of(row, column + 1) + of(row + 1, column) + of(row + 1, column + 1);
-        assert!((f64::from(*value) - wanted).abs() < 1e-5 * 100.0, "{at:?}: {value}, wanted {wanted}");
+    let map =
+        || ["responses=r", "images=i"].map(|e| e.split_once('=').map(|(k, v)| (k.into(), v.into())).unwrap());
+    let quarter = |path: &Path| {
+        let request =
+            ExperimentRequest { path: path.into(), map: map().into(), rescale: true, ..Default::default() };
+        experiment::open(&request)
+    };
+    let waves = counting(&[2, 8, 12]).mapv(|v| (v * 7.3).sin() * 100.0);
+    // Bytes are from 0 to 1 afterwards, other numbers as they were.
+    for (images, unit) in [(waves.clone(), 1.0), (waves.mapv(|v| (v + 100.0).floor()), 255.0)] {
+        let path = archive(&here, &[("r", counting(&[1, 2])), ("i", images.clone())]);
+        let stimuli = quarter(&path).unwrap().stimuli;
+        assert_eq!((stimuli.height, stimuli.width, stimuli.is_bytes().unwrap()), (2, 3, false));
+        assert_eq!(stimuli.grey(), 127.0 / unit as f32);
+        let small = stimuli.read(0..2).unwrap();
+        assert_eq!(small.shape(), [2, 2, 3]);
+        for (at, value) in small.indexed_iter() {
+            // Bilinear interpolation at (4i + 1.5, 4j + 1.5), in f64.
+            let (row, column) = (4 * at[1] + 1, 4 * at[2] + 1);
+            let of = |y: usize, x: usize| 0.25 * f64::from(images[[at[0], y, x]]);
+            let wanted =
+                of(row, column) + of(row, column + 1) + of(row + 1, column) + of(row + 1, column + 1);
+            let error = (f64::from(*value) - wanted / unit).abs();
+            assert!(error < 1e-5 * 100.0 / unit, "{at:?}: {value}, wanted {}", wanted / unit);
+        }
     }
     let odd = archive(&here, &[("r", counting(&[1, 2])), ("i", counting(&[2, 8, 10]))]);
-    let odd = open(&odd, &[("responses", "r"), ("images", "i")]).unwrap();
-    assert!(odd.stimuli.rescaled(0..2).unwrap_err().to_string().contains("multiples of 4"));
+    assert!(quarter(&odd).unwrap_err().to_string().contains("multiples of 4"));
 }
 
 #[test]

@@ -27,6 +27,10 @@ pub struct DefinitionArgs {
     /// Which stimulus of the recording [default: natural_scenes].
     #[arg(long, value_name = "NAME")]
     pub stimulus: Option<String>,
+    /// Images at a quarter of their height and width, as the models of Sensorium see them: each pixel the mean of the middle
+    /// 2 x 2 of every 4 x 4, from 0 to 1 where they were bytes.
+    #[arg(long)]
+    pub rescale: bool,
     /// What a response is: sdk (percent change of 14 frames against the 28 before), berget-dff (mean dF/F of 7 frames),
     /// berget-events (largest event of 7 frames), platform-events (mean of events, frames 2 to 11), custom, or auto (the
     /// most reliable window on training images). In fit several, NAME,NAME: a part of a study each.
@@ -115,6 +119,7 @@ impl DefinitionArgs {
             events: self.events.clone(),
             map: self.map.clone(),
             stimulus: self.stimulus.clone(),
+            rescale: self.rescale,
         }
     }
 
@@ -213,6 +218,7 @@ impl DefinitionArgs {
             ("--blanks", self.blanks.is_some()),
             ("--regress", !self.regress.is_empty()),
             ("--standardise-trials", self.standardise_trials),
+            ("--rescale", self.rescale),
         ];
         given.iter().find(|(_, given)| *given).map(|(name, _)| *name)
     }

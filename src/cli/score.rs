@@ -48,6 +48,9 @@ pub struct TierArgs {
     /// A .npy of predictions, or a folder that striate fit wrote.
     #[arg(long, value_name = "FILE|RUN")]
     pub predictions: Option<PathBuf>,
+    /// The run was fitted with --rescale: images at a quarter of their height and width.
+    #[arg(long)]
+    pub rescale: bool,
 }
 
 impl TierArgs {
@@ -55,7 +58,7 @@ impl TierArgs {
     pub fn experiment(&self) -> Result<ExperimentRequest> {
         let wanted = "a mouse of Sensorium, or a folder of responses";
         let path = self.experiment.clone().ok_or_else(|| missing("--experiment", wanted))?;
-        Ok(ExperimentRequest { path, ..ExperimentRequest::default() })
+        Ok(ExperimentRequest { path, rescale: self.rescale, ..ExperimentRequest::default() })
     }
 
     /// Where the predictions are.

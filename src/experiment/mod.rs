@@ -54,6 +54,9 @@ pub struct ExperimentRequest {
     pub map: Vec<(String, String)>,
     /// The stimulus; `natural_scenes` where none is named.
     pub stimulus: Option<String>,
+    /// Images at a quarter of their height and width, as the models of Sensorium see them, from 0 to 1 where they were
+    /// bytes: bilinear without antialiasing.
+    pub rescale: bool,
 }
 
 /// What wrote an experiment.
@@ -206,10 +209,16 @@ pub enum Recorded {
 /// Whatever is missing, damaged or does not fit, with the file and the path in it; a path that is none of the
 /// formats.
 pub fn open(request: &ExperimentRequest) -> Result<Experiment> {
-    let path = &request.path;
-    if path.is_dir() {
-        return open_folder(request);
+    let folder = request.path.is_dir();
+    let mut experiment = if folder { open_folder(request)? } else { open_file(request)? };
+    if request.rescale {
+        experiment.stimuli = experiment.stimuli.rescaled()?;
     }
+    Ok(experiment)
+}
+
+fn open_file(request: &ExperimentRequest) -> Result<Experiment> {
+    let path = &request.path;
     if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("zip")) {
         let advice = "Unpack it, and name the folder that comes out of it";
         return Err(Error::input(path, "it is a zip archive", "an experiment's folder or file", advice));

@@ -42,6 +42,8 @@ enum Source {
     Arrays(Vec<PathBuf>),
     /// Picture files, or one `.npy`.
     Images(Images),
+    /// Others at a quarter of their size, divided by a unit.
+    Rescaled { full: Box<Stimuli>, unit: f32 },
 }
 
 impl Stimuli {
@@ -171,6 +173,7 @@ impl Stimuli {
                 }
                 self.shaped(count, all)?
             }
+            Source::Rescaled { full, unit } => middles(&full.read(range)?) / *unit,
             Source::Images(images) => {
                 let as_they_are =
                     Preparation { size: None, filter: Filter::Bilinear, normalise: Normalise::None };
@@ -201,27 +204,37 @@ impl Stimuli {
         ArrayD::from_shape_vec(IxDyn(&shape), values).map_err(|_| Error::internal("stimuli", found))
     }
 
-    /// The images `range` at a quarter of their height and width, as the models of Sensorium see them: bilinear
+    /// The same images at a quarter of their height and width, as the models of Sensorium see them: bilinear
     /// interpolation at 4i + 1.5 without antialiasing, which is the mean of the middle 2 x 2 of every 4 x 4
-    /// pixels (scikit-image's `rescale(.25, anti_aliasing=False)`). 144 x 256 become 36 x 64; means are not
-    /// rounded.
+    /// pixels (scikit-image's `rescale(.25, anti_aliasing=False)`). 144 x 256 become 36 x 64. Means are not rounded; those
+    /// of bytes are from 0 to 1, as bytes count elsewhere.
     ///
     /// # Errors
-    /// Those of [`Stimuli::read`]; sides that are no multiples of 4.
-    pub fn rescaled(&self, range: Range<usize>) -> Result<ArrayD<f32>> {
-        if !self.height.is_multiple_of(4) || !self.width.is_multiple_of(4) {
-            let found = format!("the images are {}x{}", self.height, self.width);
-            return Err(Error::new(Kind::Usage, "stimuli", found, "sides that are multiples of 4", ""));
+    /// Data that cannot be read; sides that are no multiples of 4.
+    pub(super) fn rescaled(self) -> Result<Stimuli> {
+        let (height, width) = (self.height, self.width);
+        if !height.is_multiple_of(4) || !width.is_multiple_of(4) {
+            let found = format!("the images are {height}x{width}");
+            let (wanted, advice) = ("sides that are multiples of 4", "Leave it out");
+            return Err(Error::new(Kind::Usage, "--rescale", found, wanted, advice));
         }
-        let values = self.read(range)?;
-        let middle = |row: usize, column: usize| {
-            values.slice_each_axis(|axis| match axis.axis.index() {
-                1 => ndarray::Slice::new(row as isize, None, 4),
-                2 => ndarray::Slice::new(column as isize, None, 4),
-                _ => ndarray::Slice::from(..),
-            })
-        };
-        Ok((&middle(1, 1) + &middle(1, 2) + middle(2, 1) + middle(2, 2)) / 4.0)
+        let unit = if self.is_bytes()? { 255.0 } else { 1.0 };
+        Ok(Stimuli {
+            height: height / 4,
+            width: width / 4,
+            channels: self.channels,
+            ids: self.ids.clone(),
+            normalisation: self.normalisation.map(|(mean, std)| (mean / unit, std / unit)),
+            source: Source::Rescaled { full: Box::new(self), unit },
+        })
+    }
+
+    /// The grey of a blank sweep, as the Allen Institute's monitors show it: 127 of 255, in the unit of the images.
+    pub fn grey(&self) -> f32 {
+        match &self.source {
+            Source::Rescaled { full, unit } => full.grey() / unit,
+            _ => 127.0,
+        }
     }
 
     /// Whether every pixel is a whole number from 0 to 255. Looks at all images where the file's type does not
@@ -230,8 +243,10 @@ impl Stimuli {
     /// # Errors
     /// Data that cannot be read.
     pub fn is_bytes(&self) -> Result<bool> {
-        if let Source::Stack { bytes: true, .. } | Source::Each { bytes: true, .. } = self.source {
-            return Ok(true);
+        match self.source {
+            Source::Stack { bytes: true, .. } | Source::Each { bytes: true, .. } => return Ok(true),
+            Source::Rescaled { .. } => return Ok(false),
+            _ => {}
         }
         let step = (AT_ONCE / (self.height * self.width * self.channels)).max(1);
         for first in (0..self.len()).step_by(step) {
@@ -242,6 +257,18 @@ impl Stimuli {
         }
         Ok(true)
     }
+}
+
+/// The mean of the middle 2 x 2 of every 4 x 4 pixels of images.
+fn middles(images: &ArrayD<f32>) -> ArrayD<f32> {
+    let middle = |row: isize, column: isize| {
+        images.slice_each_axis(|axis| match axis.axis.index() {
+            1 => ndarray::Slice::new(row, None, 4),
+            2 => ndarray::Slice::new(column, None, 4),
+            _ => ndarray::Slice::from(..),
+        })
+    };
+    (&middle(1, 1) + &middle(1, 2) + middle(2, 1) + middle(2, 2)) / 4.0
 }
 
 /// Height, width and channels of an array of images that has at least one pixel.

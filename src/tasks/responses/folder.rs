@@ -20,9 +20,6 @@ use crate::tasks::reliability;
 pub(super) const FILES: [&str; 7] =
     ["responses.npy", "images.npy", "trials.csv", "neurons.csv", "split.csv", reliability::FILE, RECORD];
 
-/// The grey of a blank, as the Allen Institute's monitors show it.
-const GREY: u8 = 127;
-
 /// Bytes of pixels that are held at once.
 const PIXEL_BYTES: usize = 32 << 20;
 
@@ -79,7 +76,7 @@ fn images(folder: &Folder, experiment: &Experiment, images: &[usize]) -> Result<
         while at < images.len() {
             let first = images[at];
             if first == stimuli.len() {
-                return to.write_all(&encoded(&mut std::iter::repeat_n(f32::from(GREY), pixels)));
+                return to.write_all(&encoded(&mut std::iter::repeat_n(stimuli.grey(), pixels)));
             }
             // Images that lie together in the recording are read together.
             let together = images[at..].iter().zip(first..stimuli.len()).take(at_once);
@@ -152,6 +149,7 @@ pub(super) fn write_record(
         "command": "responses",
         "experiment": {
             "path": asked.path, "events": asked.events, "map": asked.map, "stimulus": asked.stimulus,
+            "rescale": asked.rescale,
             "format": experiment.format.name(), "facts": facts,
         },
         "options": {

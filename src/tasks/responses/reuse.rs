@@ -57,6 +57,7 @@ impl ResponsesRequest {
             "striate": env!("CARGO_PKG_VERSION"),
             "map": asked.map,
             "stimulus": asked.stimulus,
+            "rescale": asked.rescale,
             "definition": self.definition,
             "blanks": self.blanks,
             "regressed": self.covariates_regressed,
