@@ -95,8 +95,11 @@ pub fn compare(folders: &[PathBuf], out: &Path) -> Result<ReportSummary> {
     let runs: Vec<Run> = folders.iter().map(|folder| Run::open(folder)).collect::<Result<_>>()?;
     let sections = comparison::sections(&runs)?;
     let name = out.file_stem().map_or("comparison".into(), |stem| stem.to_string_lossy().into_owned());
+    // The page of a study is called as that of a run; its folder says more.
+    let folder = out.parent().and_then(Path::file_name).filter(|_| out.ends_with(PAGE));
+    let title = folder.map_or(name.clone(), |folder| folder.to_string_lossy().into_owned());
     let subtitle = format!("{} runs compared by Striate {}.", runs.len(), env!("CARGO_PKG_VERSION"));
-    save(out, &format!("{name}-plots"), &name, &subtitle, &sections)
+    save(out, &format!("{name}-plots"), &title, &subtitle, &sections)
 }
 
 fn subtitle(run: &Run) -> String {
