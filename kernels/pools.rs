@@ -102,7 +102,8 @@ pub fn expand(pools: &[Pool], model: &Model, frames: usize) -> (Vec<f64>, Vec<f6
     for (k, pool) in pools.iter().enumerate() {
         let end = pools.get(k + 1).map_or(frames, |next| next.first);
         let mut c = pool.start(f64::from(model.smallest));
-        if pool.first > 0 {
+        // Calcium of the first frame that is not missing is no event.
+        if k > 0 && pools[k - 1].w > 0.0 {
             events[pool.first] = (c - f64::from(model.decay) * calcium[pool.first - 1]).max(0.0);
         }
         for value in &mut calcium[pool.first..end] {

@@ -283,10 +283,10 @@ fn long_silence_does_not_lose_the_best_segment() {
 #[test]
 fn an_interior_point_never_climbs() {
     let mut random = Random::stream(8, "events");
-    for n in 0..10 {
+    for _ in 0..10 {
         let y = simulated(&mut random, 800, ar1(0.95), 0.03, 0.2);
         let y: Vec<f64> = y.into_iter().map(f64::from).collect();
-        let options = oopsi::Oopsi { time: 20.0, rate: 0.03, rounds: 1 + n % 3 };
+        let options = oopsi::Oopsi { time: 20.0, rate: 0.03 };
         let solution = oopsi::solve(&y, &options);
         assert!(solution.course.len() >= 14);
         for stage in &solution.course {

@@ -2,7 +2,8 @@
 
 use ndarray::{Array2, ArrayD, Axis};
 use std::path::{Path, PathBuf};
-use striate::events::DecayFrom;
+use striate::events::noise::decay_of;
+use striate::events::{DecayFrom, Method, infer};
 use striate::experiment::{self, ExperimentRequest, Recorded, Trace};
 use striate::gpu::{AdapterChoice, Gpu, Options};
 use striate::io::npy;
@@ -116,6 +117,10 @@ fn what_makes_no_sense_is_refused_and_leaves_nothing() {
         std::fs::rename(r.out.with_file_name("traces.npy"), &r.out).expect("a file");
         r.source = EventsSource::Array { path: r.out.clone(), rate: 30.0 };
     });
+    let record: Change = Box::new(|r| {
+        r.out = r.out.with_file_name("other.npz");
+        std::fs::write(r.out.with_extension("json"), r#"{"command": "fit"}"#).expect("a file");
+    });
     let mouse: Change = Box::new(|r| {
         let path = golden("sensorium/static20457-5-9-GrayImageNet-94c6ff995dac583098847cfecd43e7b6");
         r.source = EventsSource::Experiment(ExperimentRequest { path, ..ExperimentRequest::default() });
@@ -127,6 +132,9 @@ fn what_makes_no_sense_is_refused_and_leaves_nothing() {
         ("elsewhere", &fine, elsewhere, "does not end in .npz"),
         ("itself", &fine, itself, "is what is read"),
         ("mouse", &fine, mouse, "no traces"),
+        ("record", &fine, record, "other.json would be replaced"),
+        ("g of f32", &fine, method(times(DecayFrom::Coefficients(0.999_999_99, None))), "a decay between 0"),
+        ("short", &fine, method(MethodRequest::L0 { half_life: 0.05, penalty: None }), "--half-life"),
         ("tau", &fine, method(times(DecayFrom::Times(-1.0, None))), "a decay between 0 and 1"),
         ("g", &fine, method(times(DecayFrom::Coefficients(1.5, None))), "a decay between 0 and 1"),
         (
@@ -159,7 +167,7 @@ fn what_makes_no_sense_is_refused_and_leaves_nothing() {
     for (name, y, change, wanted) in cases {
         let (error, left) = refused(name, y, change);
         assert!(error.contains(wanted), "{name}: {error}");
-        assert_eq!(left.len(), 1, "{name} left {left:?}");
+        assert_eq!(left.len(), 1 + usize::from(name == "record"), "{name} left {left:?}");
     }
 }
 
@@ -184,8 +192,12 @@ fn strange_traces_are_no_error() {
             let source = EventsSource::Array { path: path.clone(), rate: 30.0 };
             let out = folder.join("events.npz");
             let request = EventsRequest { source, trace: None, method, out: out.clone() };
-            events(&gpu, &request, &mut |_, _| ()).unwrap_or_else(|e| panic!("{frames} {method:?}: {e}"));
+            let summary =
+                events(&gpu, &request, &mut |_, _| ()).unwrap_or_else(|e| panic!("{frames} {method:?}: {e}"));
             let found = npy::read(&out, Some("ev")).expect("events");
+            let oopsi = matches!(method, MethodRequest::Oopsi { .. });
+            assert_eq!(summary.median_events_per_second.is_none(), oopsi);
+            assert!(frames == 2 || summary.n_without_trace == 1, "{frames} {method:?}");
             let row = |n: usize| found.index_axis(Axis(0), n).to_owned();
             assert!(row(0).iter().all(|v| v.is_nan()), "{method:?}");
             assert!(found.iter().all(|v| v.is_nan() || *v >= 0.0));
@@ -193,4 +205,41 @@ fn strange_traces_are_no_error() {
         }
     }
     std::fs::remove_dir_all(folder).expect("the folder");
+}
+
+/// What stands at the first frame that is there is no event, whatever it is; and missing frames do not change
+/// what the decay is.
+#[test]
+fn calcium_of_the_first_frame_is_no_event() {
+    let gpu = gpu();
+    for method in [
+        Method::Oasis { decay: DecayFrom::Times(0.4, None), penalty: Some(0.0), smallest: 0.0 },
+        Method::OasisAr2 { decay: DecayFrom::Times(0.4, Some(0.05)), penalty: Some(0.0) },
+    ] {
+        for missing in [0, 7] {
+            let noise = |t: usize| ((t * t * 13) % 17) as f32 * 0.01;
+            let mut y = Array2::from_shape_fn((1, 400), |(_, t)| {
+                if t < 60 { 10.0 * (-(t as f32) / 12.0).exp() + noise(t) } else { noise(t) }
+            });
+            y.slice_mut(ndarray::s![0, ..missing]).fill(f32::NAN);
+            let found = infer(&gpu, y.view(), 30.0, &method).expect("events");
+            let largest = found.events.iter().fold(0.0f32, |m, e| m.max(*e));
+            assert!(found.calcium[[0, missing]] > 2.0, "{method:?}");
+            assert!(largest < 1.0, "{method:?}, {missing} missing: {largest}");
+        }
+    }
+}
+
+#[test]
+fn missing_frames_leave_the_decay_as_it_is() {
+    let mut y: Vec<f32> = (0..4000).map(|t| 3.0 * 0.9f32.powi(t % 50)).collect();
+    let whole = decay_of(&y, 0.0, 1).g1;
+    y.iter_mut().skip(1).step_by(2).for_each(|v| *v = f32::NAN);
+    y.iter_mut()
+        .skip(3)
+        .step_by(6)
+        .enumerate()
+        .for_each(|(k, v)| *v = 3.0 * 0.9f32.powi((6 * k as i32 + 3) % 50));
+    let gaps = decay_of(&y, 0.0, 1).g1;
+    assert!((whole - gaps).abs() < 0.03, "{whole}, {gaps}");
 }

@@ -104,7 +104,7 @@ fn covariate() -> impl TypedValueParser<Value = Covariate> {
 }
 
 /// `images=/path/in/the/file`.
-fn mapped(text: &str) -> std::result::Result<(String, String), String> {
+pub fn mapped(text: &str) -> std::result::Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.into(), path.into())),
         _ => Err("write a name and where it lies, for example images=/stimulus/images".into()),

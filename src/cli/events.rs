@@ -10,6 +10,7 @@ use striate::tasks::{EventsRequest, EventsSource, EventsSummary, MethodRequest, 
 use striate::{Error, Kind, Result};
 
 use super::common::Common;
+use super::definition::mapped;
 use super::output::{Outcome, lines, merged};
 use super::source::missing;
 
@@ -59,6 +60,9 @@ pub struct EventsArgs {
     /// The recording: an NWB file, or another that holds traces.
     #[arg(long, value_name = "PATH", conflicts_with = "traces")]
     experiment: Option<PathBuf>,
+    /// Where the arrays of an HDF5 or .npz recording lie, for example traces=/path.
+    #[arg(long, num_args = 1.., value_parser = mapped, value_name = "NAME=PATH", conflicts_with = "traces")]
+    map: Vec<(String, String)>,
     /// Traces as an array (neurons, frames) instead.
     #[arg(long, value_name = "FILE.npy|FILE.npz:NAME")]
     traces: Option<PathBuf>,
@@ -110,6 +114,7 @@ impl EventsArgs {
                 self.refuse("--experiment", &[("--rate", self.rate.is_some())])?;
                 EventsSource::Experiment(ExperimentRequest {
                     path: path.clone(),
+                    map: self.map.clone(),
                     ..ExperimentRequest::default()
                 })
             }
@@ -189,9 +194,14 @@ fn outcome(summary: &EventsSummary, adapter: &str) -> Outcome {
         ("neurons", summary.n_neurons.to_string()),
         ("frames", format!("{} at {:.2} a second", summary.n_frames, summary.rate)),
         ("method", format!("{} from {}", summary.method, summary.trace)),
-        ("events", format!("{:.3} a second (median over neurons)", summary.median_events_per_second)),
         ("noise", format!("{:.4} (median over neurons)", summary.median_noise)),
     ];
+    if let Some(rate) = summary.median_events_per_second {
+        rows.push(("events", format!("{rate:.3} a second (median over neurons)")));
+    }
+    if summary.n_unsolved > 0 {
+        rows.push(("not solved", format!("{} neurons: all NaN", summary.n_unsolved)));
+    }
     if summary.n_without_trace > 0 {
         rows.push(("without trace", format!("{} neurons: all NaN", summary.n_without_trace)));
     }

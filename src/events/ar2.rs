@@ -8,20 +8,16 @@
 //! ends at the exact solution.
 
 use super::noise::Decay;
-use crate::error::{Error, Result};
 
 /// Exchanges of all wrong frames that may not lessen their number before one frame at a time is exchanged.
 const PATIENCE: usize = 10;
 
-/// Exchanges after which something is wrong.
+/// Exchanges after which a trace is given up; as many as it has frames, where these are more.
 const LONGEST: usize = 5000;
 
 /// Calcium and events that minimise `1/2 |c - y|^2 + penalty sum s`, `s_t = c_t - g1 c_(t-1) - g2 c_(t-2) >=
-/// 0`, and the number of exchanges.
-///
-/// # Errors
-/// Internal, should the exchanges not end.
-pub fn solve(y: &[f64], decay: Decay, penalty: f64) -> Result<(Vec<f64>, Vec<f64>, usize)> {
+/// 0`, and the number of exchanges. None should they not end.
+pub fn solve(y: &[f64], decay: Decay, penalty: f64) -> Option<(Vec<f64>, Vec<f64>, usize)> {
     let Decay { g1, g2 } = decay;
     let frames = y.len();
     // The penalty as a shift of the trace: the gradient of sum s is G' 1.
@@ -34,7 +30,7 @@ pub fn solve(y: &[f64], decay: Decay, penalty: f64) -> Result<(Vec<f64>, Vec<f64
     let room = [1e-11 * scale, 1e-11 * scale / ((1.0 - slow) * (1.0 - fast)).abs().max(1e-6)];
     let mut silent: Vec<bool> = q.iter().map(|q| *q < 0.0).collect();
     let (mut fewest, mut patience) = (usize::MAX, PATIENCE);
-    for exchange in 0..LONGEST {
+    for exchange in 0..LONGEST.max(frames) {
         let m = multipliers(&q, &silent, decay);
         let c = calcium(&x, &m, decay);
         let s = spikes(&c, decay);
@@ -42,7 +38,7 @@ pub fn solve(y: &[f64], decay: Decay, penalty: f64) -> Result<(Vec<f64>, Vec<f64
             (0..frames).filter(|t| if silent[*t] { m[*t] < -room[1] } else { s[*t] < -room[0] }).collect();
         if wrong.is_empty() {
             let events = s.iter().zip(&silent).map(|(s, silent)| if *silent { 0.0 } else { s.max(0.0) });
-            return Ok((c, events.collect(), exchange));
+            return Some((c, events.collect(), exchange));
         }
         if wrong.len() < fewest {
             (fewest, patience) = (wrong.len(), PATIENCE);
@@ -53,7 +49,7 @@ pub fn solve(y: &[f64], decay: Decay, penalty: f64) -> Result<(Vec<f64>, Vec<f64
             silent[*t] = !silent[*t];
         }
     }
-    Err(Error::internal("AR(2)", format!("{frames} frames are not solved after {LONGEST} exchanges")))
+    None
 }
 
 /// What [`constrained`] finds.
@@ -75,26 +71,23 @@ const SEARCHES: usize = 40;
 /// The solution whose residual has the noise's variance, as nearly as 1e-4, about a baseline that is its
 /// mean; with a `penalty` only the baseline is looked for. As for AR(1), calcium depends on both through one
 /// number, the shift of the trace, which is found by false position (Illinois). Without any penalty where
-/// that leaves more than the noise.
-///
-/// # Errors
-/// As [`solve`].
+/// that leaves more than the noise; None as [`solve`].
 pub fn constrained(
     y: &[f64],
     decay: Decay,
     noise: f64,
     penalty: Option<f64>,
     start: f64,
-) -> Result<Constrained> {
+) -> Option<Constrained> {
     let lost = (1.0 - decay.g1 - decay.g2).max(1e-9);
     let frames = y.len() as f64;
-    let at = |shift: f64| -> Result<(Constrained, f64)> {
+    let at = |shift: f64| -> Option<(Constrained, f64)> {
         let x: Vec<f64> = y.iter().map(|v| v - shift).collect();
         let (calcium, events, _) = solve(&x, decay, 0.0)?;
         let left = || y.iter().zip(&calcium).map(|(y, c)| y - c);
         let baseline = left().sum::<f64>() / frames;
         let rest = left().map(|l| (l - baseline).powi(2)).sum::<f64>() / (noise * noise * frames) - 1.0;
-        Ok((Constrained { calcium, events, penalty: (shift - baseline) / lost, baseline }, rest))
+        Some((Constrained { calcium, events, penalty: (shift - baseline) / lost, baseline }, rest))
     };
     let mut shift = start + penalty.unwrap_or(0.0) * lost;
     let (mut found, mut rest) = at(shift)?;
@@ -105,13 +98,13 @@ pub fn constrained(
         let Some(known) = known else { break };
         let next = found.baseline + known * lost;
         if (next - shift).abs() <= 1e-4 * noise {
-            return Ok(Constrained { penalty: known, ..found });
+            return Some(Constrained { penalty: known, ..found });
         }
         shift = next;
         (found, rest) = at(shift)?;
     }
     if penalty.is_some() || rest >= -1e-4 {
-        return Ok(Constrained { penalty: found.penalty.max(0.0), ..found });
+        return Some(Constrained { penalty: found.penalty.max(0.0), ..found });
     }
     let (mut low, mut high) = ((shift, rest), (shift, rest));
     let mut step = noise * 0.25;
@@ -136,7 +129,7 @@ pub fn constrained(
             high.1 *= 0.5;
         }
     }
-    Ok(Constrained { penalty: found.penalty.max(0.0), ..found })
+    Some(Constrained { penalty: found.penalty.max(0.0), ..found })
 }
 
 /// `G c`.

@@ -7,9 +7,10 @@ use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
 use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
+use serde::Serialize;
 
 /// Where the decay of calcium comes from.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub enum DecayFrom {
     /// Each trace's autocovariance.
     Trace,
@@ -20,7 +21,7 @@ pub enum DecayFrom {
 }
 
 /// How events are inferred.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub enum Method {
     /// OASIS, AR(1), on the device: penalty by the noise unless it is given, free baseline.
     Oasis {
@@ -54,6 +55,9 @@ pub enum Method {
         is_change: bool,
     },
 }
+
+/// Smallest decay of a frame: powers of less are zero before pieces of calcium are given up.
+const LEAST: f64 = 1e-6;
 
 /// What a neuron was fitted with.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -123,7 +127,7 @@ impl Method {
             Err(Error::new(Kind::Usage, place, found, wanted, "Correct it, or leave it out"))
         };
         if !(rate.is_finite() && rate > 0.0) {
-            let advice = "Say it, as in --rate 30";
+            let advice = "Give the traces by --traces, with --rate; or write --map rate=30";
             return Err(Error::new(Kind::Usage, "--rate", "is not known", "frames a second", advice));
         }
         let (penalty, smallest) = match self {
@@ -139,14 +143,14 @@ impl Method {
         let Some(decay) = self.decay(rate) else { return Ok(()) };
         let [slow, fast] = decay.roots();
         let real = decay.g1 * decay.g1 + 4.0 * decay.g2 >= 0.0;
-        // Of one frame only, calcium is no trace; what never decays is none either.
-        let fits = slow > 0.0 && slow < 1.0 && fast >= 0.0 && real;
+        // Of one frame only, calcium is no trace; what never decays is none either, and f32 has to tell.
+        let fits = slow >= LEAST && (slow as f32) < 1.0 && fast >= 0.0 && real;
         let second = matches!(self, Method::OasisAr2 { .. });
         if !fits || second != (fast > 0.0) {
             let wanted = if second {
                 "two roots of z^2 - g1 z - g2 between 0 and 1, as --tau 0.7,0.05 has them"
             } else {
-                "a decay between 0 and 1 a frame"
+                "a decay between 0 and 1 a frame, by more than rounding"
             };
             let found = format!("decay a frame by {} and {} at {rate} frames a second", decay.g1, decay.g2);
             return wrong("--tau, --g or --half-life", found, wanted);
@@ -178,14 +182,15 @@ pub fn infer(gpu: &Gpu, traces: ArrayView2<'_, f32>, rate: f64, method: &Method)
             on_the_host(traces, |y| second_order(&welch, y, decay, penalty))?
         }
         Method::Oopsi { decay } => {
-            let options = oopsi::Oopsi { time: decay * rate, rate: 1.0 / rate, rounds: 1 };
-            on_the_host(traces, |y| Ok(most_likely(y, &options)))?
+            let options = oopsi::Oopsi { time: decay * rate, rate: 1.0 / rate };
+            on_the_host(traces, |y| most_likely(y, &options))?
         }
         Method::L0 { penalty, is_change, .. } => {
             let (changes, noises) = allen::change(gpu, traces, is_change)?;
             let g = decay.map_or(0.0, |decay| decay.g1);
-            let noise = |row: usize| noises[row];
-            fewest(changes.view(), g, penalty, &noise)?
+            let frames = |row: ndarray::ArrayView1<'_, f32>| row.iter().filter(|v| !v.is_nan()).count();
+            let there: Vec<usize> = traces.rows().into_iter().map(frames).collect();
+            fewest(changes.view(), g, penalty, &|row| (noises[row], there[row]))?
         }
     };
     // What is missing has no events.
@@ -203,9 +208,9 @@ pub fn infer(gpu: &Gpu, traces: ArrayView2<'_, f32>, rate: f64, method: &Method)
 type One = (Vec<f64>, Vec<f64>, Fitted);
 
 /// Each trace by itself, shared between the host's cores.
-fn on_the_host(traces: ArrayView2<'_, f32>, one: impl Fn(&[f32]) -> Result<One> + Sync) -> Result<Inferred> {
+fn on_the_host(traces: ArrayView2<'_, f32>, one: impl Fn(&[f32]) -> One + Sync) -> Result<Inferred> {
     let rows: Vec<Vec<f32>> = traces.rows().into_iter().map(|row| row.to_vec()).collect();
-    let solved: Vec<One> = rows.par_iter().map(|y| one(y)).collect::<Result<_>>()?;
+    let solved: Vec<One> = rows.par_iter().map(|y| one(y)).collect();
     gathered(traces.dim(), solved)
 }
 
@@ -278,14 +283,20 @@ fn first_order(
     Ok(Inferred { events, calcium, neurons })
 }
 
-fn second_order(welch: &Welch, y: &[f32], decay: Option<Decay>, penalty: Option<f64>) -> Result<One> {
+fn second_order(welch: &Welch, y: &[f32], decay: Option<Decay>, penalty: Option<f64>) -> One {
     let noise = welch.noise(y);
-    let Some(values) = filled(y).filter(|_| !noise.is_nan()) else { return Ok(nothing(y.len())) };
+    let Some(values) = filled(y).filter(|_| !noise.is_nan()) else { return nothing(y.len()) };
     let decay = decay.unwrap_or_else(|| decay_of(y, noise, 2));
-    let found = ar2::constrained(&values, decay, noise, penalty, low(y))?;
+    let Some(mut found) = ar2::constrained(&values, decay, noise, penalty, low(y)) else {
+        let (events, calcium, fitted) = nothing(y.len());
+        return (events, calcium, Fitted { noise, ..fitted });
+    };
+    // Calcium that was there before is no event.
+    let first = y.iter().take_while(|v| v.is_nan()).count();
+    found.events.iter_mut().take(first + 2).for_each(|event| *event = 0.0);
     let fitted =
         Fitted { baseline: found.baseline, decay: [decay.g1, decay.g2], penalty: found.penalty, noise };
-    Ok((found.events, found.calcium, fitted))
+    (found.events, found.calcium, fitted)
 }
 
 fn most_likely(y: &[f32], options: &oopsi::Oopsi) -> One {
@@ -296,16 +307,26 @@ fn most_likely(y: &[f32], options: &oopsi::Oopsi) -> One {
     (found.events, found.calcium, fitted)
 }
 
-/// The fewest events; the baseline has been taken off before.
+/// Frames that say what the noise is.
+const FEWEST_FRAMES: usize = 5;
+
+/// The fewest events; the baseline has been taken off before. `noise`: of a row, and its frames that are not
+/// missing.
 fn fewest(
     changes: ArrayView2<'_, f32>,
     g: f64,
     penalty: Option<f64>,
-    noise: &(dyn Fn(usize) -> f64 + Sync),
+    noise: &(dyn Fn(usize) -> (f64, usize) + Sync),
 ) -> Result<Inferred> {
     let rows: Vec<Vec<f32>> = changes.rows().into_iter().map(|row| row.to_vec()).collect();
     let one = |(row, y): (usize, &Vec<f32>)| {
-        let noise = noise(row);
+        let (noise, there) = noise(row);
+        if there >= FEWEST_FRAMES && (noise.is_nan() || noise == 0.0) {
+            // Nothing moves: there are no events.
+            let fitted =
+                Fitted { baseline: 0.0, decay: [g, 0.0], penalty: penalty.unwrap_or(0.0), noise: 0.0 };
+            return (vec![0.0; y.len()], vec![0.0; y.len()], fitted);
+        }
         let Some(values) = filled(y).filter(|v| !noise.is_nan() && v.iter().all(|v| v.is_finite())) else {
             return nothing(y.len());
         };

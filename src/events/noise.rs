@@ -109,14 +109,18 @@ const FUDGE: f64 = 0.98;
 
 /// The decay of a trace by least squares of its autocovariance at lags up to 10 + order, noise taken off the
 /// diagonal (Pnevmatikakis et al. 2016, as OASIS has it); order 1 or 2. Roots above one become .95, below
-/// zero .15, and all are shrunk by a fiftieth. Missing frames count as the mean.
+/// zero .15, and all are shrunk by a fiftieth. Products with a missing
+/// frame are left out.
 pub fn decay_of(y: &[f32], noise: f64, order: usize) -> Decay {
     let there = || y.iter().filter(|v| !v.is_nan()).map(|v| f64::from(*v));
     let mean = there().sum::<f64>() / there().count().max(1) as f64;
     let centred: Vec<f64> = y.iter().map(|v| if v.is_nan() { 0.0 } else { f64::from(*v) - mean }).collect();
     let lags = LAGS + order;
     let covariance = |lag: usize| {
-        centred.iter().zip(centred.iter().skip(lag)).map(|(a, b)| a * b).sum::<f64>() / y.len() as f64
+        let sum = centred.iter().zip(centred.iter().skip(lag)).map(|(a, b)| a * b).sum::<f64>();
+        let there = y.iter().zip(y.iter().skip(lag)).filter(|(a, b)| !a.is_nan() && !b.is_nan()).count();
+        // As many as there are frames, where none is missing.
+        sum / (there + lag).max(1) as f64
     };
     let covariances: Vec<f64> = (0..=lags).map(covariance).collect();
     let entry = |row: usize, column: usize| {

@@ -29,6 +29,8 @@ pub struct Oasis<'a> {
     sums: Buffer,
     /// Traces that there is room for.
     room: usize,
+    /// First frame of each trace that is not missing.
+    first: Vec<usize>,
 }
 
 impl<'a> Oasis<'a> {
@@ -61,6 +63,7 @@ impl<'a> Oasis<'a> {
             cursor: gpu.allocate("cursor", 4 * traces)?,
             sums: gpu.allocate("sums", 16 * traces)?,
             room: traces,
+            first: Vec::new(),
             y,
         })
     }
@@ -74,6 +77,8 @@ impl<'a> Oasis<'a> {
             return Err(Error::internal("traces", format!("{:?} in room for {:?}", y.dim(), self.y)));
         }
         self.y.rows = y.nrows();
+        let first = |row: ndarray::ArrayView1<'_, f32>| row.iter().take_while(|v| v.is_nan()).count();
+        self.first = y.rows().into_iter().map(first).collect();
         match y.to_slice() {
             Some(words) if self.y.pitch() == self.y.columns => self.gpu.write(&self.y.buffer, 0, words),
             _ => self.gpu.write(&self.y.buffer, 0, &padded_rows(y)),
@@ -180,15 +185,18 @@ impl<'a> Oasis<'a> {
         let shape = (self.y.rows, self.y.columns);
         let (mut calcium, mut events) = (Array2::zeros(shape), Array2::zeros(shape));
         let rows = calcium.rows_mut().into_iter().zip(events.rows_mut());
-        for (((mut c, mut e), signed), model) in
-            rows.zip(signed.chunks_exact(self.y.pitch())).zip(models.chunks_exact(4))
-        {
+        let solved = signed.chunks_exact(self.y.pitch()).zip(models.chunks_exact(4)).zip(&self.first);
+        for ((mut c, mut e), ((signed, model), first)) in rows.zip(solved) {
             let mut before = f32::INFINITY;
             for ((c, e), signed) in c.iter_mut().zip(e.iter_mut()).zip(signed) {
                 *c = signed.abs();
                 // At the first frame of a pool; infinity before the first keeps that one silent.
                 *e = if signed.is_sign_negative() { (*c - model[0] * before).max(0.0) } else { 0.0 };
                 before = *c;
+            }
+            // Frames that are missing before it are a pool of nothing, and its calcium is no event.
+            if let Some(event) = e.get_mut(*first) {
+                *event = 0.0;
             }
         }
         Ok([calcium, events])

@@ -10,8 +10,6 @@ pub struct Oopsi {
     pub time: f64,
     /// Expected events a frame.
     pub rate: f64,
-    /// Rounds of parameters that are estimated from the last solution; 1 keeps the first ones.
-    pub rounds: usize,
 }
 
 /// A solution.
@@ -29,7 +27,7 @@ pub struct Solution {
     pub course: Vec<Vec<f64>>,
 }
 
-/// Parameters of one round, of a trace scaled to 0..1.
+/// Parameters of a trace scaled to 0..1.
 struct Parameters {
     decay: f64,
     baseline: f64,
@@ -45,25 +43,8 @@ pub fn solve(y: &[f64], options: &Oopsi) -> Solution {
     let baseline = median(&fluorescence);
     let deviations: Vec<f64> = fluorescence.iter().map(|f| (f - baseline).abs()).collect();
     let spread = (1.4826 * median(&deviations)).max(1e-6);
-    let mut parameters = Parameters { decay, baseline, variance: spread * spread, price: options.rate };
-    let (mut calcium, mut course) = interior_point(&fluorescence, &parameters);
-    let last = |course: &[Vec<f64>]| course.last().and_then(|c| c.last().copied()).unwrap_or(0.0);
-    for _ in 1..options.rounds {
-        let before = last(&course);
-        let frames = fluorescence.len() as f64;
-        let left = || fluorescence.iter().zip(&calcium).map(|(f, c)| f - c);
-        let baseline = left().sum::<f64>() / frames;
-        let variance = left().map(|l| (l - baseline).powi(2)).sum::<f64>() / frames;
-        // The most likely rate of an exponential prior.
-        let price = frames / events(&calcium, decay).iter().sum::<f64>();
-        parameters = Parameters { decay, baseline, variance: variance.max(1e-12), price };
-        let (next, steps) = interior_point(&fluorescence, &parameters);
-        calcium = next;
-        course.extend(steps);
-        if ((last(&course) - before) / before).abs() < 1e-3 {
-            break;
-        }
-    }
+    let parameters = Parameters { decay, baseline, variance: spread * spread, price: options.rate };
+    let (calcium, course) = interior_point(&fluorescence, &parameters);
     let mut events = events(&calcium, decay);
     for first in events.iter_mut().take(2) {
         *first = 1e-8;

@@ -9,7 +9,7 @@ use crate::experiment::{self, ExperimentRequest, Recorded, Trace, Traces};
 use crate::gpu::Gpu;
 use crate::io::commit;
 use crate::io::npy::{ArchiveWriter, Rows};
-use ndarray::{Array2, Ix2};
+use ndarray::{Array2, ArrayView1, Ix2};
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -94,8 +94,11 @@ pub struct EventsSummary {
     pub method: String,
     /// Neurons whose trace has too few frames: all of theirs is NaN.
     pub n_without_trace: usize,
-    /// Median over neurons of the events a second that are not zero.
-    pub median_events_per_second: f64,
+    /// Neurons whose events could not be solved for: all of theirs is NaN.
+    pub n_unsolved: usize,
+    /// Median over neurons of the events that are not zero, a second of frames that are not missing. None for
+    /// fast-OOPSI, which has some at every frame.
+    pub median_events_per_second: Option<f64>,
     /// Median over neurons of the noise's standard deviation, in the trace's units.
     pub median_noise: f64,
     /// Seconds of each step.
@@ -194,13 +197,23 @@ impl EventsRequest {
             Err(Error::new(Kind::Usage, "--out", found, wanted, "Choose another name"))
         };
         let shown = self.out.display();
+        let record = self.record();
+        // The record of another command is not to be lost.
+        let own = |bytes: Vec<u8>| {
+            serde_json::from_slice::<serde_json::Value>(&bytes).is_ok_and(|v| v["command"] == "events")
+        };
+        if std::fs::read(&record).is_ok_and(|bytes| !own(bytes)) {
+            let found = format!("{} would be replaced by the record of events", record.display());
+            return wrong(found, "a name FILE.npz beside which no other FILE.json lies");
+        }
         if !self.out.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz")) {
             return wrong(format!("{shown} does not end in .npz"), "a file FILE.npz");
         }
         let there = |path: &Path| std::fs::canonicalize(path).ok();
         for (_, path) in files {
             let (plain, _) = crate::io::npy::split_member(path);
-            if there(&plain).is_some_and(|p| [Some(p.clone())].contains(&there(&self.out))) {
+            let written = [there(&self.out), there(&self.record())];
+            if there(&plain).is_some_and(|p| written.contains(&Some(p))) {
                 return wrong(format!("{shown} is what is read"), "a file of its own");
             }
         }
@@ -229,6 +242,7 @@ pub fn events(gpu: &Gpu, request: &EventsRequest, progress: &mut Progress<'_>) -
     // What stopped the writing says more than the writing's own error.
     failure.map_or(written, Err)?;
     clock.done("events");
+    let sparse = !matches!(job.method, Method::Oopsi { .. });
     let summary = EventsSummary {
         n_neurons: job.neurons,
         n_frames: job.frames,
@@ -236,14 +250,15 @@ pub fn events(gpu: &Gpu, request: &EventsRequest, progress: &mut Progress<'_>) -
         trace: job.trace.name().into(),
         method: job.method.name().into(),
         n_without_trace: counts.fitted.iter().filter(|f| f.noise.is_nan()).count(),
-        median_events_per_second: median(counts.rates),
+        n_unsolved: counts.fitted.iter().filter(|f| !f.noise.is_nan() && f.penalty.is_nan()).count(),
+        median_events_per_second: sparse.then(|| median(counts.rates)),
         median_noise: median(counts.fitted.iter().map(|f| f.noise).collect()),
         seconds: clock.finish(),
         out: request.out.clone(),
         record: request.record(),
     };
     let record = json!({
-        "striate": env!("CARGO_PKG_VERSION"), "command": "events", "method": format!("{:?}", job.method),
+        "striate": env!("CARGO_PKG_VERSION"), "command": "events", "method": job.method,
         "inputs": hashes(&job.files)?, "summary": summary, "adapter": AdapterRecord::of(gpu),
     });
     let record = serde_json::to_vec_pretty(&record).map_err(|e| Error::internal("record", e))?;
@@ -285,9 +300,9 @@ fn write(
             for (events, calcium_row) in found.events.rows().into_iter().zip(found.calcium.rows()) {
                 archive.write_all(&bytes(events)).map_err(failed)?;
                 calcium.write_all(&bytes(calcium_row)).map_err(failed)?;
-                let number = events.iter().filter(|e| **e > 0.0).count();
-                counts.rates.push(number as f64 * job.rate / job.frames as f64);
             }
+            let rates = found.events.rows().into_iter().zip(part.rows());
+            counts.rates.extend(rates.map(|(events, y)| per_second(events, y, job.rate)));
             counts.fitted.extend(found.neurons);
             row = rows.end;
             progress("events", (first + row) as f64 / job.neurons as f64);
@@ -308,13 +323,20 @@ fn write(
     archive.finish().map_err(failed)
 }
 
+/// Events a second of the frames that are not missing; NaN where there are no events to count.
+fn per_second(events: ArrayView1<'_, f32>, y: ArrayView1<'_, f32>, rate: f64) -> f64 {
+    let there = y.iter().filter(|v| !v.is_nan()).count();
+    let number = events.iter().filter(|e| **e > 0.0).count();
+    if events.iter().any(|e| e.is_nan()) { f64::NAN } else { number as f64 * rate / there as f64 }
+}
+
 type Column = (&'static str, fn(&Fitted) -> f64);
 
 fn columns() -> [Column; 3] {
     [("baseline", |f| f.baseline), ("lambda", |f| f.penalty), ("noise", |f| f.noise)]
 }
 
-fn bytes(row: ndarray::ArrayView1<'_, f32>) -> Vec<u8> {
+fn bytes(row: ArrayView1<'_, f32>) -> Vec<u8> {
     row.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 

@@ -88,7 +88,7 @@ fn oasis_events(traces: &[Vec<f32>]) -> Vec<Vec<f64>> {
 }
 
 fn oopsi_events(traces: &[Vec<f32>]) -> Vec<Vec<f64>> {
-    let options = oopsi::Oopsi { time: RATE, rate: 1.0 / RATE, rounds: 1 };
+    let options = oopsi::Oopsi { time: RATE, rate: 1.0 / RATE };
     let one = |y: &Vec<f32>| oopsi::solve(&filled(y).expect("a trace"), &options).events;
     traces.par_iter().map(one).collect()
 }
