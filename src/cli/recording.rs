@@ -174,6 +174,12 @@ impl RecordingArgs {
         if let Some(layout) = &self.responses_layout {
             layout.parse::<Layout>()?;
         }
+        let definitions = &self.definition.definition;
+        let mut each = definitions.iter().enumerate();
+        if let Some((_, twice)) = each.find(|(n, one)| definitions[..*n].contains(one)) {
+            let found = format!("{twice} is named twice");
+            return Err(Error::new(Kind::Usage, "--definition", found, "each once", ""));
+        }
         let mut named = self.covariates.iter().enumerate();
         if let Some((_, twice)) = named.find(|(n, one)| self.covariates[..*n].contains(one)) {
             let found = format!("{twice} is named twice");

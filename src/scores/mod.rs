@@ -39,7 +39,7 @@ pub struct NeuronScores {
     pub correlation_to_average: Option<f64>,
     /// [`Trials::single_trial_correlation`].
     pub single_trial_correlation: Option<f64>,
-    /// [`agreement::r2`] over all trials: what FEV is the ceiling of.
+    /// [`agreement::r2`] over all trials. FEV is its ceiling where trials of an image are predicted alike.
     pub single_trial_r2: Option<f64>,
     /// [`Trials::fev`].
     pub fev: Option<f64>,
