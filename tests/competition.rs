@@ -201,6 +201,12 @@ fn wrong_predictions_are_refused_in_a_sentence() {
     assert_eq!(score(&here, "good.npy", &[]).code, 0);
     score(&here, "good.npy", &["--tier", "final_test"])
         .refused(3, &["withholds the responses", "submission"]);
+    let before = here.bytes("good.npy");
+    score(&here, "good.npy", &["--out", "good.npy"]).refused(2, &["--out", "good.npy", "predictions"]);
+    let (recorded, out) = (mouse().to_string_lossy().into_owned(), ["--out", "good.npy", "--tier", "test"]);
+    let submit = ["submission", "--experiment", &recorded, "--predictions", "good.npy"];
+    here.striate(&[&submit[..], &out].concat()).refused(2, &["--out", "good.npy", "predictions"]);
+    assert_eq!(here.bytes("good.npy"), before);
     score(&here, "none.npy", &[]).refused(3, &["none.npy"]);
     write(&here, "turned.npy", &good.t().to_owned());
     score(&here, "turned.npy", &[]).refused(3, &["is 6 x 4", "4 neurons x 6 trials", "Transpose it"]);
@@ -268,4 +274,39 @@ fn folders_of_responses_are_scored_and_wrong_ones_refused() {
     assert_eq!(here.striate(&both).code, 0);
     here.write("o/trials.csv", "trial,image,repeat\na,3,0\nb,1,0\nc,0,0\nd,2,0\n");
     here.striate(&both).refused(3, &["is 2 x 4", "means more than one of these"]);
+}
+
+/// Copies a folder.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()) {
+        let there = to.join(entry.file_name().unwrap());
+        if entry.is_dir() { copy(&entry, &there) } else { std::fs::copy(&entry, &there).map(drop).unwrap() }
+    }
+}
+
+/// A mouse of the competition itself, of which no test image has responses.
+#[test]
+fn where_all_test_tiers_are_withheld_the_validation_tier_tests() {
+    let here = Scratch::new("withheld");
+    let folder = here.0.join(mouse().file_name().unwrap());
+    copy(&mouse(), &folder);
+    let tiers = npy::read_labels(&folder.join("meta/trials/tiers.npy")).unwrap();
+    let withheld: Vec<usize> = (0..tiers.len()).filter(|k| tiers[*k].contains("test")).collect();
+    for k in &withheld {
+        let file = folder.join(format!("data/responses/{k}.npy"));
+        let zeros = ArrayD::zeros(npy::read(&file, None).unwrap().shape().to_vec());
+        npy::write(&file, zeros.view()).unwrap();
+    }
+    let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+    let fit = ["fit", "--experiment", &name, "--net", "pixels", "--lambdas", "absolute:1", "--folds", "2"];
+    let ran = here.works(&[&fit[..], &["--out", "run"]].concat());
+    assert!(ran.err.contains("the responses to all test images are withheld"), "{ran:?}");
+    let responses = here.document("run.responses/record.json");
+    assert_eq!(responses["summary"]["validation_tests"], true);
+    assert_eq!(responses["summary"]["dropped"]["hidden"], withheld.len());
+    let split = Table::read(&here, "run.responses/split.csv");
+    let count = |tier: &str| split.texts("tier").iter().filter(|one| **one == tier).count();
+    assert!(count("train") > 0 && count("test") > 0 && count("validation") == 0);
+    assert_eq!(here.document("run/record.json")["summary"]["n_test"], count("test"));
 }

@@ -41,6 +41,7 @@ fn request(experiment: ExperimentRequest, definition: Definition) -> ResponsesRe
         blanks: Blanks::Drop,
         covariates_regressed: Vec::new(),
         standardise: false,
+        split: None,
         test_fraction: 0.2,
         seed: 0,
         out: PathBuf::new(),

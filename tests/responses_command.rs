@@ -6,7 +6,8 @@ mod command;
 
 use std::path::{Path, PathBuf};
 
-use command::Scratch;
+use command::{Scratch, Table};
+use ndarray::{Axis, Ix3};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
@@ -115,4 +116,58 @@ fn the_command_says_what_it_would_do_and_what_it_did() {
     }
     let files = here.names("r");
     assert_eq!(files.len(), 7, "{files:?}");
+}
+
+/// The largest mean over training images, of any neuron, of responses that are standardised by them.
+fn off_centre(here: &Scratch, folder: &str) -> f32 {
+    let responses = here.array(&format!("{folder}/responses.npy")).into_dimensionality::<Ix3>().unwrap();
+    let split = Table::read(here, &format!("{folder}/split.csv"));
+    let rows = split.numbers("image").into_iter().zip(split.texts("tier"));
+    let train: Vec<usize> = rows.filter(|(_, tier)| *tier == "train").map(|(row, _)| row as usize).collect();
+    let mean = |neuron: ndarray::ArrayView2<f32>| {
+        let values: Vec<f32> = neuron.select(Axis(0), &train).into_iter().filter(|v| !v.is_nan()).collect();
+        values.iter().sum::<f32>() / values.len() as f32
+    };
+    responses.outer_iter().map(mean).fold(0.0, |most, mean| mean.abs().max(most))
+}
+
+/// What responses learn of training images is of the training images of the fit.
+#[test]
+fn responses_and_readouts_have_one_split() {
+    let here = Scratch::new("one-split");
+    let file = golden("experiments/converted_nwb2.nwb").display().to_string();
+    let mouse = std::fs::read_dir(golden("experiments/sensorium")).unwrap().next().unwrap().unwrap();
+    let mouse = mouse.path().display().to_string();
+    let split = "image,tier\n0,test\n1,test\n2,test\n3,test\n4,train\n5,train\n6,train\n7,train\n8,train\n";
+    here.write("split.csv", split);
+    let fit =
+        ["fit", "--net", "pixels", "--lambdas", "absolute:1", "--folds", "2", "--standardise-trials", "-q"];
+    let of = |more: &[&str]| here.works(&[&fit[..], more].concat());
+    let named = ["--experiment", &file, "--definition", "berget-dff", "--split", "split.csv"];
+    of(&[&named[..], &["--out", "file"]].concat());
+    assert_eq!(String::from_utf8(here.bytes("file.responses/split.csv")).unwrap(), split);
+    assert!(off_centre(&here, "file.responses") < 1e-5);
+    let record = here.document("file/record.json");
+    assert_eq!([&record["summary"]["n_train"], &record["summary"]["n_test"]], [5, 4]);
+    // The recording has tiers, whose place a fraction takes.
+    of(&["--experiment", &mouse, "--test-fraction", "0.5", "--out", "drawn"]);
+    let tiers = |folder: &str| here.bytes(&format!("{folder}/split.csv"));
+    assert!(off_centre(&here, "drawn.responses") < 1e-5);
+    of(&["--experiment", &mouse, "--out", "own"]);
+    assert!(tiers("own.responses") != tiers("drawn.responses") && off_centre(&here, "own.responses") < 1e-5);
+    let record = here.document("drawn/record.json");
+    let drawn = Table::read(&here, "drawn.responses/split.csv");
+    let train = drawn.texts("tier").iter().filter(|tier| **tier == "train").count();
+    assert_eq!(record["summary"]["n_train"], train);
+    // Another split is another folder.
+    here.write("split.csv", split.replace("3,test", "3,train"));
+    of(&[&named[..], &["--out", "file"]].concat());
+    assert!(tiers("file.responses") != split.as_bytes() && off_centre(&here, "file.responses") < 1e-5);
+    // Responses that are there already keep theirs.
+    let asked = |option: &str, value: &str| {
+        let of = ["fit", "--experiment", "file.responses", "--net", "pixels", "--out", "x", option, value];
+        here.striate(&of).refused(2, &[option, "--standardise-trials", "their own split.csv"]);
+    };
+    asked("--split", "split.csv");
+    asked("--test-fraction", "0.5");
 }

@@ -251,6 +251,12 @@ fn what_the_author_asks_for_is_one_option_each() {
         assert_eq!(ran.code, 0, "{more:?} {ran:?}");
         ran.json()
     };
+    // What the file says of trained readouts does not count for others, and a readout of its own needs no grid.
+    here.write("refit.toml", "refit = true\nepochs = 3\nnet = \"pixels\"\n");
+    let [recording, _] = golden();
+    let fit =
+        ["fit", "--config", "refit.toml", "--experiment", &recording, "--definition", "berget-dff", "-q"];
+    here.works(&[&fit[..], &["--readout", "ridge", "--lambdas", "absolute:1", "--out", "refit"]].concat());
     let linear = ran("linear", &["--readout", "ridge"]);
     for name in PARTS {
         assert_eq!(linear["parts"][0]["readout"], "ridge");
@@ -272,7 +278,10 @@ fn what_the_author_asks_for_is_one_option_each() {
     assert_eq!(ceiling, part(&linear, PARTS[2], "median_fev"), "the ceiling does not depend on the readout");
     // Text for people has the ceiling beside the score.
     let text = study(&here, &["--out", "means", "--readout", "ridge", "--trials", "averaged"]);
-    assert!(text.out.contains("its ceiling (FEV)") && text.out.contains("berget-events-pool2"), "{text:?}");
+    assert!(
+        text.out.contains("images explain (FEV)") && text.out.contains("berget-events-pool2"),
+        "{text:?}"
+    );
 }
 
 #[test]
@@ -288,6 +297,10 @@ fn wrong_studies_are_refused_in_a_sentence() {
     asked(&[&given[..], &["--layer", "pool9"]].concat()).refused(2, &["pool9"]);
     asked(&[&given[..], &["--refit"]].concat()).refused(2, &["--refit", "grids"]);
     asked(&[&given[..], &["--lambdas", "1"]].concat()).refused(2, &["--lambdas"]);
+    // What can be said before the recording is read leaves no responses behind.
+    asked(&[&given[..], &["--weights", "none.pth"]].concat()).refused(3, &["berget-dff-pool1", "none.pth"]);
+    asked(&[&given[..], &["--layer", "pool1,pool2,pool1"]].concat()).refused(2, &["--layer", "named twice"]);
+    asked(&[&given[..], &["--definition", "sdk,sdk"]].concat()).refused(2, &["--definition", "named twice"]);
     asked(&["--experiment", "none.nwb"]).refused(3, &["none.nwb"]);
     assert!(!here.0.join("s").exists());
     // Several definitions are for fit alone.
@@ -315,7 +328,7 @@ fn wrong_studies_are_refused_in_a_sentence() {
     std::fs::create_dir(here.0.join("s")).unwrap();
     here.write("s/notes.txt", "mine");
     asked(&given).refused(4, &["holds files that are not a study"]);
-    assert_eq!(here.bytes("s/notes.txt"), b"mine");
+    assert_eq!((here.bytes("s/notes.txt"), here.names("s").len()), (b"mine".to_vec(), 1));
     // A folder of responses has one definition already, and says so.
     std::fs::remove_dir_all(here.0.join("s")).unwrap();
     here.experiment("e");

@@ -112,7 +112,9 @@ fn from_file(file: &Path, matches: &ArgMatches) -> Result<Vec<OsString>, Error> 
             Some(ValueSource::CommandLine | ValueSource::EnvVariable)
         );
         let written = words(file, key, value, argument)?;
-        let superseded = is_closed(given) && argument.get_help_heading() == Some(TRAINED);
+        // --refit stands elsewhere in the help, but is for trained readouts too.
+        let trained = argument.get_help_heading() == Some(TRAINED) || key == "refit";
+        let superseded = is_closed(given) && trained;
         if !overridden && !superseded {
             arguments.extend(written);
         }

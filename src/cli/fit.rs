@@ -249,6 +249,7 @@ pub fn run(args: &FitArgs, common: &Common) -> Result<Outcome> {
     let network = args.network.over(located.images.clone(), args.features.as_ref());
     let input = layer(&network)?;
     let request = args.readout.request(input, located.recording.clone(), args.out.as_ref())?;
+    request.input.check()?;
     if let Some(first) = located.make(args.dry_run, &adapter, common)? {
         return Ok(first);
     }

@@ -120,6 +120,7 @@ pub fn run(args: &ProfileArgs, common: &Common) -> Result<Outcome> {
     let of = &args.readout.recording;
     let located = of.locate(&of.definition, own, beside(args.out.as_ref()), common)?;
     let request = args.request(&located, common.seed)?;
+    request.fit.input.check()?;
     if let Some(first) = located.make(args.dry_run, &adapter, common)? {
         return Ok(first);
     }

@@ -1,12 +1,13 @@
 //! The recording that readouts are fitted to: responses, which images train and test, and what makes a row.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use striate::io::responses::Layout;
 use striate::io::trials::Covariate;
 use striate::tasks::{
-    FolderFiles, RecordingRequest, ResponsesRequest, SplitRequest, TrialsRequest, are_there, responses_folder,
+    FolderFiles, RecordingRequest, ResponsesRequest, SplitRequest, TrialsRequest, are_there,
+    learnt_from_split, responses_folder,
 };
 use striate::{Error, Kind, Result};
 
@@ -121,6 +122,7 @@ impl RecordingArgs {
         };
         self.refuse_files(images)?;
         if let Some(files) = responses_folder(path) {
+            self.refuse_split(path)?;
             if let Some(option) = given {
                 let place = path.display();
                 common
@@ -134,12 +136,34 @@ impl RecordingArgs {
             blanks: definition.blanks(),
             covariates_regressed: definition.covariates(),
             standardise: definition.standardise_trials,
-            test_fraction: self.test_fraction.unwrap_or(TEST_FRACTION),
+            split: self.split(),
+            test_fraction: TEST_FRACTION,
             seed: common.seed,
             out: folder.ok_or_else(|| missing("--out", "the folder to write"))?,
         };
         let files = request.files();
-        Ok(self.of_folder(files, Some(Box::new(request)), common.seed))
+        let mut located = self.of_folder(files, Some(Box::new(request)), common.seed);
+        // What responses learn of training images is of those that readouts are fitted to.
+        let split = located.first.as_ref().map(|first| first.out.join("split.csv"));
+        located.recording.split = split.map_or(located.recording.split, SplitRequest::File);
+        Ok(located)
+    }
+
+    /// Which images train and test, where an option says.
+    fn split(&self) -> Option<SplitRequest> {
+        let drawn = self.test_fraction.map(|test_fraction| SplitRequest::Random { test_fraction });
+        self.split.clone().map(SplitRequest::File).or(drawn)
+    }
+
+    /// Refuses another split for responses that learnt from the training images of their own.
+    fn refuse_split(&self, folder: &Path) -> Result<()> {
+        let given = [("--split", self.split.is_some()), ("--test-fraction", self.test_fraction.is_some())];
+        let Some((option, _)) = given.iter().find(|(_, given)| *given) else { return Ok(()) };
+        let Some(learnt) = learnt_from_split(folder) else { return Ok(()) };
+        let found = format!("the responses in {} were made by {learnt}", folder.display());
+        let wanted = "the training images of their own split.csv, which they learnt from";
+        let advice = format!("Leave {option} out, or name the recording itself");
+        Err(Error::new(Kind::Usage, *option, found, wanted, advice))
     }
 
     fn check(&self) -> Result<()> {
@@ -149,6 +173,12 @@ impl RecordingArgs {
         }
         if let Some(layout) = &self.responses_layout {
             layout.parse::<Layout>()?;
+        }
+        let definitions = &self.definition.definition;
+        let mut each = definitions.iter().enumerate();
+        if let Some((_, twice)) = each.find(|(n, one)| definitions[..*n].contains(one)) {
+            let found = format!("{twice} is named twice");
+            return Err(Error::new(Kind::Usage, "--definition", found, "each once", ""));
         }
         let mut named = self.covariates.iter().enumerate();
         if let Some((_, twice)) = named.find(|(n, one)| self.covariates[..*n].contains(one)) {
@@ -190,10 +220,9 @@ impl RecordingArgs {
         table: Option<PathBuf>,
         seed: u64,
     ) -> RecordingRequest {
-        let drawn = || SplitRequest::Random { test_fraction: self.test_fraction.unwrap_or(TEST_FRACTION) };
-        // A fraction that was asked for goes before the split of the recording.
-        let own = own_split.filter(|_| self.test_fraction.is_none());
-        let split = self.split.clone().or(own).map_or_else(drawn, SplitRequest::File);
+        // What was asked for goes before the split of the recording.
+        let split = self.split().or(own_split.map(SplitRequest::File));
+        let split = split.unwrap_or(SplitRequest::Random { test_fraction: TEST_FRACTION });
         let single = self.trials == TrialsName::Single;
         // What is not needed of a folder is not asked of it.
         let table = self.trial_table.clone().or(table.filter(|_| single || !self.covariates.is_empty()));

@@ -57,6 +57,7 @@ pub fn run(args: &ResponsesArgs, common: &Common) -> Result<Outcome> {
         blanks: args.definition.blanks(),
         covariates_regressed: args.definition.covariates(),
         standardise: args.definition.standardise_trials,
+        split: None,
         test_fraction: args.test_fraction.unwrap_or(TEST_FRACTION),
         seed: common.seed,
         out: args.out.clone().ok_or_else(|| missing("--out", "the folder to write"))?,
@@ -144,6 +145,9 @@ fn presentations(kept: usize, dropped: &Dropped) -> String {
 /// What a reader of the responses should know.
 fn warnings(summary: &ResponsesSummary) -> Vec<String> {
     let mut warnings = Vec::new();
+    if summary.validation_tests {
+        warnings.push("the responses to all test images are withheld: the validation tier tests".into());
+    }
     if summary.n_without_response > 0 {
         warnings.push(format!(
             "{} of {} pairs of a neuron and an image have no response at all: readouts cannot be fitted to them",

@@ -107,7 +107,13 @@ pub fn run(args: &ScoreArgs, common: &Common) -> Result<Outcome> {
     let scores = &summary.scores;
     let mut rows = vec![
         ("trials", format!("{} of {} images, tier {}", summary.n_trials, summary.n_images, summary.tier)),
-        ("neurons", scores.neurons.to_string()),
+        (
+            "neurons",
+            match scores.neurons_without_responses {
+                0 => scores.neurons.to_string(),
+                none => format!("{}; left out: {none} without responses", scores.neurons),
+            },
+        ),
         ("single-trial correlation", number(scores.single_trial_correlation)),
         ("correlation to average", number(scores.correlation_to_average)),
         (

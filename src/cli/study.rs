@@ -46,6 +46,10 @@ pub fn grid(common: &Common) -> Result<Option<OfFile>> {
 pub fn run(args: &FitArgs, grid: Option<OfFile>, common: &Common) -> Result<Outcome> {
     let out = args.out.clone().ok_or_else(|| missing("--out", "the folder to write"))?;
     let recordings = recordings(args, &out, common)?;
+    if let (None, Some((_, located))) = (&args.features, recordings.first()) {
+        // Each part has one layer; that all differ is seen here.
+        args.network.over(located.images.clone(), None).input_of_any_layer(common.seed)?;
+    }
     let mut parts = Vec::new();
     for (name, located) in &recordings {
         for layer in layers(args) {
@@ -57,6 +61,8 @@ pub fn run(args: &FitArgs, grid: Option<OfFile>, common: &Common) -> Result<Outc
     }
     let (request, adapter) = (StudyRequest { parts, out }, Adapter::new(common));
     let needed: Vec<&ResponsesRequest> = recordings.iter().filter_map(|(_, l)| l.first.as_deref()).collect();
+    // All that can be said without reading a recording is said before.
+    request.check()?;
     needed.iter().try_for_each(|request| has_trace(request))?;
     if args.dry_run {
         return dry_run(&request, &needed, &adapter);
@@ -64,7 +70,6 @@ pub fn run(args: &FitArgs, grid: Option<OfFile>, common: &Common) -> Result<Outc
     for (_, located) in &recordings {
         located.make(false, &adapter, common)?;
     }
-    request.parts.iter().try_for_each(StudyPart::check)?;
     let gpu = adapter.get()?;
     let progress = common.shares();
     let summary = study(gpu, &request, &mut |status| progress.tell(line(status), status.share))?;
@@ -162,12 +167,12 @@ fn number(value: Option<f64>) -> String {
     value.map_or("none".into(), |v| format!("{v:.3}"))
 }
 
-/// A row a part, the ceiling of single trials beside their scores.
+/// A row a part, what images explain of single trials beside their scores.
 fn table(summary: &StudySummary) -> String {
     let width = summary.parts.iter().map(|part| part.name.chars().count()).max().unwrap_or(0).max(4);
-    let head = ["median r", "R2", "R2, single trials", "its ceiling (FEV)"];
+    let head = ["median r", "R2", "R2, single trials", "images explain (FEV)"];
     let row = |name: &str, readout: &str, cells: [String; 4]| {
-        let cells: String = cells.iter().map(|cell| format!("  {cell:>17}")).collect();
+        let cells: String = cells.iter().map(|cell| format!("  {cell:>20}")).collect();
         format!("{name:width$}  {readout:<22}{cells}\n")
     };
     let mut text = row("part", "readout", head.map(String::from));

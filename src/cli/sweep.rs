@@ -106,6 +106,7 @@ pub fn run(args: &SweepArgs, common: &Common) -> Result<Outcome> {
     let located =
         args.recording.locate(&args.recording.definition, own, beside(args.out.as_ref()), common)?;
     let request = args.request(&located, common)?;
+    request.base.input.check()?;
     if let Some(first) = located.make(args.dry_run, &adapter, common)? {
         return Ok(first);
     }

@@ -1,6 +1,7 @@
 //! Features of images: a network's layers, the images themselves, or a file, as slabs of a matrix on the device.
 
 mod extract;
+mod host;
 mod layers;
 mod network_source;
 mod slabs;
@@ -9,6 +10,7 @@ mod trials;
 mod weight_source;
 
 pub use extract::Extractor;
+pub use host::affordable;
 pub use layers::{LayerColumns, LayersPlan, visit_layers};
 pub use network_source::{LayerRequest, NetworkSource};
 pub use slabs::{FeatureSpace, LARGEST, Prepare, Slab, SlabPlan, UNIT};

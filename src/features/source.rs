@@ -179,6 +179,14 @@ impl Source {
         }
     }
 
+    /// Memory of the host that features take beside what is computed of them, in bytes.
+    pub fn host_bytes(&self) -> u64 {
+        match self {
+            Source::File(_) | Source::Network(_) => 0,
+            Source::Trials(t) => t.host_bytes(),
+        }
+    }
+
     /// Writes the features of a range of rows into slabs.
     ///
     /// # Errors

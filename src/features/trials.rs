@@ -1,11 +1,12 @@
 //! Rows that are not images but presentations of images: each image's features stand once for each time that it was
 //! shown, beside what was known of the animal then.
 
+use super::host::affordable;
 use super::layers::{LayerColumns, LayersPlan, visit_layers};
 use super::slabs::{Slab, UNIT};
 use super::source::Source;
-use crate::error::{Error, Kind, Result};
-use crate::gpu::{Gpu, host_memory_available};
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
 use ndarray::{Array2, s};
 use std::ops::Range;
 
@@ -76,20 +77,19 @@ impl Trials {
         Ok(self.images.overhead(gpu)? + self.passing(gpu))
     }
 
+    /// Host memory of the features of the images, in bytes.
+    pub(super) fn host_bytes(&self) -> u64 {
+        let features: usize = self.columns().iter().map(|layer| layer.features).sum();
+        4 * self.images.images() as u64 * features as u64
+    }
+
     /// Computes the features of the images, once.
     fn hold(&mut self, gpu: &Gpu, progress: &mut dyn FnMut(f64)) -> Result<()> {
         if !self.held.is_empty() {
             return Ok(());
         }
         let (images, columns) = (self.images.images(), self.columns());
-        let bytes = 4 * images as u64 * columns.iter().map(|layer| layer.features as u64).sum::<u64>();
-        if let Some(free) = host_memory_available().filter(|free| bytes > *free) {
-            let mebibytes = |bytes: u64| format!("{} MiB", bytes >> 20);
-            let found = format!("the features of {images} images need {} of memory", mebibytes(bytes));
-            let (wanted, advice) =
-                (format!("at most {}", mebibytes(free)), "Use a smaller --size, --pool or --subsample");
-            return Err(Error::new(Kind::Memory, "features", found, wanted, advice));
-        }
+        affordable(images, self.host_bytes())?;
         let plan = LayersPlan::new(gpu, images, columns.clone(), self.passing(gpu))?;
         let mut held: Vec<Array2<f32>> =
             columns.iter().map(|layer| Array2::zeros((images, layer.features))).collect();

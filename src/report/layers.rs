@@ -172,7 +172,7 @@ fn by_layer(rows: &[&Row], measure: &str, name: &str, size: &str, several: bool)
     let y = Axis::around(name, owned.iter().flat_map(ends).chain([0.0]));
     let plot = Plot::new(Axis::named("", layers), y, marks).with_legend(legend).high(330);
     let description = "Means over neurons. Thin lines: 95\u{a0}% interval over neurons; wide faint bars: \
-    over images. Nulls are over all areas.";
+    over images. Nulls are over all areas; where images are shuffled, covariates stay with the responses.";
     let (file, title) = match several {
         true => {
             (format!("layers_{measure}_size_{}", super::section::slug(size)), format!("{name}, size {size}"))

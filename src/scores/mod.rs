@@ -39,11 +39,11 @@ pub struct NeuronScores {
     pub correlation_to_average: Option<f64>,
     /// [`Trials::single_trial_correlation`].
     pub single_trial_correlation: Option<f64>,
-    /// [`agreement::r2`] over all trials: what FEV is the ceiling of.
+    /// [`agreement::r2`] over all trials. FEV is its ceiling where trials of an image are predicted alike.
     pub single_trial_r2: Option<f64>,
     /// [`Trials::fev`].
     pub fev: Option<f64>,
-    /// [`Trials::feve`].
+    /// [`Trials::feve`], with the squared errors of the predictions of trials where there are any.
     pub feve: Option<f64>,
     /// [`Trials::split_half`].
     pub split_half: Option<f64>,
@@ -66,8 +66,9 @@ impl<'a> From<ArrayView2<'a, f32>> for Predicted<'a> {
     }
 }
 
-/// Scores predictions against `repeats` (neurons, images, repeats; NaN where missing). Scores of single trials are of the
-/// predictions of trials, where there are any; all others of those of images. `seed` draws the halves of
+/// Scores predictions against `repeats` (neurons, images, repeats; NaN where missing). Scores of single trials, and FEVE,
+/// whose error is that of all trials, are of the predictions of trials, where there are any; all others of those of images.
+/// `seed` draws the halves of
 /// [`Trials::split_half`].
 ///
 /// # Errors
@@ -109,6 +110,7 @@ fn score_neuron(
     let (y, p) = single;
     let average = trials.averages();
     let pearson_r = agreement::pearson_r(&average, prediction);
+    let errors: Vec<f64> = y.iter().zip(&p).map(|(y, p)| (y - p).powi(2)).collect();
     let repeated = trials.has_repeats();
     NeuronScores {
         constant: agreement::is_constant(&average) || agreement::is_constant(prediction),
@@ -119,7 +121,7 @@ fn score_neuron(
         single_trial_correlation: repeated.then(|| agreement::pearson_r(&y, &p)),
         single_trial_r2: repeated.then(|| agreement::r2(&y, &p)),
         fev: repeated.then(|| trials.fev()),
-        feve: repeated.then(|| trials.feve(prediction)),
+        feve: repeated.then(|| trials.explained_of(agreement::mean(&errors))),
         split_half: repeated.then(|| trials.split_half(seed)),
         oracle_jackknife: repeated.then(|| trials.oracle_jackknife()),
     }
@@ -327,7 +329,7 @@ mod tests {
         for (one, alone) in found.iter().zip(&alone) {
             assert!((one.single_trial_correlation.unwrap() - 1.0).abs() < 1e-6);
             assert!(alone.single_trial_correlation.unwrap() < 0.9);
-            assert_eq!((one.pearson_r, one.feve, one.r2), (alone.pearson_r, alone.feve, alone.r2));
+            assert_eq!((one.pearson_r, one.r2), (alone.pearson_r, alone.r2));
         }
         let few = of_trials.slice(s![.., .., ..2]);
         let predicted = Predicted { images: images.view(), trials: Some(few) };
@@ -339,6 +341,11 @@ mod tests {
         let predicted = Predicted { images: images.view(), trials: Some(p.view()) };
         let r2 = score(y.view(), predicted, 0).unwrap()[0].single_trial_r2.unwrap();
         assert!((r2 - (1.0 - 2.0 / 13.0)).abs() < 1e-12, "{r2}");
+        // FEVE of those: MSE = 2 / 4, noise = 2, total = 13 / 3.
+        let feve = |predicted| score(y.view(), predicted, 0).unwrap()[0].feve.unwrap();
+        let of_trials = feve(Predicted { images: images.view(), trials: Some(p.view()) });
+        assert!((of_trials - (1.0 - (0.5 - 2.0) / (13.0 / 3.0 - 2.0))).abs() < 1e-12, "{of_trials}");
+        assert!((feve(images.view().into()) - (1.0 - (1.0 - 2.0) / (13.0 / 3.0 - 2.0))).abs() < 1e-12);
     }
 
     #[test]

@@ -97,9 +97,11 @@ fn neuron_scores(responses: ArrayView1<f32>, predictions: ArrayView1<f32>, image
 pub struct CompetitionScores {
     /// How many neurons there are.
     pub neurons: usize,
-    /// Mean single-trial correlation over all neurons.
+    /// How many of them have no response in any of the trials, and so no score.
+    pub neurons_without_responses: usize,
+    /// Mean single-trial correlation over the others.
     pub single_trial_correlation: f64,
-    /// Mean correlation to average over all neurons.
+    /// Mean correlation to average over the same.
     pub correlation_to_average: f64,
     /// Mean FEVE over the neurons whose FEV is at least [`LEAST_FEV`]; NaN where none has.
     pub feve: f64,
@@ -110,11 +112,13 @@ pub struct CompetitionScores {
 impl CompetitionScores {
     /// Means over neurons.
     pub fn new(scores: &[TrialScores]) -> Self {
-        let all = |of: fn(&TrialScores) -> f64| mean(&scores.iter().map(of).collect::<Vec<_>>());
+        let recorded = || scores.iter().filter(|one| !one.single_trial_correlation.is_nan());
+        let all = |of: fn(&TrialScores) -> f64| mean(&recorded().map(of).collect::<Vec<_>>());
         let explainable = scores.iter().filter(|one| one.fev >= LEAST_FEV);
         let feve: Vec<f64> = explainable.map(|one| one.feve).collect();
         CompetitionScores {
             neurons: scores.len(),
+            neurons_without_responses: scores.len() - recorded().count(),
             single_trial_correlation: all(|one| one.single_trial_correlation),
             correlation_to_average: all(|one| one.correlation_to_average),
             feve: mean(&feve),
@@ -225,5 +229,17 @@ mod tests {
             means.into_iter().zip(case.means).for_each(|(a, b)| near(a, b));
         }
         assert!(cases.len() > 2);
+    }
+
+    #[test]
+    fn neurons_without_responses_are_skipped_and_counted() {
+        let y = array![[1.0, 3.0, 4.0, 6.0], [f32::NAN, f32::NAN, f32::NAN, f32::NAN]];
+        let p = array![[1.0, 2.0, 4.0, 6.0], [1.0, 2.0, 4.0, 6.0]];
+        let found = trial_scores(y.view(), p.view(), &[0, 0, 1, 1]).unwrap();
+        let (all, alone) = (CompetitionScores::new(&found), CompetitionScores::new(&found[..1]));
+        assert_eq!((all.neurons, all.neurons_without_responses, alone.neurons_without_responses), (2, 1, 0));
+        close(all.single_trial_correlation, found[0].single_trial_correlation);
+        close(all.correlation_to_average, found[0].correlation_to_average);
+        close(all.feve, alone.feve);
     }
 }

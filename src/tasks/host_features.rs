@@ -3,11 +3,11 @@
 use super::input::Input;
 use super::plan::working_bytes;
 use super::rows::Rows;
-use crate::error::{Error, Kind, Result};
-use crate::features::{FeatureSpace, SlabPlan, Source, UNIT};
-use crate::gpu::{Gpu, host_memory_available};
+use crate::error::{Kind, Result};
+use crate::features::{FeatureSpace, SlabPlan, Source, UNIT, affordable};
+use crate::gpu::Gpu;
 use crate::training::{Resident, Shared};
-use ndarray::{Array2, s};
+use ndarray::{Array2, ArrayView2, s};
 
 /// Features as a network gave them, neither centred nor scaled.
 pub(super) struct HostFeatures {
@@ -44,13 +44,7 @@ impl HostFeatures {
     /// # Errors
     /// As [`Resident::new`].
     pub fn resident(&self, gpu: &Gpu, train: &[usize], shared: &Shared) -> Result<Resident> {
-        let Some(shown) = &self.shown else {
-            return Resident::new(gpu, self.values.view(), self.shape, train, shared);
-        };
-        // An image counts as often as it is shown.
-        let images: Vec<usize> = train.iter().map(|row| shown[*row] as usize).collect();
-        let stored = Resident::new(gpu, self.values.view(), self.shape, &images, shared)?;
-        Ok(stored.shown_by(shown.clone()))
+        resident(gpu, (self.values.view(), self.shape), self.shown.as_deref(), train, shared)
     }
 
     /// The features of a source that `input` opened.
@@ -59,19 +53,7 @@ impl HostFeatures {
     /// As [`HostFeatures::compute`].
     pub fn of(gpu: &Gpu, source: Source, input: Input, progress: &mut super::Progress<'_>) -> Result<Self> {
         let (images, features, shape) = (source.images(), source.features(), source.shape());
-        let bytes = 4 * images as u64 * features as u64;
-        if let Some(free) = host_memory_available().filter(|free| bytes > *free) {
-            let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
-            let advice = "Use a smaller --size, --pool or --subsample";
-            let found = format!("the features of {images} rows need {} of memory", mib(bytes));
-            return Err(Error::new(
-                Kind::Memory,
-                "features",
-                found,
-                format!("at most {}", mib(free)),
-                advice,
-            ));
-        }
+        affordable(images, source.host_bytes() + 4 * images as u64 * features as u64)?;
         let (budget, taken) = (gpu.ledger().budget(), source.overhead(gpu)? + working_bytes(gpu));
         let plan = SlabPlan::new(gpu, images, features, budget.saturating_sub(taken)).map_err(|why| {
             if why.kind() != Kind::Memory {
@@ -88,4 +70,22 @@ impl HostFeatures {
         })?;
         Ok(HostFeatures { values, shown: None, shape, input })
     }
+}
+
+/// Features on the device, standardised over the rows `train` as `shared` asks; `shown` says which of them each row shows,
+/// where they are of images.
+///
+/// # Errors
+/// As [`Resident::new`].
+pub(super) fn resident(
+    gpu: &Gpu,
+    (values, shape): (ArrayView2<'_, f32>, [usize; 3]),
+    shown: Option<&[u32]>,
+    train: &[usize],
+    shared: &Shared,
+) -> Result<Resident> {
+    let Some(shown) = shown else { return Resident::new(gpu, values, shape, train, shared) };
+    // An image counts as often as it is shown.
+    let images: Vec<usize> = train.iter().map(|row| shown[*row] as usize).collect();
+    Ok(Resident::new(gpu, values, shape, &images, shared)?.shown_by(shown.to_vec()))
 }

@@ -107,6 +107,17 @@ impl NetworkInput {
         self.over(self.open_images()?)
     }
 
+    /// Checks what can be checked without images: the network, its layers and the file of weights.
+    ///
+    /// # Errors
+    /// Usage or Input, naming what is not there or does not fit.
+    pub fn check(&self) -> Result<()> {
+        let network = Network::named(&self.network)?;
+        let entries = self.layers.iter().map(|name| network.find(name)).collect::<Result<Vec<_>>>()?;
+        let weights = WeightSource::parse(self.weights.as_deref().unwrap_or("random:0"))?;
+        entries.into_iter().max().map_or(Ok(()), |last| weights.check(&network, last))
+    }
+
     /// The same over other images.
     ///
     /// # Errors
@@ -144,6 +155,17 @@ impl Input {
             }
             Input::Network(network) => Source::Network(Box::new(network.open()?)),
         })
+    }
+
+    /// Checks what can be checked without images.
+    ///
+    /// # Errors
+    /// As [`NetworkInput::check`]; Input, if a file of features cannot be read.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Input::Features(_) => self.open().map(drop),
+            Input::Network(network) => network.check(),
+        }
     }
 
     /// The same input with its normalisation measured over the given images.

@@ -43,7 +43,7 @@ pub use record::{AdapterRecord, InputRecord, RunRecord};
 pub use recording::{Recording, RecordingRequest, SplitRequest};
 pub use responses::{
     Blanks, DefinitionRequest, Dropped, FolderFiles, Gathered, KeptTrial, ResponsesPlan, ResponsesRequest,
-    ResponsesSummary, are_there, gather, plan_responses, responses, responses_folder,
+    ResponsesSummary, are_there, gather, learnt_from_split, plan_responses, responses, responses_folder,
 };
 pub use ridge_fit::{RidgeRequest, SmoothRidgeRequest};
 pub use rows::{Rows, Scaled, TrialsRecord, TrialsRequest};

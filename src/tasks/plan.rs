@@ -6,7 +6,7 @@ use super::ridge_fit::RidgeJob;
 use super::smooth::Smooth;
 use super::trained_fit::TrainedJob;
 use crate::error::{Kind, Result};
-use crate::features::{SlabPlan, Source, UNIT};
+use crate::features::{SlabPlan, Source, UNIT, affordable};
 use crate::gpu::Gpu;
 use crate::ridge;
 use crate::routines::Gram;
@@ -29,7 +29,7 @@ pub enum Form {
 #[derive(Debug, Clone, Serialize)]
 pub struct FitPlan {
     /// Number of rows: images, or trials where each is one.
-    pub n_images: usize,
+    pub n_rows: usize,
     /// Number of features.
     pub n_features: usize,
     /// Number of neurons.
@@ -43,7 +43,9 @@ pub struct FitPlan {
     pub passes: usize,
     /// GPU memory in bytes.
     pub gpu_bytes: u64,
-    /// Budget for it.
+    /// Host memory that features take, in bytes; without those of the decomposed matrix.
+    pub host_bytes: u64,
+    /// Budget for GPU memory.
     pub gpu_budget_bytes: u64,
     /// Bytes of the readout on disk.
     pub model_bytes: u64,
@@ -90,6 +92,7 @@ pub(super) fn working_bytes(gpu: &Gpu) -> u64 {
 /// Memory, if it does not fit the budget.
 pub(super) fn of_ridge(gpu: &Gpu, source: &Source, neurons: usize, job: &RidgeJob) -> Result<FitPlan> {
     let (images, features) = (source.images(), source.features());
+    affordable(images, source.host_bytes())?;
     let form = if features >= images { Form::Dual } else { Form::Primal };
     let gram = if form == Form::Dual { Gram::bytes(images, job.spaces()) } else { 0 };
     // The Gram matrix is gone when the ridge begins.
@@ -110,7 +113,8 @@ pub(super) fn of_ridge(gpu: &Gpu, source: &Source, neurons: usize, job: &RidgeJo
     // Slabs that all fit stay for the weights.
     let passes = if slabs.passes() == 1 { 1 } else { 2 * slabs.passes() };
     Ok(FitPlan {
-        n_images: images,
+        n_rows: images,
+        host_bytes: source.host_bytes(),
         n_features: features,
         n_neurons: neurons,
         form,
@@ -139,6 +143,8 @@ pub(super) fn of_training(
     job: &TrainedJob,
 ) -> Result<FitPlan> {
     let (images, features, shape) = (source.images(), source.features(), source.shape());
+    let host_bytes = source.host_bytes() + 4 * images as u64 * features as u64;
+    affordable(images, host_bytes)?;
     let budget = gpu.ledger().budget();
     let taken = source.overhead(gpu)? + working_bytes(gpu);
     let slabs = SlabPlan::new(gpu, images, features, budget.saturating_sub(taken)).map_err(|why| {
@@ -153,7 +159,8 @@ pub(super) fn of_training(
     }
     let weights = training::weights(shared, shape, neurons);
     Ok(FitPlan {
-        n_images: rows,
+        n_rows: rows,
+        host_bytes,
         n_features: features,
         n_neurons: neurons,
         form: Form::Trained,

@@ -32,7 +32,8 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Control {
-    /// The images change places among the training and among the test images; the responses stay.
+    /// The images change places among the training and among the test images; the responses stay. So do covariates, which
+    /// stay with the responses of their rows: with them the null is what they and shuffled images predict.
     Shuffled,
     /// The same network with random weights.
     Random,
@@ -156,24 +157,32 @@ struct Run {
     random: bool,
     input: NetworkInput,
     source: Source,
+    /// The image that each row shows, where the source's are images.
+    shown: Option<Vec<u32>>,
     /// Ratios and maps of each layer, where weights are to be smooth.
     smooth: Vec<Option<Smooth>>,
 }
 
-/// The features of the rows of a recording.
-fn source(input: &NetworkInput, rows: &Rows) -> Result<Source> {
-    rows.source(Source::Network(Box::new(input.open()?)))
+/// The features of the rows of a recording; readouts that are trained may do with those of images, as in a fit.
+fn source(input: &NetworkInput, rows: &Rows, trained: bool) -> Result<(Source, Option<Vec<u32>>)> {
+    let images = Source::Network(Box::new(input.open()?));
+    if trained { rows.stored(images) } else { Ok((rows.source(images)?, None)) }
 }
 
 impl Run {
-    fn open(random: bool, input: NetworkInput, ratios: Option<&Ratios>, rows: &Rows) -> Result<Self> {
-        let (source, size) = (source(&input, rows)?, input.image_size()?);
+    fn open(
+        random: bool,
+        input: NetworkInput,
+        (ratios, trained): (Option<&Ratios>, bool),
+        rows: &Rows,
+    ) -> Result<Self> {
+        let ((source, shown), size) = (source(&input, rows, trained)?, input.image_size()?);
         let smooth = |layer| {
             let shape = source.shape_of(layer);
             ratios.map(|ratios| Smooth::new(ratios.clone(), shape)).transpose()
         };
         let smooth = (0..source.layers()).map(smooth).collect::<Result<_>>()?;
-        Ok(Run { size, random, input, source, smooth })
+        Ok(Run { size, random, input, source, shown, smooth })
     }
 }
 
@@ -276,7 +285,8 @@ impl<'a> ProfileJob<'a> {
         let recording = request.fit.recording.read(images.map_or(0, |source| source.images()))?;
         let mut runs = Vec::new();
         for (random, input) in inputs {
-            runs.push(Run::open(random, input, ratios, &recording.rows)?);
+            let readout = (ratios, request.trained().is_some());
+            runs.push(Run::open(random, input, readout, &recording.rows)?);
         }
         let responses = &recording.responses;
         let names = responses.neuron_names.as_deref();

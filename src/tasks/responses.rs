@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::Progress;
 use super::clock::Clock;
+use super::recording::SplitRequest;
 use crate::error::Result;
 use crate::experiment::{self, ExperimentRequest, Trace};
 use crate::gpu::Gpu;
@@ -24,7 +25,7 @@ use crate::scores::reliability::{Recording, ReliabilitySummary, reliability};
 
 pub use gather::{Gathered, gather, plan as plan_responses};
 pub use reading::ResponsesPlan;
-pub use reuse::{FolderFiles, are_there, responses_folder};
+pub use reuse::{FolderFiles, are_there, learnt_from_split, responses_folder};
 pub use trials::{Dropped, KeptTrial};
 
 /// What a response is to be.
@@ -78,7 +79,9 @@ pub struct ResponsesRequest {
     pub covariates_regressed: Vec<Covariate>,
     /// Whether each neuron's responses are standardised by its trials of training images.
     pub standardise: bool,
-    /// The share of the images that test, where the recording does not say which.
+    /// Which images train and test, by their rows in the folder; where none is asked for, as the recording says.
+    pub split: Option<SplitRequest>,
+    /// The share of the images that test, where neither says which.
     pub test_fraction: f64,
     /// Seed of the split, and of the halves by which reliability is measured.
     pub seed: u64,
@@ -107,6 +110,8 @@ pub struct ResponsesSummary {
     pub n_without_response: usize,
     /// Images of the training, validation and test tiers.
     pub n_tiers: [usize; 3],
+    /// Whether images that the recording keeps for validation test here, because responses to all test images are withheld.
+    pub validation_tests: bool,
     /// What a response is; none where the recording has responses itself.
     pub definition: Option<Definition>,
     /// In which unit.
@@ -179,6 +184,7 @@ fn summary(
         n_missing: gathered.n_missing,
         n_without_response: gathered.without_response(),
         n_tiers: [split.train.len(), split.validation.len(), split.test.len()],
+        validation_tests: gathered.validation_tests,
         unit: if request.standardise { "standard deviations" } else { gathered.unit() },
         definition: gathered.definition,
         candidates: gathered.candidates,

@@ -185,7 +185,7 @@ fn kernel(
     plan: &FitPlan,
     progress: &mut dyn FnMut(f64),
 ) -> Result<Space> {
-    let gram = Gram::new(gpu, plan.n_images)?;
+    let gram = Gram::new(gpu, plan.n_rows)?;
     space.visit(gpu, progress, &mut |slab| gram.add(gpu, &slab.matrix))?;
     Ok(Space::Kernel(gram.finish(gpu)?))
 }
@@ -197,7 +197,7 @@ fn all(
     plan: &FitPlan,
     progress: &mut dyn FnMut(f64),
 ) -> Result<Array2<f64>> {
-    let mut features = Array2::<f64>::zeros((plan.n_images, plan.n_features));
+    let mut features = Array2::<f64>::zeros((plan.n_rows, plan.n_features));
     space.visit(gpu, progress, &mut |slab| {
         let values = slab.matrix.download(gpu)?.mapv(f64::from);
         features.slice_mut(s![.., slab.columns.clone()]).assign(&values);

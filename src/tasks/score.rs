@@ -44,12 +44,15 @@ pub struct ScoreSummary {
 /// Scores a file of predictions, or a run, for which `gpu` opens an adapter.
 ///
 /// # Errors
-/// Input, if the experiment has no responses of this tier, or the predictions do not fit it; as [`super::predict()`].
+/// Usage, if the table would replace what is read; Input, if the experiment has no responses of this tier, or the predictions do not fit it; as [`super::predict()`].
 pub fn score(
     gpu: &dyn Fn() -> Result<Gpu>,
     request: &ScoreRequest,
     progress: &mut Progress<'_>,
 ) -> Result<ScoreSummary> {
+    if let Some(out) = &request.out {
+        request.predictions.keep(out, &request.experiment.path)?;
+    }
     let tier = TierTrials::new(experiment::open(&request.experiment)?, request.tier)?;
     // What is withheld is said before anything is predicted.
     let responses = tier.responses()?;

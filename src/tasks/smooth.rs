@@ -112,7 +112,7 @@ impl<'a> Frequencies<'a> {
         plan: &FitPlan,
         progress: &mut dyn FnMut(f64),
     ) -> Result<Vec<Space>> {
-        let kernels = Kernels::new(gpu, self.smooth, plan.n_images)?;
+        let kernels = Kernels::new(gpu, self.smooth, plan.n_rows)?;
         space.visit(gpu, progress, &mut |slab| kernels.add(gpu, self, &slab.matrix))?;
         kernels.finish(gpu)
     }

@@ -63,7 +63,8 @@ pub struct PartSummary {
     pub median_r2: Option<f64>,
     /// Median R2 of single trials.
     pub median_single_trial_r2: Option<f64>,
-    /// Median fraction of explainable variance of the test images: what bounds the R2 of single trials.
+    /// Median fraction of explainable variance of the test images: what bounds the R2 of single trials where nothing but
+    /// images is an input.
     pub median_fev: Option<f64>,
     /// Its folder.
     pub out: PathBuf,
@@ -114,6 +115,23 @@ struct Done {
     summary: PartSummary,
 }
 
+impl StudyRequest {
+    /// Checks what can be checked before there are responses: the folder, networks and weights.
+    ///
+    /// # Errors
+    /// Output, if the folder holds something else; as [`Input::check`](super::Input::check).
+    pub fn check(&self) -> Result<()> {
+        begun(&self.out)?;
+        self.parts.iter().try_for_each(|part| {
+            let input = match &part.job {
+                PartRequest::Fit(request) => &request.input,
+                PartRequest::Sweep(request) => &request.base.input,
+            };
+            input.check().map_err(|why| part.named(why))
+        })
+    }
+}
+
 impl StudyPart {
     /// Reads the part's files and checks them against each other.
     ///
@@ -124,10 +142,13 @@ impl StudyPart {
             PartRequest::Fit(request) => FitJob::read(request).map(drop),
             PartRequest::Sweep(request) => SweepJob::read(request).map(drop),
         };
-        checked.map_err(|why| {
-            let place = format!("{}: {}", self.name, why.parts()[0].1);
-            why.at(place)
-        })
+        checked.map_err(|why| self.named(why))
+    }
+
+    /// The error, which says of which part it is.
+    fn named(&self, why: Error) -> Error {
+        let place = format!("{}: {}", self.name, why.parts()[0].1);
+        why.at(place)
     }
 
     fn out(&self) -> &Path {

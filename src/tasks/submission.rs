@@ -41,13 +41,14 @@ pub struct SubmissionSummary {
 /// Writes the trials of a tier with a file of predictions, or those of a run, for which `gpu` opens an adapter.
 ///
 /// # Errors
-/// Input, if trials or neurons have no names of their own, or the predictions do not fit the experiment; as
+/// Usage, if the file would replace what is read; Input, if trials or neurons have no names of their own, or the predictions do not fit the experiment; as
 /// [`super::predict()`].
 pub fn submission(
     gpu: &dyn Fn() -> Result<Gpu>,
     request: &SubmissionRequest,
     progress: &mut Progress<'_>,
 ) -> Result<SubmissionSummary> {
+    request.predictions.keep(&request.out, &request.experiment.path)?;
     let tier = TierTrials::new(experiment::open(&request.experiment)?, request.tier)?;
     let place = &request.experiment.path;
     let trials: Vec<&str> = tier.trials.iter().map(|at| tier.experiment.trials[*at].id.as_str()).collect();

@@ -2,7 +2,7 @@
 
 use super::Progress;
 use super::fitted::{FittedRun, Shown};
-use super::input::Input;
+use super::input::{Input, keep};
 use crate::error::{Error, Kind, Result};
 use crate::experiment::{Experiment, Recorded, Tier, TrialResponses};
 use crate::features::Source;
@@ -34,6 +34,14 @@ impl PredictionsRequest {
         match self {
             Self::File(path) | Self::Run(path) => path,
         }
+    }
+
+    /// Refuses a result that would replace these predictions or the experiment.
+    ///
+    /// # Errors
+    /// Usage, naming what would be lost.
+    pub(super) fn keep(&self, out: &Path, experiment: &Path) -> Result<()> {
+        keep(out, &[("predictions", self.path().into()), ("experiment", experiment.into())])
     }
 }
 

@@ -1,5 +1,6 @@
 //! Readouts of all layers of one run, each fitted as soon as its last slab has been seen.
 
+use super::super::host_features::resident;
 use super::super::rows::Rows;
 use super::super::smooth::{Frequencies, Kernels, Smooth};
 use super::super::trained_fit::{TrainedRequest, diverged};
@@ -10,7 +11,7 @@ use crate::features::{Slab, visit_layers};
 use crate::gpu::Gpu;
 use crate::ridge::{self, Space};
 use crate::routines::Gram;
-use crate::training::{Data, Outcome, Resident, Trainer};
+use crate::training::{Data, Outcome, Trainer};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
@@ -78,9 +79,15 @@ impl<'a> UnderWay<'a> {
     }
 
     /// The readout of a layer whose maps have this shape.
-    fn finish(self, gpu: &Gpu, shape: [usize; 3], targets: &Targets<'_>) -> Result<LayerFit> {
+    fn finish(
+        self,
+        gpu: &Gpu,
+        shape: [usize; 3],
+        shown: Option<&[u32]>,
+        targets: &Targets<'_>,
+    ) -> Result<LayerFit> {
         let spaces = match (self.sum, self.frequencies) {
-            (Sum::Host(features), _) => return trained_fit(gpu, &features, shape, targets),
+            (Sum::Host(features), _) => return trained_fit(gpu, (features.view(), shape), shown, targets),
             (Sum::Kernel(gram), _) => vec![Space::Kernel(gram.finish(gpu)?)],
             (Sum::Kernels(kernels), _) => kernels.finish(gpu)?,
             (Sum::Features(all), None) => vec![Space::Features(all)],
@@ -116,13 +123,14 @@ pub(super) fn fit_layers(
 ) -> Result<Vec<LayerFit>> {
     let input = run.input.measured(&targets.rows.images_of(&targets.ridge.fit))?;
     if input != run.input {
-        run.source = source(&input, targets.rows)?;
+        (run.source, run.shown) = source(&input, targets.rows, targets.trained.is_some())?;
         run.input = input;
     }
     let images = run.source.images();
     let centre =
         if targets.ridge.intercept && targets.trained.is_none() { targets.ridge.fit.as_slice() } else { &[] };
     let features: Vec<usize> = plan.layers.iter().map(|layer| layer.n_features).collect();
+    let shown = run.shown.clone();
     let mut fits = Vec::with_capacity(features.len());
     let mut under_way: Option<UnderWay<'_>> = None;
     // Half of the work is the network's, half the readouts'.
@@ -141,7 +149,7 @@ pub(super) fn fit_layers(
         };
         sum.add(gpu, slab)?;
         if slab.columns.end == features[slab.layer] {
-            let mut fit = sum.finish(gpu, plan.layers[slab.layer].shape, targets)?;
+            let mut fit = sum.finish(gpu, plan.layers[slab.layer].shape, shown.as_deref(), targets)?;
             fit.predictions = targets.rows.by_image(fit.predictions.view(), targets.test);
             fits.push(fit);
             fitted.set(fits.len());
@@ -171,8 +179,8 @@ fn layer_fit(gpu: &Gpu, spaces: &[Space], targets: &Targets<'_>) -> Result<Layer
 /// the mean of these readouts.
 fn trained_fit(
     gpu: &Gpu,
-    features: &Array2<f32>,
-    shape: [usize; 3],
+    features: (ArrayView2<'_, f32>, [usize; 3]),
+    shown: Option<&[u32]>,
     targets: &Targets<'_>,
 ) -> Result<LayerFit> {
     let asked = targets.trained.ok_or_else(|| Error::internal("profile", "nothing to train"))?;
@@ -185,7 +193,7 @@ fn trained_fit(
     let parts = [0..targets.neurons, targets.neurons..neurons].into_iter().filter(|part| !part.is_empty());
     let parts: Vec<Range<usize>> = parts.collect();
     for (number, (train, held_out)) in targets.ridge.folds.iter().enumerate() {
-        let resident = Resident::new(gpu, features.view(), shape, train, &asked.shared)?;
+        let resident = resident(gpu, features, shown, train, &asked.shared)?;
         for part in parts.clone() {
             let responses = targets.responses.slice(s![part.clone(), ..]);
             let data = Data { features: &resident, responses, train, validation: held_out };

@@ -5,7 +5,7 @@ use super::super::smooth::Smooth;
 use super::super::trained_fit::TrainedRequest;
 use super::{ProfiledLayer, Run};
 use crate::error::{Kind, Result};
-use crate::features::{LARGEST, LayerColumns, LayersPlan, UNIT};
+use crate::features::{LARGEST, LayerColumns, LayersPlan, UNIT, affordable};
 use crate::gpu::Gpu;
 use crate::io::images::Size;
 use crate::ridge;
@@ -39,6 +39,8 @@ pub struct PlannedRun {
     pub slabs: LayersPlan,
     /// GPU memory in bytes.
     pub gpu_bytes: u64,
+    /// Host memory that features take, in bytes; without those of a matrix that is decomposed.
+    pub host_bytes: u64,
     /// What the device computes.
     pub operations: Operations,
 }
@@ -95,6 +97,10 @@ pub(super) fn of_run(
     } else {
         0
     };
+    let largest = columns.iter().map(|c| c.features).max().unwrap_or(0);
+    let held = trained.map_or(0, |_| 4 * images as u64 * largest as u64);
+    let host_bytes = run.source.host_bytes() + held;
+    affordable(images, host_bytes)?;
     let training = trained.map_or(0, |asked| training_bytes(gpu, run, neurons, asked));
     let fixed = run.source.overhead(gpu)? + gram.max(least).max(training) + bases + spare;
     let (budget, taken) = (gpu.ledger().budget(), fixed + working_bytes(gpu));
@@ -127,6 +133,7 @@ pub(super) fn of_run(
         random_weights: run.random,
         layers: layers(run),
         gpu_bytes: fixed + slabs.bytes,
+        host_bytes,
         slabs,
         operations,
     })
@@ -135,9 +142,10 @@ pub(super) fn of_run(
 /// GPU memory in bytes of the layer that takes most to train.
 fn training_bytes(gpu: &Gpu, run: &Run, neurons: usize, asked: &TrainedRequest) -> u64 {
     let images = run.source.images();
+    let rows = run.shown.as_ref().map_or(images, Vec::len);
     let one = |layer: usize| {
         let shape = run.source.shape_of(layer);
-        let trainer = Trainer::bytes(gpu, &asked.shared, shape, [neurons, images], 1);
+        let trainer = Trainer::bytes(gpu, &asked.shared, shape, [neurons, rows], 1);
         Resident::bytes(&asked.shared, shape, images) + trainer
     };
     (0..run.source.layers()).map(one).max().unwrap_or(0)

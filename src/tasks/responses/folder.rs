@@ -14,6 +14,7 @@ use crate::io::commit::{self, Folder, RECORD};
 use crate::io::npy::header_bytes;
 use crate::scores::reliability::NeuronReliability;
 use crate::tasks::record::{AdapterRecord, InputRecord};
+use crate::tasks::recording::SplitRequest;
 use crate::tasks::reliability;
 
 /// The files of a folder of responses.
@@ -128,6 +129,9 @@ pub(super) fn inputs(request: &ResponsesRequest) -> Vec<(&'static str, PathBuf)>
     let asked = &request.experiment;
     let mut files = vec![("experiment", asked.path.clone())];
     files.extend(asked.events.iter().map(|path| ("events", path.clone())));
+    if let Some(SplitRequest::File(path)) = &request.split {
+        files.push(("split", path.clone()));
+    }
     files
 }
 
@@ -158,6 +162,7 @@ pub(super) fn write_record(
             "blanks": request.blanks,
             "regressed": request.covariates_regressed,
             "standardised": request.standardise,
+            "split": request.split,
             "test_fraction": request.test_fraction,
             "seed": request.seed,
             "request": request.asked(),

@@ -32,6 +32,8 @@ pub struct Gathered {
     pub dropped: Dropped,
     /// Which images train and test.
     pub split: Split,
+    /// [`super::ResponsesSummary::validation_tests`].
+    pub validation_tests: bool,
     /// What a response is; none where the recording has responses itself.
     pub definition: Option<Definition>,
     /// All windows that were compared, where one was chosen.
@@ -142,6 +144,7 @@ pub fn plan(gpu: &Gpu, experiment: &Experiment, request: &ResponsesRequest) -> R
     for covariate in &request.covariates_regressed {
         trials::values(experiment, &plan.trials, *covariate)?;
     }
+    trials::split(experiment, &plan.trials, &plan.arrangement, request)?;
     let tiles = plan.tiles(gpu, &plan.by_start())?;
     let described = plan.described(experiment, &tiles);
     reading::affordable(gpu, request.definition.as_ref(), &described, &tiles)?;
@@ -188,7 +191,7 @@ pub fn gather(
     plan(gpu, experiment, request)?;
     let mut plan = Plan::new(experiment, request)?;
     let arrangement = plan.arrangement.clone();
-    let split = trials::split(experiment, &plan.trials, &arrangement, request.test_fraction, request.seed)?;
+    let (split, validation_tests) = trials::split(experiment, &plan.trials, &arrangement, request)?;
     let trains = trials::trains(&split, arrangement.images.len());
     let (mut definition, mut candidates) = (None, Vec::new());
     let mut responses = match (&plan.source, &experiment.recorded) {
@@ -228,6 +231,7 @@ pub fn gather(
         trials,
         dropped,
         split,
+        validation_tests,
         definition,
         candidates,
         regressed,

@@ -62,10 +62,27 @@ impl ResponsesRequest {
             "blanks": self.blanks,
             "regressed": self.covariates_regressed,
             "standardised": self.standardise,
+            "split": self.split,
             "test_fraction": self.test_fraction,
             "seed": self.seed,
         })
     }
+}
+
+/// What responses of a folder learnt from the training images of its own split, which then must not be those of another:
+/// the option that asked for it.
+pub fn learnt_from_split(folder: &Path) -> Option<&'static str> {
+    let record = std::fs::read(folder.join(RECORD)).ok()?;
+    let record: Value =
+        serde_json::from_slice(&record).ok().filter(|r: &Value| r["command"] == "responses")?;
+    let options = &record["options"];
+    let regressed = options["regressed"].as_array().is_some_and(|list| !list.is_empty());
+    let learnt = [
+        ("--standardise-trials", options["standardised"] == true),
+        ("--regress", regressed),
+        ("--definition auto", options["automatic"] == true),
+    ];
+    learnt.into_iter().find(|(_, asked)| *asked).map(|(option, _)| option)
 }
 
 /// Whether the folder that a request would write is there: of the same recording, by its hash, and the same options.

@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use super::{Blanks, Covariate};
+use super::{Blanks, Covariate, ResponsesRequest};
 use crate::error::{Error, Kind, Result};
 use crate::experiment::{Experiment, Recorded, Tier};
 use crate::io::split::Split;
 use crate::responses::Arrangement;
+use crate::tasks::recording::SplitRequest;
 
 /// Presentations that do not become responses, by reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -87,15 +88,23 @@ pub(super) fn keep(
     Ok((kept, dropped))
 }
 
-/// Which images train and test: as the recording says, else drawn.
+/// Which images train and test: as the request says, else as the recording does, else drawn. And whether images of the
+/// recording's validation tier test, because all responses to its test images are withheld.
 pub(super) fn split(
     experiment: &Experiment,
     kept: &[KeptTrial],
     arrangement: &Arrangement,
-    test_fraction: f64,
-    seed: u64,
-) -> Result<Split> {
-    let mut tiers = vec![None; arrangement.images.len()];
+    request: &ResponsesRequest,
+) -> Result<(Split, bool)> {
+    let images = arrangement.images.len();
+    match &request.split {
+        Some(SplitRequest::File(path)) => return Ok((Split::read(path, images)?, false)),
+        Some(SplitRequest::Random { test_fraction }) => {
+            return Ok((Split::random(images, *test_fraction, request.seed)?, false));
+        }
+        None => {}
+    }
+    let mut tiers = vec![None; images];
     for (one, [image, _]) in kept.iter().zip(&arrangement.places) {
         // The second test set of a competition tests, too.
         let tier = experiment.trials[one.trial].tier.map(|tier| tier.min(Tier::Test));
@@ -107,15 +116,22 @@ pub(super) fn split(
         tiers[*image] = tiers[*image].or(tier);
     }
     if tiers.iter().all(Option::is_none) {
-        return Split::random(tiers.len(), test_fraction, seed);
+        return Ok((Split::random(images, request.test_fraction, request.seed)?, false));
     }
     let rows = |wanted: Tier| (0..tiers.len()).filter(|image| tiers[*image] == Some(wanted)).collect();
-    Ok(Split {
+    let mut split = Split {
         train: rows(Tier::Train),
         validation: rows(Tier::Validation),
         test: rows(Tier::Test),
         unused: tiers.iter().filter(|tier| tier.is_none()).count(),
-    })
+    };
+    let withheld = experiment.trials.iter().any(|one| one.tier >= Some(Tier::Test));
+    let validation_tests = split.test.is_empty() && withheld && !split.validation.is_empty();
+    if validation_tests {
+        // What chooses is then drawn from the training images, as where a recording has no validation tier.
+        std::mem::swap(&mut split.test, &mut split.validation);
+    }
+    Ok((split, validation_tests))
 }
 
 /// Whether each image trains.
