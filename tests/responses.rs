@@ -229,6 +229,7 @@ fn a_mouse_of_the_competition_passes_through_in_its_own_scale() {
     let found = gathered(&asked);
     let open = experiment::open(&experiment).unwrap();
     let experiment::Recorded::Trials(stored) = &open.recorded else { panic!() };
+    assert_eq!(found.unit(), "standard deviations, as the recording states them");
     let (scale, all) = (stored.scale().unwrap(), stored.read(0..open.trials.len()).unwrap());
     assert!(found.dropped.hidden > 0 && found.trials.len() + found.dropped.hidden == open.trials.len());
     for (kept, [image, repeat]) in found.trials.iter().zip(&found.arrangement.places) {

@@ -153,12 +153,15 @@ impl DefinitionArgs {
         };
         let allowed = |for_auto: bool| name == Some(CUSTOM) || name == Some(AUTO) && for_auto;
         if let Some((option, ..)) = own.iter().find(|(_, given, auto)| *given && !allowed(*auto)) {
-            let found = match name {
-                Some(name) => format!("--definition {name} says that already"),
-                None => "no definition is named".into(),
+            let (found, advice) = match name {
+                Some(AUTO) => (
+                    format!("--definition {AUTO} goes with --trace, --dff and --statistic only"),
+                    "Leave it out",
+                ),
+                Some(name) => (format!("--definition {name} says that already"), "Leave one of them out"),
+                None => ("no definition is named".into(), "Add --definition custom"),
             };
-            let wanted = format!("--definition {CUSTOM}");
-            return Err(Error::new(Kind::Usage, option, found, wanted, "Leave one of them out"));
+            return Err(Error::new(Kind::Usage, option, found, format!("--definition {CUSTOM}"), advice));
         }
         let Some(name) = name else {
             return match self.dff {

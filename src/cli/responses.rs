@@ -194,7 +194,9 @@ fn table(summary: &ResponsesSummary) -> String {
 }
 
 fn definition(summary: &ResponsesSummary) -> String {
-    let Some(definition) = &summary.definition else { return "responses as recorded".into() };
+    let Some(definition) = &summary.definition else {
+        return format!("responses, {}", summary.unit);
+    };
     let dff = definition.dff.map_or(String::new(), |dff| format!(" as dF/F ({dff})"));
     let window = match definition.window {
         striate::responses::Span::Frames(start, stop) => format!("frames {start}:{stop}"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ndarray::{Array3, Axis, Ix3};
 
-use super::presentations::{Behaviour, Presentations};
+use super::presentations::{Behaviour, Presentations, image_of};
 use super::series;
 use super::traces::{Trace, Traces};
 use super::trials::Source;
@@ -184,12 +184,10 @@ fn responses(map: &Map<'_>, name: &str, images: usize) -> Result<(Vec<Trial>, Tr
             return Err(map.wrong_shape(map.needed("stimulus")?, &[shown.len()], wanted));
         }
         for (at, &number) in shown.iter().enumerate() {
-            let image = usize::try_from(number).ok().filter(|image| *image < images);
-            if image.is_none() && number != -1 {
+            let image = image_of(number, images).map_err(|wanted| {
                 let found = format!("presentation {at} shows image {number}");
-                let wanted = format!("one of the {images} images from 0, or -1 for a blank sweep");
-                return Err(Error::new(Kind::Input, place, found, wanted, ""));
-            }
+                Error::new(Kind::Input, &place, found, wanted, "")
+            })?;
             trials.push(Trial { image, ..Trial::default() });
             places.push((at, 0));
         }

@@ -203,6 +203,9 @@ pub enum Recorded {
     Trials(TrialResponses),
 }
 
+/// Frames a second that no microscope reaches over a field of view.
+const MOST_FRAMES: f64 = 10_000.0;
+
 /// Recognises the format and reads headers and short series.
 ///
 /// # Errors
@@ -211,6 +214,18 @@ pub enum Recorded {
 pub fn open(request: &ExperimentRequest) -> Result<Experiment> {
     let folder = request.path.is_dir();
     let mut experiment = if folder { open_folder(request)? } else { open_file(request)? };
+    if let Recorded::Traces(traces) = &experiment.recorded
+        && traces.rate > MOST_FRAMES
+    {
+        let found = format!("{} frames a second", traces.rate);
+        let wanted = format!("at most {MOST_FRAMES}");
+        return Err(Error::input(
+            &request.path,
+            found,
+            wanted,
+            "Times are in seconds: check them, or the rate",
+        ));
+    }
     if request.rescale {
         experiment.stimuli = experiment.stimuli.rescaled()?;
     }

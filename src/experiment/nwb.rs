@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::traces::{Trace, Traces};
 use super::{ExperimentRequest, Neuron, place};
 use crate::error::{Error, Kind, Result};
-use crate::io::store::{self, Member, MemberKind, Store};
+use crate::io::store::{self, ElementType, Member, MemberKind, Store};
 
 /// Characters of a text and names of a list that are shown.
 const SHOWN: usize = 300;
@@ -29,7 +29,8 @@ pub(super) fn fact(store: &dyn Store, name: &str) -> Result<Option<String>> {
         let text: String = texts.join(" ").chars().take(SHOWN).collect();
         return Ok(Some(text).filter(|text| !text.is_empty()));
     }
-    if store.array(name)?.len() != 1 {
+    let array = store.array(name)?;
+    if array.len() != 1 || !matches!(array.element, ElementType::Number(_)) {
         return Ok(None);
     }
     let number = store.whole(name)?.into_f64();

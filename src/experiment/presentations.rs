@@ -34,16 +34,8 @@ impl Presentations {
         let mut trials = Vec::with_capacity(self.images.len());
         let mut earlier = -1;
         for (at, (&image, &(start, end))) in self.images.iter().zip(&self.frames).enumerate() {
-            let image = match image {
-                -1 | BLANK_UNSIGNED => None,
-                shown => match usize::try_from(shown).ok().filter(|shown| *shown < images) {
-                    Some(shown) => Some(shown),
-                    None => {
-                        let wanted = format!("one of the {images} images from 0, or -1 for a blank sweep");
-                        return Err(self.wrong(format!("presentation {at} shows image {shown}"), &wanted));
-                    }
-                },
-            };
+            let image = image_of(image, images)
+                .map_err(|wanted| self.wrong(format!("presentation {at} shows image {image}"), &wanted))?;
             // Frames of a film may begin in one imaging frame.
             if start < earlier {
                 let found =
@@ -68,6 +60,15 @@ impl Presentations {
         let advice = "Check that the stimulus table belongs to these traces";
         Error::new(Kind::Input, &self.place, found, wanted, advice)
     }
+}
+
+/// The image of a number, one of so many; none for a blank sweep. The error says what is wanted.
+pub(super) fn image_of(number: i64, images: usize) -> std::result::Result<Option<usize>, String> {
+    if matches!(number, -1 | BLANK_UNSIGNED) {
+        return Ok(None);
+    }
+    let image = usize::try_from(number).ok().filter(|image| *image < images);
+    image.map(Some).ok_or_else(|| format!("one of the {images} images from 0, or -1 for a blank sweep"))
 }
 
 fn trial(image: Option<usize>, start: usize, end: usize, times: &[f64], behaviour: &Behaviour) -> Trial {

@@ -87,7 +87,11 @@ fn order(ids: &Option<Vec<String>>, trials: usize) -> Vec<usize> {
         ids.as_ref().and_then(|ids| ids.iter().map(|id| id.parse().ok()).collect());
     let mut order: Vec<usize> = (0..trials).collect();
     if let Some(numbers) = numbers {
-        order.sort_by_key(|k| numbers[*k]);
+        let mut sorted = order.clone();
+        sorted.sort_by_key(|k| numbers[*k]);
+        if sorted.windows(2).all(|pair| numbers[pair[0]] != numbers[pair[1]]) {
+            order = sorted;
+        }
     }
     order
 }
@@ -331,6 +335,7 @@ mod tests {
         let ids = |texts: &[&str]| Some(texts.iter().map(ToString::to_string).collect::<Vec<_>>());
         assert_eq!(order(&ids(&["12", "3", "7"]), 3), [1, 2, 0]);
         assert_eq!(order(&ids(&["c1", "3", "7"]), 3), [0, 1, 2]);
+        assert_eq!(order(&ids(&["4", "3", "4"]), 3), [0, 1, 2]);
         assert_eq!(order(&None, 2), [0, 1]);
         let (images, first) = distinct(&ids(&["20", "3", "20", "100", "3"]).unwrap_or_default());
         assert_eq!((images, first), (vec![1, 0, 1, 2, 0], vec![1, 0, 3]));

@@ -14,6 +14,11 @@ use crate::io::store::{ElementType, Store};
 
 /// Values of images that are looked at together.
 const AT_ONCE: usize = 1 << 22;
+
+/// What bytes are divided by, and the grey of a blank sweep among them.
+const BYTES: f32 = 255.0;
+const GREY: f32 = 127.0;
+
 const SHAPES: &str = "(images, height, width), (images, height, width, 3), (images, 1, height, width) or \
                       (images, 3, height, width)";
 
@@ -218,7 +223,7 @@ impl Stimuli {
             let (wanted, advice) = ("sides that are multiples of 4", "Leave it out");
             return Err(Error::new(Kind::Usage, "--rescale", found, wanted, advice));
         }
-        let unit = if self.is_bytes()? { 255.0 } else { 1.0 };
+        let unit = if self.is_bytes()? { BYTES } else { 1.0 };
         Ok(Stimuli {
             height: height / 4,
             width: width / 4,
@@ -229,12 +234,16 @@ impl Stimuli {
         })
     }
 
-    /// The grey of a blank sweep, as the Allen Institute's monitors show it: 127 of 255, in the unit of the images.
-    pub fn grey(&self) -> f32 {
-        match &self.source {
-            Source::Rescaled { full, unit } => full.grey() / unit,
-            _ => 127.0,
-        }
+    /// The grey of a blank sweep, as the Allen Institute's monitors show it: 127 of 255, in the unit of the images; none
+    /// where these are no bytes and were none.
+    ///
+    /// # Errors
+    /// Data that cannot be read.
+    pub fn grey(&self) -> Result<Option<f32>> {
+        Ok(match self.source {
+            Source::Rescaled { unit, .. } => (unit == BYTES).then_some(GREY / BYTES),
+            _ => self.is_bytes()?.then_some(GREY),
+        })
     }
 
     /// Whether every pixel is a whole number from 0 to 255. Looks at all images where the file's type does not

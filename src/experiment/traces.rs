@@ -165,6 +165,17 @@ impl Traces {
         })
     }
 
+    /// How many arrays of the file are read for a trace: two where it is made of two.
+    ///
+    /// # Errors
+    /// A trace that the recording does not have.
+    pub fn arrays(&self, trace: Trace) -> Result<usize> {
+        Ok(match self.source(trace)? {
+            Source::Stored(_) => 1,
+            Source::Corrected { .. } => 2,
+        })
+    }
+
     /// The file and the path in it, for messages and records; two where a trace is made of two.
     ///
     /// # Errors

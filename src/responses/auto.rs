@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{Frames, Statistic};
+use crate::error::Result;
 use crate::scores::median;
 use crate::scores::repeats::Trials;
 
@@ -33,19 +34,21 @@ pub struct Candidate {
 
 /// The windows that are compared in a recording of `rate` frames a second (30 where unknown): starts from 0 to 0.5 s,
 /// lengths from a frame to 0.7 s.
-pub fn candidates(rate: f64, statistic: Statistic) -> Vec<Frames> {
+///
+/// # Errors
+/// Usage, if the longest of them has more frames than a kernel goes through.
+pub fn candidates(rate: f64, statistic: Statistic) -> Result<Vec<Frames>> {
     let rate = if rate.is_nan() { 30.0 } else { rate };
     let frames = |seconds: f64| (seconds * rate).round().max(1.0) as i64;
     let mut lengths: Vec<i64> = LENGTHS.map(frames).to_vec();
     lengths.dedup();
     let starts = (0..=frames(LATEST)).step_by(frames(STEP) as usize);
-    let window = |start: i64, length: &i64| Frames {
-        window: start..start + length,
-        baseline: None,
-        statistic,
-        percent: false,
+    let window = |start: i64, length: i64| {
+        let window = start..start.saturating_add(length);
+        Frames { window, baseline: None, statistic, percent: false }
     };
-    starts.flat_map(|start| lengths.iter().map(move |length| window(start, length))).collect()
+    window(0, lengths.iter().copied().max().unwrap_or(1)).short_enough()?;
+    Ok(starts.flat_map(|start| lengths.iter().map(move |length| window(start, *length))).collect())
 }
 
 /// The neurons that judge, of so many.
@@ -73,14 +76,17 @@ pub fn best(candidates: &[Candidate]) -> Option<&Candidate> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 
     #[test]
     fn candidates_follow_the_rate() {
-        let windows: Vec<_> = candidates(30.0, Statistic::Mean).into_iter().map(|f| f.window).collect();
+        let windows: Vec<_> =
+            candidates(30.0, Statistic::Mean).unwrap().into_iter().map(|f| f.window).collect();
         assert_eq!((windows.len(), windows[0].clone(), windows[55].clone()), (56, 0..1, 14..35));
-        let slow = candidates(3.0, Statistic::Mean);
+        let slow = candidates(3.0, Statistic::Mean).unwrap();
+        assert!(candidates(1e30, Statistic::Mean).is_err());
         assert_eq!(slow.iter().map(|f| f.window.end).max(), Some(4));
         assert_eq!(judges(5), [0, 1, 2, 3, 4]);
         assert_eq!((judges(301)[1], judges(301).len()), (2, NEURONS));

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use super::Dff;
 use crate::error::{Error, Kind, Result};
 use crate::experiment::Trace;
+use crate::gpu::LONGEST_LOOP;
 
 /// Names that [`Definition::named`] knows.
 pub const NAMES: [&str; 4] = ["sdk", "berget-dff", "berget-events", "platform-events"];
@@ -69,6 +70,12 @@ impl Span {
                 "",
                 "Give the window in frames, for example 0:7",
             ));
+        }
+        let farthest = start.abs().max(stop.abs()) * rate;
+        if farthest.is_nan() || farthest >= FARTHEST {
+            let found = format!("{start} to {stop} s at {rate} frames a second");
+            let wanted = format!("less than {FARTHEST} frames from the start of a presentation");
+            return Err(Error::new(Kind::Usage, place, found, wanted, "Take a shorter window"));
         }
         let frame = |seconds: f64| (seconds * rate).round() as i64;
         if frame(start) >= frame(stop) {
@@ -164,11 +171,11 @@ impl Definition {
     /// In frames of a recording of `rate` frames a second.
     ///
     /// # Errors
-    /// As [`Span::frames`].
+    /// As [`Span::frames`]; Usage, if a window is longer than a kernel's longest loop.
     pub fn frames(&self, rate: f64) -> Result<Frames> {
         let baseline = self.baseline.map(|span| span.frames(rate)).transpose()?;
         let (statistic, percent) = (self.statistic, self.percent());
-        Ok(Frames { window: self.window.frames(rate)?, baseline, statistic, percent })
+        Frames { window: self.window.frames(rate)?, baseline, statistic, percent }.short_enough()
     }
 }
 
@@ -187,6 +194,19 @@ pub struct Frames {
 }
 
 impl Frames {
+    /// The same, if the kernel can go through its windows.
+    pub(super) fn short_enough(self) -> Result<Self> {
+        let spans = std::iter::once(&self.window).chain(&self.baseline);
+        let longest = spans.map(|span| span.end - span.start).max().unwrap_or(0);
+        if longest > i64::from(LONGEST_LOOP) {
+            let found = format!("{longest} frames");
+            let wanted = format!("at most {LONGEST_LOOP}");
+            let place = "a window or a baseline";
+            return Err(Error::new(Kind::Usage, place, found, wanted, "Take a shorter one"));
+        }
+        Ok(self)
+    }
+
     /// The first and the last frame that a trial needs, from its start on.
     pub fn reach(&self) -> Range<i64> {
         let baseline = self.baseline.clone().unwrap_or(self.window.clone());
@@ -209,6 +229,9 @@ mod tests {
         }
         let why = Span::Seconds(0.0, 0.01).frames(30.0).unwrap_err().to_string();
         assert!(why.contains("hold no frame at 30.00"), "{why}");
+        assert!(Span::Seconds(0.0, 1.0).frames(1e30).unwrap_err().to_string().contains("1000000 frames"));
+        let long = Definition { window: Span::Frames(0, 32_769), ..Definition::named("sdk").unwrap() };
+        assert!(long.frames(30.0).unwrap_err().to_string().contains("at most 32768"));
         assert!(Span::Seconds(0.0, 1.0).frames(f64::NAN).unwrap_err().to_string().contains("does not say"));
     }
 

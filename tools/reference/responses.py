@@ -61,7 +61,9 @@ def dff_median(f):
     f = f.astype("f8")
     base = np.stack([medfilt(x, 5401) for x in f])
     floor = np.array([noise(x) for x in f])[:, None]
-    return (f - base) / np.maximum(base, floor)
+    dff = (f - base) / np.maximum(base, floor)
+    most = np.array([2.5 * noise(x) for x in dff])[:, None]
+    return dff - np.minimum([medfilt(x, 101) for x in dff], most)
 
 
 def dff_percentile(f, percent):

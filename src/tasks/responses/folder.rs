@@ -66,6 +66,8 @@ fn images(folder: &Folder, experiment: &Experiment, images: &[usize]) -> Result<
     }
     let pixels: usize = shape[1..].iter().product();
     let bytes = stimuli.is_bytes()?;
+    // That there is one where there is a blank was checked before.
+    let grey = stimuli.grey()?.unwrap_or(f32::NAN);
     let encoded = |values: &mut dyn Iterator<Item = f32>| -> Vec<u8> {
         if bytes { values.map(|v| v as u8).collect() } else { values.flat_map(f32::to_le_bytes).collect() }
     };
@@ -77,7 +79,7 @@ fn images(folder: &Folder, experiment: &Experiment, images: &[usize]) -> Result<
         while at < images.len() {
             let first = images[at];
             if first == stimuli.len() {
-                return to.write_all(&encoded(&mut std::iter::repeat_n(stimuli.grey(), pixels)));
+                return to.write_all(&encoded(&mut std::iter::repeat_n(grey, pixels)));
             }
             // Images that lie together in the recording are read together.
             let together = images[at..].iter().zip(first..stimuli.len()).take(at_once);

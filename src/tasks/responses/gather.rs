@@ -6,7 +6,7 @@ use ndarray::{Array3, ArrayView2, Axis, s};
 
 use super::reading::{self, ResponsesPlan, Tile};
 use super::trials::{self, Dropped, KeptTrial};
-use super::{Blanks, DefinitionRequest, ResponsesRequest};
+use super::{DefinitionRequest, ResponsesRequest};
 use crate::error::{Error, Kind, Result};
 use crate::experiment::{Experiment, Recorded, Trace, Traces, TrialResponses};
 use crate::gpu::{Gpu, Matrix};
@@ -36,6 +36,8 @@ pub struct Gathered {
     pub validation_tests: bool,
     /// What a response is; none where the recording has responses itself.
     pub definition: Option<Definition>,
+    /// Whether responses were divided by the standard deviations that the recording states.
+    pub scaled: bool,
     /// All windows that were compared, where one was chosen.
     pub candidates: Vec<Candidate>,
     /// What regressing covariates out did.
@@ -49,7 +51,11 @@ pub struct Gathered {
 impl Gathered {
     /// The unit of responses, before they are standardised.
     pub fn unit(&self) -> &'static str {
-        self.definition.as_ref().map_or("as recorded", Definition::unit)
+        match &self.definition {
+            Some(definition) => definition.unit(),
+            None if self.scaled => "standard deviations, as the recording states them",
+            None => "as recorded",
+        }
     }
 
     /// Pairs of a neuron and an image without any response.
@@ -81,21 +87,22 @@ struct Plan<'a> {
 impl<'a> Plan<'a> {
     fn new(experiment: &'a Experiment, request: &'a ResponsesRequest) -> Result<Self> {
         let source = source(experiment, request.definition.as_ref())?;
-        if request.blanks == Blanks::Keep && !experiment.stimuli.is_bytes()? {
-            let found = format!("the images of {} are no bytes", experiment.path.display());
-            let wanted = "pixels from 0 to 255, of which 127 is the grey of a blank";
-            return Err(Error::new(Kind::Usage, "--blanks", found, wanted, "Take --blanks drop"));
-        }
         let windows = match source.as_ref().map(|s| (s.definition, s.traces.rate)) {
             None => Vec::new(),
             Some((DefinitionRequest::As(definition), rate)) => vec![definition.frames(rate)?],
-            Some((DefinitionRequest::Auto { statistic, .. }, rate)) => auto::candidates(rate, *statistic),
+            Some((DefinitionRequest::Auto { statistic, .. }, rate)) => auto::candidates(rate, *statistic)?,
         };
         let reaches: Vec<Range<i64>> = windows.iter().map(Frames::reach).collect();
         let start = reaches.iter().map(|r| r.start).min().unwrap_or(0);
         let reach = start..reaches.iter().map(|r| r.end).max().unwrap_or(0);
         let frames = source.as_ref().map(|s| (&reach, s.traces.frames));
         let (trials, dropped) = trials::keep(experiment, request.blanks, frames)?;
+        let blank = trials.iter().any(|one| one.image == experiment.stimuli.len());
+        if blank && experiment.stimuli.grey()?.is_none() {
+            let found = format!("the images of {} are no bytes", experiment.path.display());
+            let wanted = "pixels from 0 to 255, of which 127 is the grey of a blank";
+            return Err(Error::new(Kind::Usage, "--blanks", found, wanted, "Take --blanks drop"));
+        }
         let images: Vec<usize> = trials.iter().map(|one| one.image).collect();
         let arrangement = Arrangement::new(&images);
         Ok(Plan { source, windows, reach, trials, dropped, arrangement })
@@ -114,7 +121,7 @@ impl<'a> Plan<'a> {
         reading::tiles(gpu, source.traces, source.of, &starts, &self.reach)
     }
 
-    fn described(&self, experiment: &Experiment, tiles: &[Tile]) -> ResponsesPlan {
+    fn described(&self, experiment: &Experiment, tiles: &[Tile]) -> Result<ResponsesPlan> {
         let n_neurons = experiment.neurons.len();
         let (n_images, n_repeats) = (self.arrangement.images.len(), self.arrangement.repeats);
         let words = |tile: &Tile| tile.neurons.len() * tile.frames.len();
@@ -123,15 +130,16 @@ impl<'a> Plan<'a> {
         let visits = if self.windows.len() > 1 { 2 } else { 1 };
         let judged = if self.windows.len() > 1 { JUDGED_BYTES as u64 } else { 0 };
         let dff = self.source.as_ref().is_some_and(|s| s.of.1.is_some());
-        ResponsesPlan {
+        let arrays = self.source.as_ref().map_or(Ok(1), |s| s.traces.arrays(s.of.0))?;
+        Ok(ResponsesPlan {
             n_neurons,
             n_images,
             n_repeats,
             n_trials: self.trials.len(),
             dropped: self.dropped,
-            bytes_read: 4 * (visits * all) as u64,
+            bytes_read: 4 * (arrays * visits * all) as u64,
             bytes: judged + reading::bytes([n_neurons, n_images, n_repeats], largest, dff),
-        }
+        })
     }
 }
 
@@ -140,15 +148,24 @@ impl<'a> Plan<'a> {
 /// # Errors
 /// As [`super::responses()`].
 pub fn plan(gpu: &Gpu, experiment: &Experiment, request: &ResponsesRequest) -> Result<ResponsesPlan> {
+    planned(gpu, experiment, request).map(|(_, described)| described)
+}
+
+/// A plan that is affordable, and what it takes.
+fn planned<'a>(
+    gpu: &Gpu,
+    experiment: &'a Experiment,
+    request: &'a ResponsesRequest,
+) -> Result<(Plan<'a>, ResponsesPlan)> {
     let plan = Plan::new(experiment, request)?;
     for covariate in &request.covariates_regressed {
         trials::values(experiment, &plan.trials, *covariate)?;
     }
     trials::split(experiment, &plan.trials, &plan.arrangement, request)?;
     let tiles = plan.tiles(gpu, &plan.by_start())?;
-    let described = plan.described(experiment, &tiles);
+    let described = plan.described(experiment, &tiles)?;
     reading::affordable(gpu, request.definition.as_ref(), &described, &tiles)?;
-    Ok(described)
+    Ok((plan, described))
 }
 
 /// The traces that a definition asks for; none where the recording has responses itself.
@@ -188,8 +205,7 @@ pub fn gather(
     request: &ResponsesRequest,
     progress: &mut Progress<'_>,
 ) -> Result<Gathered> {
-    plan(gpu, experiment, request)?;
-    let mut plan = Plan::new(experiment, request)?;
+    let (mut plan, _) = planned(gpu, experiment, request)?;
     let arrangement = plan.arrangement.clone();
     let (split, validation_tests) = trials::split(experiment, &plan.trials, &arrangement, request)?;
     let trains = trials::trains(&split, arrangement.images.len());
@@ -233,6 +249,7 @@ pub fn gather(
         split,
         validation_tests,
         definition,
+        scaled: matches!(&experiment.recorded, Recorded::Trials(recorded) if recorded.scale().is_some()),
         candidates,
         regressed,
         n_missing,
