@@ -310,3 +310,26 @@ fn where_all_test_tiers_are_withheld_the_validation_tier_tests() {
     assert!(count("train") > 0 && count("test") > 0 && count("validation") == 0);
     assert_eq!(here.document("run/record.json")["summary"]["n_test"], count("test"));
 }
+
+#[test]
+fn several_mice_become_a_folder_each() {
+    let here = Scratch::new("mice");
+    let name = mouse().file_name().unwrap().to_str().unwrap().to_owned();
+    copy(&mouse(), &here.0.join("mice").join(&name));
+    copy(&mouse(), &here.0.join("mice").join(name.replace("20457-5-9", "1-2-3")));
+    let both = ["responses", "--experiment", "mice", "--out", "responses", "--json"];
+    let planned = here.striate(&[&both[..], &["--dry-run"]].concat()).json();
+    assert_eq!(planned["experiments"].as_array().unwrap().len(), 2);
+    assert!(!here.0.join("responses").exists());
+    let made = here.striate(&both).json();
+    let outs: Vec<&str> =
+        made["experiments"].as_array().unwrap().iter().map(|one| one["out"].as_str().unwrap()).collect();
+    assert_eq!(outs, ["responses/1-2-3", "responses/20457-5-9"]);
+    let bytes = |out: &str| std::fs::read(here.0.join(out).join("responses.npy")).unwrap();
+    assert_eq!(bytes(outs[0]), bytes(outs[1]));
+    // One that is damaged is said before anything is written of the others.
+    std::fs::remove_file(here.0.join("mice").join(&name).join("data/responses/3.npy")).unwrap();
+    let again = ["responses", "--experiment", "mice", "--out", "again"];
+    here.striate(&again).refused(3, &["data/responses/3.npy"]);
+    assert!(!here.0.join("again").exists());
+}

@@ -23,6 +23,13 @@ impl Outcome {
         Outcome { document, text, failure: None }
     }
 
+    /// Several results: a list of their documents under a name, and their texts below each other.
+    pub fn several(name: &str, all: Vec<Outcome>) -> Self {
+        let (documents, texts): (Vec<Value>, Vec<String>) =
+            all.into_iter().map(|one| (one.document, one.text)).unzip();
+        Outcome::new(json!({ name: documents }), texts.join("\n"))
+    }
+
     /// The same result, which is printed and then ends with this error.
     pub fn failed(mut self, why: Error) -> Self {
         self.failure = Some(why);

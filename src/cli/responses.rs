@@ -1,6 +1,6 @@
 //! `striate responses`: a recording's presentations as responses, in a folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
@@ -32,7 +32,7 @@ neurons.csv, split.csv, reliability.csv and record.json. Fit readouts to it: str
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ResponsesArgs {
-    /// The recording: an Allen NWB file, a Sensorium mouse, a folder of arrays, or an HDF5 or .npz file with --map.
+    /// The recording: an Allen NWB file, a Sensorium mouse or a folder of mice, a folder of arrays, or an HDF5 or .npz file with --map.
     #[arg(long, value_name = "PATH")]
     experiment: Option<PathBuf>,
     #[command(flatten)]
@@ -40,7 +40,7 @@ pub struct ResponsesArgs {
     /// Where the recording has no tiers: the fraction of images, drawn by --seed, that test [default: 0.2].
     #[arg(long, value_parser = values::fraction, value_name = "F")]
     test_fraction: Option<f64>,
-    /// The folder to write; earlier responses there are replaced.
+    /// The folder to write; earlier responses there are replaced. Of several mice a folder for each, by its data key.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
     /// Check everything and say what would be done.
@@ -51,35 +51,52 @@ pub struct ResponsesArgs {
 /// Runs `striate responses`.
 pub fn run(args: &ResponsesArgs, common: &Common) -> Result<Outcome> {
     let path = args.experiment.as_deref().ok_or_else(|| missing("--experiment", "a recording"))?;
-    let request = ResponsesRequest {
-        experiment: args.definition.experiment(path),
-        definition: args.definition.definition()?,
-        blanks: args.definition.blanks(),
-        covariates_regressed: args.definition.covariates(),
-        standardise: args.definition.standardise_trials,
-        split: None,
-        test_fraction: args.test_fraction.unwrap_or(TEST_FRACTION),
-        seed: common.seed,
-        out: args.out.clone().ok_or_else(|| missing("--out", "the folder to write"))?,
-    };
-    // What cannot be read is said before an adapter is looked for.
-    let experiment = experiment::open(&request.experiment)?;
-    let gpu = common.open_gpu()?;
-    if args.dry_run {
-        return dry_run(&gpu, &experiment, &request);
+    let out = args.out.clone().ok_or_else(|| missing("--out", "the folder to write"))?;
+    let mice = experiment::several(path)?;
+    if mice == [path] {
+        return one(&args.request(path, out, common)?, args.dry_run, &Adapter::new(common), common);
     }
-    drop(experiment);
-    let mut progress = common.progress("", 1000);
-    let summary = responses(&gpu, &request, &mut |step, share| progress.share(step, share))?;
-    drop(progress);
-    for warning in warnings(&summary) {
-        common.say(format_args!("warning: {warning}"));
+    let each = mice.iter().map(|mouse| args.request(mouse, out.join(experiment::data_key(mouse)), common));
+    let requests: Vec<ResponsesRequest> = each.collect::<Result<_>>()?;
+    let adapter = Adapter::new(common);
+    // A mouse that cannot be read is said before anything is written of the others.
+    requests.iter().try_for_each(|request| experiment::open(&request.experiment).map(drop))?;
+    let outcomes = requests.iter().map(|request| one(request, args.dry_run, &adapter, common));
+    Ok(Outcome::several("experiments", outcomes.collect::<Result<_>>()?))
+}
+
+impl ResponsesArgs {
+    fn request(&self, path: &Path, out: PathBuf, common: &Common) -> Result<ResponsesRequest> {
+        Ok(ResponsesRequest {
+            experiment: self.definition.experiment(path),
+            definition: self.definition.definition()?,
+            blanks: self.definition.blanks(),
+            covariates_regressed: self.definition.covariates(),
+            standardise: self.definition.standardise_trials,
+            split: None,
+            test_fraction: self.test_fraction.unwrap_or(TEST_FRACTION),
+            seed: common.seed,
+            out,
+        })
     }
+}
+
+/// The responses of one recording.
+fn one(
+    request: &ResponsesRequest,
+    only_plan: bool,
+    adapter: &Adapter<'_>,
+    common: &Common,
+) -> Result<Outcome> {
+    if only_plan {
+        return first(request, adapter);
+    }
+    let summary = made(request, adapter, common)?;
     Ok(Outcome::new(merged(json!({"dry_run": false}), &summary), table(&summary)))
 }
 
-/// Makes the responses that another command works on.
-pub fn make(request: &ResponsesRequest, adapter: &Adapter<'_>, common: &Common) -> Result<()> {
+/// Makes responses, with progress, and says what a reader of them should know.
+fn made(request: &ResponsesRequest, adapter: &Adapter<'_>, common: &Common) -> Result<ResponsesSummary> {
     // What cannot be read is said before an adapter is looked for.
     drop(experiment::open(&request.experiment)?);
     let gpu = adapter.get()?;
@@ -89,6 +106,12 @@ pub fn make(request: &ResponsesRequest, adapter: &Adapter<'_>, common: &Common) 
     for warning in warnings(&summary) {
         common.say(format_args!("warning: {warning}"));
     }
+    Ok(summary)
+}
+
+/// Makes the responses that another command works on.
+pub fn make(request: &ResponsesRequest, adapter: &Adapter<'_>, common: &Common) -> Result<()> {
+    let summary = made(request, adapter, common)?;
     common.say(format_args!("responses: {}, {}", request.out.display(), definition(&summary)));
     Ok(())
 }

@@ -23,6 +23,7 @@ mod tables;
 mod traces;
 mod trials;
 
+pub use sensorium::data_key;
 pub use stimuli::Stimuli;
 pub use summary::{Missing, Pictures, SeriesSummary, Summary, TierCount};
 pub use traces::{Trace, Traces};

@@ -70,7 +70,7 @@ pub(super) fn open(request: &ExperimentRequest) -> Result<Experiment> {
 
 /// The session: what stands between `static` and the kind of images in the folder's name; else all of that
 /// name.
-pub(super) fn data_key(path: &Path) -> String {
+pub fn data_key(path: &Path) -> String {
     let full = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let name = full.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let end = ["-GrayImageNet", "-ColorImageNet"].iter().filter_map(|kind| name.find(kind)).min();
