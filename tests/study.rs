@@ -348,6 +348,11 @@ fn wrong_studies_are_refused_in_a_sentence() {
         "{ran:?}"
     );
     assert!(here.names("s").contains(&"pool1".to_string()), "{:?}", here.names("s"));
+    // What would make other responses is no option there.
+    for option in ["--standardise-trials", "--rescale"] {
+        here.striate(&["fit", "--experiment", "e", "--net", "pixels", "--out", "t", option])
+            .refused(2, &[option, "holds responses as they are"]);
+    }
 }
 
 /// Responses that are made once: a second job takes those that are there, another request or recording makes its own.

@@ -206,8 +206,8 @@ impl DefinitionArgs {
         }
     }
 
-    /// The first of these options that was given, for a sentence.
-    pub fn given(&self) -> Option<&'static str> {
+    /// Those of these options that were given, for a sentence.
+    pub fn given(&self) -> impl Iterator<Item = &'static str> {
         let given = [
             ("--definition", !self.definition.is_empty()),
             ("--events", self.events.is_some()),
@@ -223,7 +223,7 @@ impl DefinitionArgs {
             ("--standardise-trials", self.standardise_trials),
             ("--rescale", self.rescale),
         ];
-        given.iter().find(|(_, given)| *given).map(|(name, _)| *name)
+        given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name)
     }
 
     /// What happens to presentations of no image.

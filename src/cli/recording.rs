@@ -112,9 +112,8 @@ impl RecordingArgs {
         common: &Common,
     ) -> Result<Located> {
         self.check()?;
-        let given = definition.given();
         let Some(path) = &self.experiment else {
-            if let Some(option) = given {
+            if let Some(option) = definition.given().next() {
                 let wanted = format!("a recording, of which {option} says what a response is");
                 return Err(missing("--experiment", &wanted));
             }
@@ -123,10 +122,17 @@ impl RecordingArgs {
         self.refuse_files(images)?;
         if let Some(files) = responses_folder(path) {
             self.refuse_split(path)?;
-            if let Some(option) = given {
-                let place = path.display();
-                common
-                    .say(format_args!("warning: {place} holds responses as they are; {option} is left out"));
+            // A study's file names a recording's definitions, and runs on a folder of responses too.
+            let (named, others): (Vec<_>, Vec<_>) = definition
+                .given()
+                .partition(|option| ["--definition", "--events", "--stimulus"].contains(option));
+            let found = format!("{} holds responses as they are", path.display());
+            if let Some(option) = others.first() {
+                let advice = "Make other responses of it by striate responses, and name their folder";
+                return Err(Error::new(Kind::Usage, option, found, "a recording", advice));
+            }
+            if let Some(option) = named.first() {
+                common.say(format_args!("warning: {found}; {option} is left out"));
             }
             return Ok(self.of_folder(files, None, common.seed));
         }

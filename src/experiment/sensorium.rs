@@ -55,7 +55,8 @@ pub(super) fn open(request: &ExperimentRequest) -> Result<Experiment> {
     files.iter().try_for_each(|file| there(file, "the responses to each trial"))?;
     let mut responses = TrialResponses::new(neurons.len(), Source::Files(files));
     responses.hidden = hidden(&responses, &trials)?;
-    responses.scale = folder.statistic("responses", "std", neurons.len())?.map(scale);
+    let deviations = folder.statistic("responses", "std", neurons.len())?;
+    responses.scale = deviations.map(|all| scale(all, &request.path)).transpose()?;
     responses.statistics = Some(folder.statistics()?);
     Ok(Experiment {
         path: request.path.clone(),
@@ -133,14 +134,20 @@ fn hidden(responses: &TrialResponses, trials: &[Trial]) -> Result<Vec<Tier>> {
 
 /// What responses are multiplied by: 1 / standard deviation, which counts as at least 1 % of the neurons' mean
 /// one.
-fn scale(deviations: Vec<f32>) -> Vec<f32> {
+///
+/// # Errors
+/// Input, where no neuron has a deviation above 0.
+fn scale(deviations: Vec<f32>, mouse: &Path) -> Result<Vec<f32>> {
     let present = deviations.iter().filter(|d| d.is_finite());
     let (sum, count) = present.fold((0.0, 0.0), |(sum, count), &d| (sum + f64::from(d), count + 1.0));
     let least = 0.01 * sum / count;
-    deviations
-        .iter()
-        .map(|&d| (1.0 / if f64::from(d) > least { f64::from(d) } else { least }) as f32)
-        .collect()
+    if least.is_nan() || least <= 0.0 {
+        let file = mouse.join("meta/statistics/responses/all/std.npy");
+        let found = "no neuron has a standard deviation above 0";
+        return Err(Error::input(&file, found, "one for each neuron", "Copy the recording again"));
+    }
+    let divisor = |d: f64| if d > least { d } else { least };
+    Ok(deviations.iter().map(|&d| (1.0 / divisor(f64::from(d))) as f32).collect())
 }
 
 /// An error where a file that belongs to every mouse is missing.
@@ -323,6 +330,7 @@ impl Mouse {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 
@@ -343,7 +351,10 @@ mod tests {
 
     #[test]
     fn small_deviations_do_not_blow_up() {
-        let scaled = scale(vec![2.0, 0.0, 4.0, f32::NAN]);
+        let scaled = scale(vec![2.0, 0.0, 4.0, f32::NAN], Path::new("mouse")).unwrap();
+        for none in [vec![0.0, 0.0], vec![f32::NAN]] {
+            assert!(scale(none, Path::new("mouse")).unwrap_err().to_string().contains("above 0"));
+        }
         assert_eq!(&scaled[..3], [0.5, 50.0, 0.25]);
         assert_eq!(scaled[3], 50.0);
     }
