@@ -6,10 +6,11 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 
 use crate::error::Result;
-use crate::gpu::{Gpu, Matrix, Recording, padded_rows};
+use crate::gpu::{Gpu, Matrix, Recording};
 use crate::kernels::relative_change::RelativeChange;
 use crate::routines::{
-    Ends, Window, noise, running_quantile, running_quantile_bytes, windowed_mode, windowed_mode_bytes,
+    Ends, Window, change_over_median, running_quantile, running_quantile_bytes, windowed_mode,
+    windowed_mode_bytes, without_slow_part,
 };
 
 /// Frames of the window that a baseline is taken of: 180 s at 30 frames a second, as published.
@@ -18,10 +19,6 @@ const FRAMES: usize = 5401;
 /// Frames of the mean of windowed modes.
 const SMOOTH: usize = 3000;
 
-/// Frames of the running median that is taken away from dF/F itself, and how much of it at most, in units of noise.
-const SLOW: usize = 101;
-const MOST_NOISE: f32 = 2.5;
-
 /// How the baseline of dF/F is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dff {
@@ -29,7 +26,8 @@ pub enum Dff {
     /// result its running median of 101 frames is taken away, up to 2.5 times its noise (Allen Institute, since 2018).
     Median,
     /// The windowed mode: of 5400 frames the whole number that most round to (of equals the smallest), then the mean of
-    /// that over 3000 frames; windows are shorter at the ends (Allen Institute, before 2018).
+    /// that over 3000 frames; windows are shorter at the ends and
+    /// begin half their length before a frame, one frame earlier than the Allen Institute's of before 2018.
     Mode,
     /// A percentile of the same window, in thousandths; shorter at the ends.
     Percentile(usize),
@@ -83,14 +81,10 @@ pub fn working_bytes(rows: usize, frames: usize) -> u64 {
 /// As [`Gpu::run`].
 pub fn change(gpu: &Gpu, traces: &Matrix, dff: Dff) -> Result<()> {
     let baseline = Matrix::zeros(gpu, "baseline", traces.rows, traces.columns)?;
-    let mut least = None;
     match dff {
         Dff::Median => {
-            // A trace without noise is divided by its baseline.
-            let known = |noise: &f64| if noise.is_nan() { 0.0 } else { *noise as f32 };
-            let noise: Vec<f32> = noise(gpu, traces, &baseline)?.iter().map(known).collect();
-            least = Some(gpu.upload("noise", &noise)?);
-            running_quantile(gpu, traces, Window::median(FRAMES), &baseline)?;
+            change_over_median(gpu, traces, &baseline)?;
+            return without_slow_part(gpu, traces, &baseline).map(drop);
         }
         Dff::Mode => windowed_mode(gpu, traces, [FRAMES / 2, SMOOTH / 2], &baseline)?,
         Dff::Percentile(permille) => {
@@ -99,30 +93,8 @@ pub fn change(gpu: &Gpu, traces: &Matrix, dff: Dff) -> Result<()> {
         }
     }
     let mut recording = Recording::new();
-    recording.add(RelativeChange { baseline: &baseline, least: least.as_ref(), y: traces }.launch()?);
-    gpu.run(&recording)?;
-    match dff {
-        Dff::Median => without_slow_part(gpu, traces, &baseline).map(drop),
-        Dff::Mode | Dff::Percentile(_) => Ok(()),
-    }
-}
-
-/// Takes the slow part of dF/F away, in place: `x - min(m, 2.5 noise)`, `m` the running median of 101 frames, as the Allen
-/// Institute's pipeline ends. Returns the noise of every row before that, NaN where it has none; from such a row all of `m`
-/// is taken. `spare` is a matrix of the same shape, whose values are lost.
-///
-/// # Errors
-/// As [`Gpu::run`].
-pub fn without_slow_part(gpu: &Gpu, traces: &Matrix, spare: &Matrix) -> Result<Vec<f64>> {
-    let noise = noise(gpu, traces, spare)?;
-    running_quantile(gpu, traces, Window::median(SLOW), spare)?;
-    let (mut values, slow) = (traces.download(gpu)?, spare.download(gpu)?);
-    for ((mut row, slow), noise) in values.rows_mut().into_iter().zip(slow.rows()).zip(&noise) {
-        let most = MOST_NOISE * *noise as f32;
-        row.zip_mut_with(&slow, |x, slow| *x -= slow.min(most));
-    }
-    gpu.write(&traces.buffer, 0, &padded_rows(values.view()))?;
-    Ok(noise)
+    recording.add(RelativeChange { baseline: &baseline, least: None, y: traces }.launch()?);
+    gpu.run(&recording)
 }
 
 #[cfg(test)]

@@ -12,5 +12,5 @@ mod windows;
 pub use arrangement::{Arrangement, standardise};
 pub use covariates::{Regressed, regress_out};
 pub use definition::{Definition, Frames, NAMES, Span, Statistic};
-pub use dff::{Dff, change, without_slow_part, working_bytes};
+pub use dff::{Dff, change, working_bytes};
 pub use windows::window_responses;

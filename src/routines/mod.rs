@@ -1,5 +1,6 @@
 //! Several kernels that make one mathematical act. Knows matrices, not images or neurons.
 
+mod change;
 mod gram;
 mod mode;
 mod noise;
@@ -7,6 +8,7 @@ mod product;
 mod running;
 mod sine;
 
+pub use change::{change_over_median, without_slow_part};
 pub use gram::Gram;
 pub use mode::{windowed_mode, windowed_mode_bytes};
 pub use noise::noise;
