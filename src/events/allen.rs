@@ -25,7 +25,7 @@ pub fn traces_at_once(gpu: &Gpu, frames: usize) -> usize {
 /// frames. `is_change` says that the traces are changes over a baseline already.
 ///
 /// # Errors
-/// As [`running_quantile`].
+/// As [`Gpu::run`].
 pub fn change(gpu: &Gpu, traces: ArrayView2<'_, f32>, is_change: bool) -> Result<(Array2<f32>, Vec<f64>)> {
     let (rows, frames) = traces.dim();
     let (x, spare) = (Matrix::upload(gpu, "traces", traces)?, Matrix::zeros(gpu, "medians", rows, frames)?);
