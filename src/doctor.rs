@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use ndarray::Array2;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::gpu::{Gpu, Matrix, Recording};
@@ -22,7 +22,7 @@ const RUNS: usize = 3;
 const PASSES: usize = 16;
 
 /// The best speeds that were measured.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Peaks {
     /// Multiplications and additions in registers, in 10^9 operations per second: the peak.
     pub arithmetic_gflops: f64,

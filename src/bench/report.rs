@@ -1,0 +1,184 @@
+//! What a bench found, as plain data: a row for each thing that was timed or left out.
+
+use super::timing::Seconds;
+use crate::doctor::Peaks;
+use crate::error::{Error, Result};
+use crate::gpu::{AdapterReport, Clock, Family, Gpu};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// What is timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Section {
+    /// Each kernel at the cases of its tests.
+    Kernels,
+    /// Each layer of the networks.
+    Layers,
+    /// Whole works: features, ridge with cross-validation, an epoch of readouts.
+    Tasks,
+}
+
+/// What keeps a row from being faster: whichever of arithmetic and memory would take longer at its peak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bound {
+    /// Operations at the peak of the registers.
+    Arithmetic,
+    /// Bytes at the peak of device memory.
+    Memory,
+}
+
+/// What was measured of a row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Seconds of a run.
+    #[serde(flatten)]
+    pub seconds: Seconds,
+    /// The clock of all but the first run.
+    pub clock: Clock,
+    /// 10^9 operations a second; for convolutions those of the direct sum, whatever the algorithm. `None` where
+    /// nothing is counted.
+    pub gop_per_s: Option<f64>,
+    /// 10^9 bytes a second, everything that is bound counted once a launch. `None` for whole works.
+    pub gb_per_s: Option<f64>,
+    /// What bounds it.
+    pub bound: Option<Bound>,
+    /// Share of the measured peak of what bounds it. Above 1 where caches serve what counts as memory, or an algorithm
+    /// needs fewer operations than are counted.
+    pub share: Option<f64>,
+    /// Distance from f64: of kernels the largest, over the largest value; of layers the root of the squared distances
+    /// over the squared values, on outputs drawn at random; of ridge that of the mean R2.
+    pub error: Option<f64>,
+    /// Further results in words.
+    pub note: Option<String>,
+}
+
+/// One thing that was timed, or why it was not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Where it belongs.
+    pub section: Section,
+    /// The kernel, the network and its image size, or the work.
+    pub name: String,
+    /// The case, the layer, or the sizes.
+    pub case: String,
+    /// What was measured.
+    pub measured: Option<Measured>,
+    /// Why nothing was.
+    pub skipped: Option<String>,
+    /// How the result differs from f64 by more than its bound.
+    pub wrong: Option<String>,
+}
+
+impl Row {
+    /// A row that was measured.
+    pub fn new(section: Section, name: &str, case: &str, measured: Measured) -> Self {
+        let (name, case) = (name.to_owned(), case.to_owned());
+        Row { section, name, case, measured: Some(measured), skipped: None, wrong: None }
+    }
+
+    /// A row that was not.
+    pub fn skipped(section: Section, name: &str, case: &str, why: String) -> Self {
+        let (name, case) = (name.to_owned(), case.to_owned());
+        Row { section, name, case, measured: None, skipped: Some(why), wrong: None }
+    }
+
+    /// What makes it the same row in another report.
+    pub fn key(&self) -> (Section, &str, &str) {
+        (self.section, &self.name, &self.case)
+    }
+}
+
+/// Everything that one bench found.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Report {
+    /// Version of Striate.
+    pub striate: String,
+    /// The commit it was built of, where `STRIATE_COMMIT` named it at build time.
+    pub commit: Option<String>,
+    /// The adapter and its driver.
+    pub adapter: AdapterReport,
+    /// Whether it is a software adapter.
+    pub software: bool,
+    /// Family of the heavy kernels.
+    pub kernel_family: Family,
+    /// What launches are timed by.
+    pub clock: Clock,
+    /// The best speeds that were measured.
+    pub peaks: Peaks,
+    /// Rows, in the order in which they ran.
+    pub rows: Vec<Row>,
+}
+
+impl Report {
+    /// Of an open device, without rows.
+    ///
+    /// # Errors
+    /// As [`Gpu::clock`].
+    pub fn new(gpu: &Gpu, peaks: Peaks) -> Result<Self> {
+        Ok(Report {
+            striate: env!("CARGO_PKG_VERSION").into(),
+            commit: option_env!("STRIATE_COMMIT").map(str::to_owned),
+            adapter: gpu.report().clone(),
+            software: gpu.is_cpu(),
+            kernel_family: gpu.family(),
+            clock: gpu.clock()?,
+            peaks,
+            rows: Vec::new(),
+        })
+    }
+
+    /// Reads what `--json` or `--out` wrote.
+    ///
+    /// # Errors
+    /// Input, if the file cannot be read or is no such document.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|why| Error::unreadable(path, &why))?;
+        serde_json::from_slice(&bytes).map_err(|why| {
+            let wanted = "a document that striate bench wrote";
+            Error::input(path, why, wanted, "Write one with striate bench --out FILE.json")
+        })
+    }
+
+    /// The rows whose results are wrong.
+    pub fn wrong(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| row.wrong.is_some())
+    }
+
+    /// What a row of so many operations and bytes reaches.
+    pub fn measured(&self, seconds: Seconds, work: Work) -> Measured {
+        let Work { operations, bytes, clock, error, note } = work;
+        let rate = |amount: Option<f64>| amount.map(|a| a / seconds.median_s / 1e9);
+        let at_peak = |amount: Option<f64>, peak: f64| amount.map_or(0.0, |a| a / 1e9 / peak);
+        let arithmetic = at_peak(operations, self.peaks.arithmetic_gflops);
+        let memory = at_peak(bytes, self.peaks.memory_gb_per_s);
+        let bound = if memory > arithmetic { Bound::Memory } else { Bound::Arithmetic };
+        let least = arithmetic.max(memory);
+        Measured {
+            clock,
+            gop_per_s: rate(operations),
+            gb_per_s: rate(bytes),
+            bound: (least > 0.0).then_some(bound),
+            share: (least > 0.0).then_some(least / seconds.median_s),
+            error,
+            note,
+            seconds,
+        }
+    }
+}
+
+/// What a row does, beside taking time.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// Operations that are counted.
+    pub operations: Option<f64>,
+    /// Bytes that have to move.
+    pub bytes: Option<f64>,
+    /// The clock it was timed by.
+    pub clock: Clock,
+    /// Distance from f64.
+    pub error: Option<f64>,
+    /// Further results in words.
+    pub note: Option<String>,
+}
