@@ -38,6 +38,21 @@ pub struct Peaks {
     pub download_gb_per_s: f64,
 }
 
+impl Peaks {
+    /// The better of each speed: other programs only ever take away from a peak.
+    pub fn best(&self, other: &Peaks) -> Peaks {
+        let matrix = if other.matrix_gflops > self.matrix_gflops { other } else { self };
+        Peaks {
+            arithmetic_gflops: self.arithmetic_gflops.max(other.arithmetic_gflops),
+            matrix_gflops: matrix.matrix_gflops,
+            matrix_side: matrix.matrix_side,
+            memory_gb_per_s: self.memory_gb_per_s.max(other.memory_gb_per_s),
+            upload_gb_per_s: self.upload_gb_per_s.max(other.upload_gb_per_s),
+            download_gb_per_s: self.download_gb_per_s.max(other.download_gb_per_s),
+        }
+    }
+}
+
 /// What the comparison of the kernels with their oracles gave.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SelfTest {

@@ -89,7 +89,7 @@ fn differences(here: &Report, there: &Report) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::{Section, Work};
+    use super::super::report::Section;
     use super::super::timing::Seconds;
     use super::*;
     use crate::doctor::Peaks;
@@ -121,6 +121,7 @@ mod tests {
                 download_gb_per_s: 1.0,
             },
             rows: Vec::new(),
+            slopes: Vec::new(),
         };
         for (name, median_s) in rows {
             let (first_s, fastest_s) = (*median_s, *median_s);
@@ -132,11 +133,11 @@ mod tests {
                 outliers: 0,
                 cpu_s: Some(*median_s),
             };
-            let (operations, bytes) = (Some(1e9), Some(3e9));
-            let work = Work { operations, bytes, clock: Clock::Device, error: Some(0.0), note: None };
-            let row = Row::new(Section::Kernels, name, "case", report.measured(seconds, work));
-            report.rows.push(row);
+            let measured = Measured::new(seconds, Clock::Device, Some(1e9), Some(3e9));
+            report.rows.push(Row::new(Section::Kernels, name, "case", measured));
         }
+        let peaks = report.peaks;
+        report.relate(&peaks);
         report
     }
 

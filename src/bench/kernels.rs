@@ -1,6 +1,6 @@
 //! Every kernel at the cases of its tests.
 
-use super::report::{Row, Section, Work};
+use super::report::{Measured, Row, Section};
 use super::{Bench, Effort, Job, Request};
 use crate::error::Result;
 use crate::kernels::ALL;
@@ -33,14 +33,12 @@ fn row(bench: &Bench<'_>, name: &str, case: &Case) -> Result<Row> {
     let compared = trial.compared(gpu)?;
     let run = || Ok(gpu.timed(&trial.recording)?.iter().sum());
     let seconds = bench.budget.repeat(first, run)?;
-    let some = |amount: f64| (amount > 0.0).then_some(amount);
-    let work = Work {
-        operations: some(trial.recording.operations()),
-        bytes: some(trial.recording.bytes()),
-        clock: bench.report.clock,
+    let recording = &trial.recording;
+    let (operations, bytes) = (Some(recording.operations()), Some(recording.bytes()));
+    let measured = Measured {
         error: compared.as_ref().ok().copied(),
-        note: None,
+        ..Measured::new(seconds, bench.report.clock, operations, bytes)
     };
-    let row = Row::new(Section::Kernels, name, &case.label, bench.report.measured(seconds, work));
+    let row = Row::new(Section::Kernels, name, &case.label, measured);
     Ok(Row { wrong: compared.err(), ..row })
 }

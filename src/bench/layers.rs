@@ -1,7 +1,7 @@
 //! Each layer of a network: its time in a whole pass, and its distance from f64 given the maps that it read.
 
 use super::networks::{Timed, unprepared, wanted};
-use super::report::{Row, Section, Work};
+use super::report::{Measured, Row, Section};
 use super::{Bench, Effort, Job};
 use crate::error::{Error, Kind, Result};
 use crate::features::{Extractor, WeightSource};
@@ -94,24 +94,20 @@ fn rows(bench: &Bench<'_>, timed: &Timed, batch: usize) -> Result<Vec<Row>> {
     let counted = |entries: Range<usize>| 2.0 * batch as f64 * macs[entries].iter().sum::<u64>() as f64;
     let bytes =
         |launches: Range<usize>| recording.launches()[launches].iter().map(|l| l.bytes()).sum::<f64>();
-    let work = |operations: f64, bytes, error| Work {
-        operations: (operations > 0.0).then_some(operations),
-        bytes: Some(bytes),
-        clock: bench.report.clock,
-        error,
-        note: None,
-    };
+    let clock = bench.report.clock;
     let mut rows = Vec::new();
     for ((step, seconds), error) in steps.iter().zip(&all).zip(errors) {
-        let work = work(counted(step.entries.clone()), bytes(step.launches.clone()), Some(error));
-        // Of all parts together.
+        // CPU seconds are those of all parts together.
         let seconds = super::Seconds { cpu_s: None, ..seconds.clone() };
-        let case = label(&network, &step.entries);
-        rows.push(Row::new(Section::Layers, &name, &case, bench.report.measured(seconds, work)));
+        let (operations, bytes) = (counted(step.entries.clone()), bytes(step.launches.clone()));
+        let measured = Measured::new(seconds, clock, Some(operations), Some(bytes));
+        let measured = Measured { error: Some(error), ..measured };
+        rows.push(Row::new(Section::Layers, &name, &label(&network, &step.entries), measured));
     }
     if let Some(seconds) = all.last() {
-        let work = work(counted(0..last + 1), recording.bytes(), None);
-        rows.push(Row::new(Section::Layers, &name, WHOLE, bench.report.measured(seconds.clone(), work)));
+        let (operations, bytes) = (Some(counted(0..last + 1)), Some(recording.bytes()));
+        let measured = Measured::new(seconds.clone(), clock, operations, bytes);
+        rows.push(Row::new(Section::Layers, &name, WHOLE, measured));
     }
     Ok(rows)
 }

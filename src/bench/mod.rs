@@ -5,6 +5,7 @@
 //! not fit the memory or would take too long has a row that says so.
 
 mod compare;
+mod growth;
 mod kernels;
 mod layers;
 mod networks;
@@ -16,7 +17,7 @@ mod tasks;
 mod timing;
 
 pub use compare::{Comparison, Ratio, compare};
-pub use report::{Bound, Measured, Report, Row, Section, Work};
+pub use report::{Bound, Measured, Report, Row, Section, Slope};
 pub use selection::Selection;
 pub use timing::{Budget, CpuSeconds, Seconds, cpu_seconds};
 
@@ -104,11 +105,12 @@ pub fn run(gpu: &Gpu, request: &Request, progress: &mut dyn FnMut(String, f64)) 
         Effort::All => Budget { seconds: 1.0, least: 5, most: 500 },
     };
     let mut bench = Bench { gpu, request, budget, report };
-    let jobs: Vec<Job> = [kernels::jobs(request), layers::jobs(&bench), tasks::jobs(&bench)]
-        .into_iter()
-        .flatten()
-        .filter(|job| request.selection.has(job.section))
-        .collect();
+    let jobs: Vec<Job> =
+        [kernels::jobs(request), layers::jobs(&bench), tasks::jobs(&bench), growth::jobs(request)]
+            .into_iter()
+            .flatten()
+            .filter(|job| request.selection.has(job.section))
+            .collect();
     let count = jobs.len() as f64;
     for (done, job) in jobs.into_iter().enumerate() {
         let Job { section, name, case, work } = job;
@@ -116,5 +118,8 @@ pub fn run(gpu: &Gpu, request: &Request, progress: &mut dyn FnMut(String, f64)) 
         let rows = work(&bench);
         bench.add(section, &name, &case, rows)?;
     }
-    Ok(bench.report)
+    let mut report = bench.report;
+    report.relate(&doctor::peaks(gpu)?);
+    report.slopes = growth::slopes(&report.rows);
+    Ok(report)
 }

@@ -17,6 +17,8 @@ pub enum Section {
     Layers,
     /// Whole works: features, ridge with cross-validation, an epoch of readouts.
     Tasks,
+    /// Time and memory against size.
+    Growth,
 }
 
 /// What keeps a row from being faster: whichever of arithmetic and memory would take longer at its peak.
@@ -37,10 +39,14 @@ pub struct Measured {
     pub seconds: Seconds,
     /// The clock of all but the first run.
     pub clock: Clock,
-    /// 10^9 operations a second; for convolutions those of the direct sum, whatever the algorithm. `None` where
-    /// nothing is counted.
+    /// Operations of a run; for convolutions those of the direct sum, whatever the algorithm. `None` where nothing is
+    /// counted.
+    pub operations: Option<f64>,
+    /// Bytes that a run moves at least: everything that is bound, once a launch. `None` for whole works.
+    pub bytes: Option<f64>,
+    /// 10^9 operations a second.
     pub gop_per_s: Option<f64>,
-    /// 10^9 bytes a second, everything that is bound counted once a launch. `None` for whole works.
+    /// 10^9 bytes a second.
     pub gb_per_s: Option<f64>,
     /// What bounds it.
     pub bound: Option<Bound>,
@@ -50,8 +56,34 @@ pub struct Measured {
     /// Distance from f64: of kernels the largest, over the largest value; of layers the root of the squared distances
     /// over the squared values, on outputs drawn at random; of ridge that of the mean R2.
     pub error: Option<f64>,
+    /// Most GPU memory in use meanwhile, in bytes; of whole works.
+    pub memory_bytes: Option<u64>,
     /// Further results in words.
     pub note: Option<String>,
+}
+
+impl Measured {
+    /// Seconds of so many operations and bytes, by a clock.
+    pub fn new(seconds: Seconds, clock: Clock, operations: Option<f64>, bytes: Option<f64>) -> Self {
+        let some = |amount: Option<f64>| amount.filter(|amount| *amount > 0.0);
+        let (operations, bytes) = (some(operations), some(bytes));
+        let rate = |amount: Option<f64>| amount.map(|a| a / seconds.median_s / 1e9);
+        let (gop_per_s, gb_per_s) = (rate(operations), rate(bytes));
+        let (bound, share, error, memory_bytes, note) = (None, None, None, None, None);
+        Measured {
+            seconds,
+            clock,
+            operations,
+            bytes,
+            gop_per_s,
+            gb_per_s,
+            bound,
+            share,
+            error,
+            memory_bytes,
+            note,
+        }
+    }
 }
 
 /// One thing that was timed, or why it was not.
@@ -63,6 +95,8 @@ pub struct Row {
     pub name: String,
     /// The case, the layer, or the sizes.
     pub case: String,
+    /// Its size, in a series of sizes.
+    pub size: Option<usize>,
     /// What was measured.
     pub measured: Option<Measured>,
     /// Why nothing was.
@@ -75,13 +109,13 @@ impl Row {
     /// A row that was measured.
     pub fn new(section: Section, name: &str, case: &str, measured: Measured) -> Self {
         let (name, case) = (name.to_owned(), case.to_owned());
-        Row { section, name, case, measured: Some(measured), skipped: None, wrong: None }
+        Row { section, name, case, size: None, measured: Some(measured), skipped: None, wrong: None }
     }
 
     /// A row that was not.
     pub fn skipped(section: Section, name: &str, case: &str, why: String) -> Self {
         let (name, case) = (name.to_owned(), case.to_owned());
-        Row { section, name, case, measured: None, skipped: Some(why), wrong: None }
+        Row { section, name, case, size: None, measured: None, skipped: Some(why), wrong: None }
     }
 
     /// What makes it the same row in another report.
@@ -109,6 +143,19 @@ pub struct Report {
     pub peaks: Peaks,
     /// Rows, in the order in which they ran.
     pub rows: Vec<Row>,
+    /// How time and memory grow in each series of sizes.
+    pub slopes: Vec<Slope>,
+}
+
+/// Exponents of time and memory against size: the slope of a line through the logarithms.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Slope {
+    /// The series.
+    pub name: String,
+    /// Of the fastest runs: whatever else uses the machine only ever adds.
+    pub time: f64,
+    /// Of the most GPU memory in use.
+    pub memory: f64,
 }
 
 impl Report {
@@ -126,6 +173,7 @@ impl Report {
             clock: gpu.clock()?,
             peaks,
             rows: Vec::new(),
+            slopes: Vec::new(),
         })
     }
 
@@ -146,39 +194,20 @@ impl Report {
         self.rows.iter().filter(|row| row.wrong.is_some())
     }
 
-    /// What a row of so many operations and bytes reaches.
-    pub fn measured(&self, seconds: Seconds, work: Work) -> Measured {
-        let Work { operations, bytes, clock, error, note } = work;
-        let rate = |amount: Option<f64>| amount.map(|a| a / seconds.median_s / 1e9);
-        let at_peak = |amount: Option<f64>, peak: f64| amount.map_or(0.0, |a| a / 1e9 / peak);
-        let arithmetic = at_peak(operations, self.peaks.arithmetic_gflops);
-        let memory = at_peak(bytes, self.peaks.memory_gb_per_s);
-        let bound = if memory > arithmetic { Bound::Memory } else { Bound::Arithmetic };
-        let least = arithmetic.max(memory);
-        Measured {
-            clock,
-            gop_per_s: rate(operations),
-            gb_per_s: rate(bytes),
-            bound: (least > 0.0).then_some(bound),
-            share: (least > 0.0).then_some(least / seconds.median_s),
-            error,
-            note,
-            seconds,
+    /// Takes the best of these peaks and those before, and says of every row what bounds it, and how near it comes.
+    pub fn relate(&mut self, peaks: &Peaks) {
+        self.peaks = self.peaks.best(peaks);
+        let peaks = self.peaks;
+        for row in self.rows.iter_mut().filter_map(|row| row.measured.as_mut()) {
+            let at_peak = |amount: Option<f64>, peak: f64| amount.map_or(0.0, |a| a / 1e9 / peak);
+            let arithmetic = at_peak(row.operations, peaks.arithmetic_gflops);
+            let memory = at_peak(row.bytes, peaks.memory_gb_per_s);
+            let (least, bound) = match memory > arithmetic {
+                true => (memory, Bound::Memory),
+                false => (arithmetic, Bound::Arithmetic),
+            };
+            row.bound = (least > 0.0).then_some(bound);
+            row.share = (least > 0.0).then_some(least / row.seconds.median_s);
         }
     }
-}
-
-/// What a row does, beside taking time.
-#[derive(Debug, Clone)]
-pub struct Work {
-    /// Operations that are counted.
-    pub operations: Option<f64>,
-    /// Bytes that have to move.
-    pub bytes: Option<f64>,
-    /// The clock it was timed by.
-    pub clock: Clock,
-    /// Distance from f64.
-    pub error: Option<f64>,
-    /// Further results in words.
-    pub note: Option<String>,
 }

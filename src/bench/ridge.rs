@@ -12,8 +12,8 @@ use faer::{Mat, Side};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
-/// 20 penalties from 1e-2 to 1e7, as they stand.
-const GRID: &str = "absolute:-2:7:20";
+/// Penalties of the peers.
+pub const PENALTIES: usize = 20;
 /// Folds, contiguous.
 const FOLDS: usize = 5;
 /// Columns that are uploaded together.
@@ -29,6 +29,8 @@ pub struct Problem {
     pub responses: Array2<f32>,
     /// Rows that are fitted to; those after them are held out.
     pub train: usize,
+    /// Number of penalties, from 1e-2 to 1e7 as they stand.
+    pub penalties: usize,
 }
 
 /// What a fit found.
@@ -57,13 +59,14 @@ impl Problem {
         });
         let mut y = draw("bench readout", (targets, SOURCES)).dot(&sources.t());
         y.scaled_add(4.0, &draw("bench noise of responses", (targets, rows)));
-        Problem { features: x, responses: y, train }
+        Problem { features: x, responses: y, train, penalties: PENALTIES }
     }
 
     fn plan(&self) -> Result<Plan> {
         let rows: Vec<usize> = (0..self.train).collect();
         let folds = folds(&rows, FOLDS, None)?;
-        Ok(Plan { fit: rows, folds, penalties: GRID.parse::<Penalties>()?, intercept: false })
+        let penalties = format!("absolute:-2:7:{}", self.penalties).parse::<Penalties>()?;
+        Ok(Plan { fit: rows, folds, penalties, intercept: false })
     }
 
     fn scored(&self, predictions: ArrayView2<'_, f32>, penalties: impl Iterator<Item = f64>) -> Found {

@@ -1,7 +1,7 @@
 //! Whole works by the host's clock: features of networks, ridge with cross-validation, an epoch of readouts.
 
 use super::networks::{Timed, unprepared, wanted};
-use super::report::{Row, Section, Work};
+use super::report::{Measured, Row, Section};
 use super::{Bench, Effort, Job, readout, ridge};
 use crate::error::Result;
 use crate::features::{LayerRequest, NetworkSource, Slab, WeightSource};
@@ -27,8 +27,17 @@ fn job(name: &str, case: String, work: impl FnOnce(&Bench<'_>, &str) -> Result<R
     Job { section: Section::Tasks, name: name.into(), case, work }
 }
 
-fn work(operations: Option<f64>, error: Option<f64>, note: Option<String>) -> Work {
-    Work { operations, bytes: None, clock: Clock::Host, error, note }
+/// Repeats a whole work by the host's clock.
+pub(super) fn whole(
+    bench: &Bench<'_>,
+    operations: Option<f64>,
+    work: impl FnMut() -> Result<()>,
+) -> Result<Measured> {
+    let ledger = bench.gpu.ledger();
+    ledger.restart_peak();
+    let seconds = bench.budget.by_host(work)?;
+    let memory_bytes = Some(ledger.peak());
+    Ok(Measured { memory_bytes, ..Measured::new(seconds, Clock::Host, operations, None) })
 }
 
 fn features(bench: &Bench<'_>) -> Vec<Job> {
@@ -65,16 +74,14 @@ fn feature_row(bench: &Bench<'_>, timed: &Timed, batch: usize, case: &str) -> Re
     let matrix = Matrix::zeros(gpu, "features", batch, columns)?;
     let slabs = [Slab { layer: 0, columns: 0..columns, matrix, means: Vec::new() }];
     let mut got = Array2::zeros((0, 0));
-    let seconds = bench.budget.by_host(|| {
+    let measured = whole(bench, Some(operations), || {
         source.fill(gpu, 0..batch, &slabs, &mut |_| ())?;
         got = slabs[0].matrix.download(gpu)?;
         Ok(())
     })?;
     let bad = got.iter().filter(|v| !v.is_finite()).count();
     let wrong = (bad > 0).then(|| format!("{bad} of {} features are no numbers", got.len()));
-    let work = work(Some(operations), None, None);
-    let row = Row::new(Section::Tasks, "features", case, bench.report.measured(seconds, work));
-    Ok(Row { wrong, ..row })
+    Ok(Row { wrong, ..Row::new(Section::Tasks, "features", case, measured) })
 }
 
 fn ridge(effort: Effort) -> Vec<Job> {
@@ -105,7 +112,7 @@ fn ridge_row(bench: &Bench<'_>, size: [usize; 4], case: &str) -> Result<Row> {
     let [train, held_out, features, targets] = size;
     let problem = ridge::Problem::simulated(train, held_out, features, targets, bench.request.seed);
     let mut found = ridge::Found { mean_r2: f64::NAN, mean_log_penalty: f64::NAN };
-    let seconds = bench.budget.by_host(|| {
+    let measured = whole(bench, None, || {
         found = problem.solve(bench.gpu)?;
         Ok(())
     })?;
@@ -113,13 +120,8 @@ fn ridge_row(bench: &Bench<'_>, size: [usize; 4], case: &str) -> Result<Row> {
     let cheap = train < 200 && targets < 1000;
     let exact = if cheap { Some(problem.solve_in_f64()?) } else { None };
     let error = exact.map(|exact| (exact.mean_r2 - found.mean_r2).abs());
-    let note = format!("mean R2 {:.6}", found.mean_r2);
-    let row = Row::new(
-        Section::Tasks,
-        "ridge",
-        case,
-        bench.report.measured(seconds, work(None, error, Some(note))),
-    );
+    let note = Some(format!("mean R2 {:.6}", found.mean_r2));
+    let row = Row::new(Section::Tasks, "ridge", case, Measured { error, note, ..measured });
     let wrong = error
         .filter(|error| error.is_nan() || *error > 1e-4)
         .map(|error| format!("mean R2 is off by {error:.1e}"));
@@ -147,7 +149,6 @@ fn readout_row(bench: &Bench<'_>, [images, neurons]: [usize; 2], case: &str) -> 
     // One more than are timed, so that none of them is the last, which also takes the readouts back.
     let epochs = bench.budget.most + 2;
     let mut trainer = problem.trainer(bench.gpu, epochs, &[readout::settings(1e-4, 1e-3)])?;
-    let seconds = bench.budget.by_host(|| trainer.epoch().map(drop))?;
-    let row = bench.report.measured(seconds, work(Some(operations), None, None));
-    Ok(Row::new(Section::Tasks, "readout", case, row))
+    let measured = whole(bench, Some(operations), || trainer.epoch().map(drop))?;
+    Ok(Row::new(Section::Tasks, "readout", case, measured))
 }

@@ -20,11 +20,12 @@ Examples:
   striate bench kernels gemm conv2d           two kernels, at the timed cases of their tests
   striate bench layers vgg19 --batch 64       each layer of VGG19, 64 images at a time
   striate bench tasks                         features, ridge and readouts, whole
+  striate bench growth                        time and memory against images, neurons, features, penalties, batch
   striate bench --out before.json             writes the document that --json prints
   striate bench --compare before.json         how many times as long as then each row takes
 
-WHAT is kernels, layers or tasks, or a name in one of these: a kernel (striate doctor --json lists them), alexnet, vgg19,
-features, ridge, readout. Nothing is read from files: weights and data come from --seed.
+WHAT is kernels, layers, tasks or growth, or a name in one of these: a kernel (striate doctor --json lists them), alexnet,
+vgg19, features, ridge, readout; of growth also images, neurons, penalties, batch. Nothing is read from files: weights and data come from --seed.
 
 The table:
   time      median of the runs after the first; launches by the device's own timestamps where they can be believed
@@ -36,11 +37,13 @@ The table:
   error     distance from f64. Kernels: the largest, over the largest value. Layers: root of squared distances over squared
             values, of 2,000 outputs. Ridge: that of the mean R2 from a solution in f64
   cpu       CPU seconds of a run, on software adapters: on a shared machine these say more than the time
+  MiB       most GPU memory in use during a whole work
   !         more than a tenth of the runs lie far off (modified z-score above 3.5): something else used the machine
 
 The document: striate, commit, adapter, software, kernel_family, clock (device or host), peaks, and rows of section, name,
-case, and measured (first_s, median_s, fastest_s, runs, outliers, cpu_s, clock, gop_per_s, gb_per_s, bound, share, error,
-note) or skipped (why) and wrong (how); with --compare also comparison.";
+case, size (of growth), and measured (first_s, median_s, fastest_s, runs, outliers, cpu_s, clock, operations, bytes,
+gop_per_s, gb_per_s, bound, share, error, memory_bytes, note) or skipped (why) and wrong (how); slopes of growth; with
+--compare also comparison.";
 
 /// The options of `striate bench`.
 #[derive(Debug, Args)]

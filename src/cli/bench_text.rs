@@ -6,6 +6,8 @@ use std::path::Path;
 use striate::bench::{Bound, Comparison, Measured, Report, Row, Section};
 use striate::gpu::Clock;
 
+use super::output::mebibytes;
+
 /// Columns where stdout is no terminal.
 const WIDE: usize = 140;
 /// Columns of the first column.
@@ -26,13 +28,21 @@ struct Page<'a> {
 impl Page<'_> {
     fn write(mut self) -> String {
         self.head();
-        let sections =
-            [(Section::Kernels, "Kernels"), (Section::Layers, "Layers"), (Section::Tasks, "Whole works")];
+        let sections = [
+            (Section::Kernels, "Kernels"),
+            (Section::Layers, "Layers"),
+            (Section::Tasks, "Whole works"),
+            (Section::Growth, "Growth"),
+        ];
         for (section, title) in sections {
             let rows: Vec<&Row> = self.report.rows.iter().filter(|row| row.section == section).collect();
             if !rows.is_empty() {
                 self.section(section, title, &rows);
             }
+        }
+        for slope in &self.report.slopes {
+            let name = &slope.name;
+            self.line(&format!("{name:23}  time by the power {:.2}, memory {:.2}", slope.time, slope.memory));
         }
         self.text
     }
@@ -94,7 +104,9 @@ impl Page<'_> {
     fn row(&mut self, label: &str, tail: &str, row: &Row) {
         match &row.measured {
             Some(measured) => {
-                let note = measured.note.iter().map(|note| format!("; {note}")).collect::<String>();
+                let memory = measured.memory_bytes.map(|bytes| format!("; {}", mebibytes(bytes)));
+                let note = measured.note.as_ref().map(|note| format!("; {note}"));
+                let note = [memory, note].into_iter().flatten().collect::<String>();
                 let numbers = self.numbers(measured);
                 self.wrapped(&format!("{label:FIRST$}{numbers}"), &format!("{tail}{note}"));
             }
@@ -206,6 +218,45 @@ pub fn compared(comparison: &Comparison, other: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    /// A report with long cases, rows that were left out, and every flag.
+    fn report() -> Report {
+        let row = |section: &str, name: &str, case: &str, disturbed: bool| {
+            let outliers = if disturbed { 9 } else { 0 };
+            json!({"section": section, "name": name, "case": case, "measured": {
+                "first_s": 123.0, "median_s": 0.1234, "fastest_s": 0.1, "runs": 20, "outliers": outliers,
+                "cpu_s": 99.9, "clock": "device", "operations": 1e12, "bytes": 1e9, "gop_per_s": 12345.0,
+                "gb_per_s": 1234.0, "bound": "memory", "share": 12.34, "error": 1.5e-7,
+                "memory_bytes": 1 << 30, "note": "mean R2 0.123456"}})
+        };
+        let case =
+            "[2, 64, 24, 24] to 128 channels, [3, 3] stride 1 padding 1 groups 1 relu, many words of it";
+        let left_out = json!({"section": "tasks", "name": "ridge", "case": case,
+            "skipped": "would take about 57 s on this adapter; --all times it"});
+        let document = json!({"striate": "0.1.0", "adapter": {"index": 0, "name": "an adapter", "backend": "Vulkan",
+                "kind": "Cpu", "driver": "1", "subgroup": [8, 8], "max_buffer_bytes": 1, "max_binding_bytes": 1},
+            "software": true, "kernel_family": "broadcast", "clock": "device",
+            "peaks": {"arithmetic_gflops": 100.0, "matrix_gflops": 50.0, "matrix_side": 512,
+                "memory_gb_per_s": 10.0, "upload_gb_per_s": 1.0, "download_gb_per_s": 1.0},
+            "rows": [row("kernels", "adaptive_average_pool", case, true), left_out,
+                row("layers", "vgg19 224x224, batch 16", "conv1_1 to relu1_1", false)],
+            "slopes": [{"name": "ridge by images", "time": 2.0, "memory": 1.0}]});
+        serde_json::from_value(document).expect("a report")
+    }
+
+    #[test]
+    fn the_table_fits_the_terminal_and_loses_no_word() {
+        for width in [80, 140] {
+            let text = Page { report: &report(), width, text: String::new() }.write();
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
+            for words in
+                ["adaptive_average_pool", "of it", "--all times", "vgg19 224x224", "2.00", "123 ms!", "2e-7"]
+            {
+                assert!(text.contains(words), "no {words:?} in {text}");
+            }
+        }
+    }
 
     #[test]
     fn numbers_have_three_digits() {
