@@ -156,13 +156,14 @@ pub(super) fn slopes(rows: &[Row]) -> Vec<Slope> {
     slopes
 }
 
-/// The slope of the least-squares line through the logarithms of sizes and values.
-fn exponent(points: &[(f64, f64)]) -> f64 {
+/// The slope of the least-squares line through the logarithms of sizes and values; none of fewer than two sizes.
+fn exponent(points: &[(f64, f64)]) -> Option<f64> {
     let logs: Vec<(f64, f64)> = points.iter().map(|(x, y)| (x.ln(), y.ln())).collect();
     let count = logs.len() as f64;
     let (x, y) = logs.iter().fold((0.0, 0.0), |(a, b), (x, y)| (a + x / count, b + y / count));
     let both: f64 = logs.iter().map(|(a, b)| (a - x) * (b - y)).sum();
-    both / logs.iter().map(|(a, _)| (a - x).powi(2)).sum::<f64>()
+    let slope = both / logs.iter().map(|(a, _)| (a - x).powi(2)).sum::<f64>();
+    slope.is_finite().then_some(slope)
 }
 
 #[cfg(test)]
@@ -173,7 +174,9 @@ mod tests {
     fn exponents_of_powers_are_those_powers() {
         for power in [0.0, 0.5, 1.0, 3.0] {
             let points = [4.0, 8.0, 16.0, 32.0, 64.0].map(|x: f64| (x, 0.3 * x.powf(power)));
-            assert!((exponent(&points) - power).abs() < 1e-12);
+            let slope = exponent(&points).unwrap_or(f64::NAN);
+            assert!((slope - power).abs() < 1e-12);
         }
+        assert_eq!(exponent(&[(4.0, 1.0)]), None);
     }
 }

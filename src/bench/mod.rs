@@ -1,4 +1,5 @@
-//! How fast this adapter is at everything that Striate does, with the error beside the time: what `striate bench` shows.
+//! How fast this adapter is at everything that Striate does, with the error beside the time: what `striate bench`
+//! shows.
 //!
 //! Kernels run at the cases of their tests, networks layer by layer with random weights, and whole works on data from a
 //! seed, so that no file is needed and a row means the same on every machine. Nothing is dropped silently: what does
@@ -58,7 +59,7 @@ struct Bench<'a> {
 }
 
 /// Expected seconds of all runs of a row, above which it is left out unless everything was asked for.
-const PATIENCE: f64 = 40.0;
+const PATIENCE: f64 = 25.0;
 
 impl Bench<'_> {
     /// Why a work of so many operations is left out, if it would take too long here. It is judged by the speed of the
@@ -88,8 +89,11 @@ struct Job {
     section: Section,
     name: String,
     case: String,
-    work: Box<dyn FnOnce(&Bench<'_>) -> Result<Vec<Row>>>,
+    work: Box<Measure>,
 }
+
+/// Gives the rows of a job.
+type Measure = dyn FnOnce(&Bench<'_>) -> Result<Vec<Row>>;
 
 /// Times what was asked for. `progress` hears what is under way and the share that is done.
 ///

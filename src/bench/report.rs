@@ -147,15 +147,16 @@ pub struct Report {
     pub slopes: Vec<Slope>,
 }
 
-/// Exponents of time and memory against size: the slope of a line through the logarithms.
+/// Exponents of time and memory against size: the slope of a line through the logarithms. None where fewer than two sizes
+/// were measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Slope {
     /// The series.
     pub name: String,
     /// Of the fastest runs: whatever else uses the machine only ever adds.
-    pub time: f64,
+    pub time: Option<f64>,
     /// Of the most GPU memory in use.
-    pub memory: f64,
+    pub memory: Option<f64>,
 }
 
 impl Report {

@@ -18,7 +18,8 @@ pub struct Budget {
 /// Seconds of one work.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Seconds {
-    /// The first run by the host's clock, with compilation and all that is prepared once.
+    /// The first run, with all that is prepared once: by the host's clock and with compilation, but for layers, which
+    /// have their share of the first pass.
     pub first_s: f64,
     /// Median of the runs after it.
     pub median_s: f64,

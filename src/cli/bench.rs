@@ -24,18 +24,19 @@ Examples:
   striate bench --out before.json             writes the document that --json prints
   striate bench --compare before.json         how many times as long as then each row takes
 
-WHAT is kernels, layers, tasks or growth, or a name in one of these: a kernel (striate doctor --json lists them), alexnet,
-vgg19, features, ridge, readout; of growth also images, neurons, penalties, batch. Nothing is read from files: weights and data come from --seed.
+WHAT is kernels, layers, tasks or growth, or a name in one of these: a kernel (striate doctor --json lists them),
+alexnet, vgg19, features, ridge, readout; of growth also images, neurons, penalties, batch. Growth runs only where it is
+named. Nothing is read from files: weights and data come from --seed.
 
 The table:
-  time      median of the runs after the first; launches by the device's own timestamps where they can be believed
-  first     the first run, with compilation, by the host's clock
+  time      median of the runs after the first; of launches by the device's own timestamps, where these can be believed
+  first     the first run, with compilation; of layers their share of the first pass
   Gop/s     10^9 operations a second; of layers and networks those of the direct sum, whatever the algorithm
   GB/s      10^9 bytes a second, everything that a launch reads or writes counted once
   peak      share of the measured peak of what bounds the row: A arithmetic in registers, M memory. Above 100 % where
             caches serve what counts as memory, or an algorithm needs fewer operations than the direct sum
-  error     distance from f64. Kernels: the largest, over the largest value. Layers: root of squared distances over squared
-            values, of 2,000 outputs. Ridge: that of the mean R2 from a solution in f64
+  error     distance from f64. Kernels: the largest, over the largest value. Layers: root of the squared distances over
+            the squared values, of 2,000 outputs. Ridge: that of the mean R2 from a solution in f64
   cpu       CPU seconds of a run, on software adapters: on a shared machine these say more than the time
   MiB       most GPU memory in use during a whole work
   !         more than a tenth of the runs lie far off (modified z-score above 3.5): something else used the machine

@@ -41,8 +41,9 @@ impl Page<'_> {
             }
         }
         for slope in &self.report.slopes {
-            let name = &slope.name;
-            self.line(&format!("{name:23}  time by the power {:.2}, memory {:.2}", slope.time, slope.memory));
+            let power = |power: Option<f64>| power.map_or("none".into(), |power| format!("{power:.2}"));
+            let (name, time, memory) = (&slope.name, power(slope.time), power(slope.memory));
+            self.line(&format!("{name:23}  time grows by the power {time}, memory by {memory}"));
         }
         self.text
     }
