@@ -17,4 +17,5 @@ pub static PARTS: &Parts = &[
     ("nonlinearity", include_str!("nonlinearity.wgsl")),
     ("pool_interface", include_str!("pool_interface.wgsl")),
     ("ridge_losses_interface", include_str!("ridge_losses_interface.wgsl")),
+    ("winograd", include_str!("winograd.wgsl")),
 ];
