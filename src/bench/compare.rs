@@ -79,6 +79,7 @@ fn differences(here: &Report, there: &Report) -> Vec<String> {
             ("driver", r.adapter.driver.clone()),
             ("kernel family", format!("{:?}", r.kernel_family).to_lowercase()),
             ("clock", format!("{:?}", r.clock).to_lowercase()),
+            ("convolution", format!("{:?}", r.convolution).to_lowercase()),
             ("striate", version(r)),
         ]
     };
@@ -93,6 +94,7 @@ mod tests {
     use super::super::timing::Seconds;
     use super::*;
     use crate::doctor::Peaks;
+    use crate::features::Convolution;
     use crate::gpu::{AdapterReport, Clock, Family};
 
     fn report(rows: &[(&str, f64)]) -> Report {
@@ -112,6 +114,7 @@ mod tests {
             software: true,
             kernel_family: Family::Broadcast,
             clock: Clock::Device,
+            convolution: Convolution::Auto,
             peaks: Peaks {
                 arithmetic_gflops: 100.0,
                 matrix_gflops: 50.0,

@@ -6,7 +6,7 @@ use super::report::{Measured, Row, Section, Slope};
 use super::tasks::whole;
 use super::{Bench, Job, Request, readout, ridge};
 use crate::error::Result;
-use crate::features::{Extractor, LayerRequest, NetworkSource, Slab, WeightSource};
+use crate::features::{Extractor, LayerRequest, NetworkSource, Slab, WeightSource, Wish};
 use crate::gpu::{Matrix, Recording};
 use crate::networks::{INPUT_CHANNELS, Network, Shape};
 
@@ -101,6 +101,7 @@ fn features(bench: &Bench<'_>, images: usize) -> Result<Measured> {
     let request = LayerRequest::new(&network, Some(SMALL.layer), None)?;
     let (all, weights) = (SMALL.images(images, bench.request.seed), WeightSource::Random(bench.request.seed));
     let mut source = NetworkSource::new(all, unprepared(), network, weights, vec![request])?;
+    source.convolve_by(bench.request.convolution);
     let columns = source.features(0);
     let matrix = Matrix::zeros(bench.gpu, "features", images, columns)?;
     let slabs = [Slab { layer: 0, columns: 0..columns, matrix, means: Vec::new() }];
@@ -112,7 +113,8 @@ fn batches(bench: &Bench<'_>, batch: usize) -> Result<Measured> {
     let network = Network::named(SMALL.network)?;
     let input = Shape { channels: INPUT_CHANNELS, height: SMALL.height, width: SMALL.width };
     let (wanted, weights) = ([network.find(SMALL.layer)?], WeightSource::Random(bench.request.seed));
-    let extractor = Extractor::new(bench.gpu, &network, &weights, &wanted, input)?;
+    let wish = Wish { network: &network, convolution: bench.request.convolution, wanted: &wanted, input };
+    let extractor = Extractor::new(bench.gpu, wish, &weights)?;
     let images = SMALL.images(batch, bench.request.seed).batch(0..batch, &unprepared())?;
     whole(bench, Some(batch as f64 * SMALL.operations()?), || {
         let mut recording = Recording::new();

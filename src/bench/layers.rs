@@ -4,8 +4,8 @@ use super::networks::{Timed, unprepared, wanted};
 use super::report::{Measured, Row, Section};
 use super::{Bench, Effort, Job};
 use crate::error::{Error, Kind, Result};
-use crate::features::{Extractor, WeightSource};
-use crate::gpu::{Gpu, Maps, Recording};
+use crate::features::{Extractor, WeightSource, Wish};
+use crate::gpu::{Gpu, Launch, Maps, Recording};
 use crate::io::images::Batch;
 use crate::networks::weights::he_normal;
 use crate::networks::{INPUT_CHANNELS, Network, Operation, Shape};
@@ -61,7 +61,8 @@ fn rows(bench: &Bench<'_>, timed: &Timed, batch: usize) -> Result<Vec<Row>> {
         return Ok(vec![Row::skipped(Section::Layers, &name, WHOLE, why)]);
     }
     let seed = bench.request.seed;
-    let extractor = Extractor::new(gpu, &network, &WeightSource::Random(seed), &[last], input)?;
+    let wish = Wish { network: &network, convolution: bench.request.convolution, wanted: &[last], input };
+    let extractor = Extractor::new(gpu, wish, &WeightSource::Random(seed))?;
     if batch > extractor.batch() {
         let found = format!("maps of {batch} images of {}", timed.name());
         let wanted = format!("at most {} images in this memory and grid", extractor.batch());
@@ -101,7 +102,8 @@ fn rows(bench: &Bench<'_>, timed: &Timed, batch: usize) -> Result<Vec<Row>> {
         let seconds = super::Seconds { cpu_s: None, ..seconds.clone() };
         let (operations, bytes) = (counted(step.entries.clone()), bytes(step.launches.clone()));
         let measured = Measured::new(seconds, clock, Some(operations), Some(bytes));
-        let measured = Measured { error: Some(error), ..measured };
+        let note = Some(kernels(&recording.launches()[step.launches.clone()]));
+        let measured = Measured { error: Some(error), note, ..measured };
         rows.push(Row::new(Section::Layers, &name, &label(&network, &step.entries), measured));
     }
     if let Some(seconds) = all.last() {
@@ -119,6 +121,17 @@ fn label(network: &Network, entries: &Range<usize>) -> String {
         1 => name(entries.start).into(),
         _ => format!("{} to {}", name(entries.start), name(entries.end - 1)),
     }
+}
+
+/// Names of the kernels that a step launches, each once.
+fn kernels(launches: &[Launch]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for launch in launches {
+        if !names.contains(&launch.name()) {
+            names.push(launch.name());
+        }
+    }
+    names.join(", ")
 }
 
 /// Maps of a few images on the host: channels, height, width, in channel quads.

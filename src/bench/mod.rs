@@ -24,6 +24,7 @@ pub use timing::{Budget, CpuSeconds, Seconds, cpu_seconds};
 
 use crate::doctor;
 use crate::error::{Kind, Result};
+use crate::features::Convolution;
 use crate::gpu::Gpu;
 
 /// How much is timed.
@@ -46,6 +47,8 @@ pub struct Request {
     pub effort: Effort,
     /// Images that pass through a network together; `None` chooses.
     pub batch: Option<usize>,
+    /// How convolutions of networks are computed.
+    pub convolution: Convolution,
     /// Seed of weights and data.
     pub seed: u64,
 }
@@ -102,7 +105,7 @@ type Measure = dyn FnOnce(&Bench<'_>) -> Result<Vec<Row>>;
 pub fn run(gpu: &Gpu, request: &Request, progress: &mut dyn FnMut(String, f64)) -> Result<Report> {
     request.selection.check()?;
     progress("peaks of this adapter".into(), 0.0);
-    let report = Report::new(gpu, doctor::peaks(gpu)?)?;
+    let report = Report::new(gpu, doctor::peaks(gpu)?, request.convolution)?;
     let budget = match request.effort {
         Effort::Quick => Budget { seconds: 0.1, least: 3, most: 100 },
         Effort::Usual => Budget { seconds: 0.3, least: 3, most: 200 },

@@ -3,6 +3,7 @@
 use super::timing::Seconds;
 use crate::doctor::Peaks;
 use crate::error::{Error, Result};
+use crate::features::Convolution;
 use crate::gpu::{AdapterReport, Clock, Family, Gpu};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -139,6 +140,8 @@ pub struct Report {
     pub kernel_family: Family,
     /// What launches are timed by.
     pub clock: Clock,
+    /// How convolutions of networks are computed.
+    pub convolution: Convolution,
     /// The best speeds that were measured.
     pub peaks: Peaks,
     /// Rows, in the order in which they ran.
@@ -164,7 +167,7 @@ impl Report {
     ///
     /// # Errors
     /// As [`Gpu::clock`].
-    pub fn new(gpu: &Gpu, peaks: Peaks) -> Result<Self> {
+    pub fn new(gpu: &Gpu, peaks: Peaks, convolution: Convolution) -> Result<Self> {
         Ok(Report {
             striate: env!("CARGO_PKG_VERSION").into(),
             commit: option_env!("STRIATE_COMMIT").map(str::to_owned),
@@ -172,6 +175,7 @@ impl Report {
             software: gpu.is_cpu(),
             kernel_family: gpu.family(),
             clock: gpu.clock()?,
+            convolution,
             peaks,
             rows: Vec::new(),
             slopes: Vec::new(),

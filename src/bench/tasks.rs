@@ -69,6 +69,7 @@ fn feature_row(bench: &Bench<'_>, timed: &Timed, batch: usize, case: &str) -> Re
     let images = timed.images(batch, bench.request.seed);
     let weights = WeightSource::Random(bench.request.seed);
     let mut source = NetworkSource::new(images, unprepared(), network, weights, vec![request])?;
+    source.convolve_by(bench.request.convolution);
     source.load(gpu)?;
     let columns = source.features(0);
     let matrix = Matrix::zeros(gpu, "features", batch, columns)?;

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 use striate::bench::{self, Comparison, Effort, Report, Request, Selection};
 use striate::io::commit;
+use striate::tasks::Convolution;
 use striate::{Error, Kind, Result};
 
 use super::bench_text::{compared, table};
@@ -41,7 +42,7 @@ The table:
   MiB       most GPU memory in use during a whole work
   !         more than a tenth of the runs lie far off (modified z-score above 3.5): something else used the machine
 
-The document: striate, commit, adapter, software, kernel_family, clock (device or host), peaks, and rows of section, name,
+The document: striate, commit, adapter, software, kernel_family, clock (device or host), convolution, peaks, and rows of section, name,
 case, size (of growth), and measured (first_s, median_s, fastest_s, runs, outliers, cpu_s, clock, operations, bytes,
 gop_per_s, gb_per_s, bound, share, error, memory_bytes, note) or skipped (why) and wrong (how); slopes of growth; with
 --compare also comparison.";
@@ -62,6 +63,9 @@ pub struct BenchArgs {
     /// Images that pass through a network together [default: by network and adapter].
     #[arg(long, value_parser = values::positive, value_name = "N")]
     pub batch: Option<usize>,
+    /// How convolutions of networks are computed.
+    #[arg(long, value_parser = values::convolution(), default_value = "auto", value_name = "METHOD")]
+    pub convolution: Convolution,
     /// Writes the document of --json to a file as well.
     #[arg(long, value_name = "FILE.json")]
     pub out: Option<PathBuf>,
@@ -81,7 +85,8 @@ pub fn run(args: &BenchArgs, common: &Common) -> Result<Outcome> {
     };
     let selection = Selection::of(&args.what);
     selection.check()?;
-    let request = Request { selection, effort, batch: args.batch, seed: common.seed };
+    let request =
+        Request { selection, effort, batch: args.batch, convolution: args.convolution, seed: common.seed };
     let gpu = common.open_gpu()?;
     let progress = common.shares();
     let report = bench::run(&gpu, &request, &mut |what, share| progress.tell(what, share))?;

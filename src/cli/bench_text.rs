@@ -81,12 +81,13 @@ impl Page<'_> {
     fn section(&mut self, section: Section, title: &str, rows: &[&Row]) {
         let cpu = if self.report.software { format!("{:>9}", "cpu") } else { String::new() };
         self.line("");
-        let (first, last) = if section == Section::Layers { ("", "") } else { ("", "case") };
-        let title = format!("{title:FIRST$}{first}");
-        self.line(&format!(
-            "{title}{:>9}{:>9}{:>8}{:>7}{:>8}{:>8}{cpu}  {last}",
-            "time", "first", "Gop/s", "GB/s", "peak", "error"
-        ));
+        let last = if section == Section::Layers { "kernels" } else { "case" };
+        let [time, first, operations, bytes, peak, error] =
+            ["time", "first", "Gop/s", "GB/s", "peak", "error"];
+        let columns = format!("{time:>9}{first:>9}{operations:>8}{bytes:>7}{peak:>8}{error:>8}{cpu}");
+        let columns = format!("{title:FIRST$}{columns}");
+        let last = if self.width < 100 { "" } else { last };
+        self.line(&format!("{columns}  {last}"));
         let mut before = "";
         for row in rows {
             let (label, tail) = match section {
@@ -108,8 +109,13 @@ impl Page<'_> {
                 let memory = measured.memory_bytes.map(|bytes| format!("; {}", mebibytes(bytes)));
                 let note = measured.note.as_ref().map(|note| format!("; {note}"));
                 let note = [memory, note].into_iter().flatten().collect::<String>();
-                let numbers = self.numbers(measured);
-                self.wrapped(&format!("{label:FIRST$}{numbers}"), &format!("{tail}{note}"));
+                let start = format!("{label:FIRST$}{}", self.numbers(measured));
+                let tail = format!("{tail}{note}");
+                let tail = tail.trim_start_matches("; ");
+                // Which kernels make a layer is not worth a line of its own.
+                let fits = start.chars().count() + 2 + tail.chars().count() <= self.width;
+                let worth = fits || row.section != Section::Layers;
+                self.wrapped(&start, if worth { tail } else { "" });
             }
             None => {
                 let why = row.skipped.as_deref().unwrap_or_default();
@@ -237,7 +243,7 @@ mod tests {
             "skipped": "would take about 57 s on this adapter; --all times it"});
         let document = json!({"striate": "0.1.0", "adapter": {"index": 0, "name": "an adapter", "backend": "Vulkan",
                 "kind": "Cpu", "driver": "1", "subgroup": [8, 8], "max_buffer_bytes": 1, "max_binding_bytes": 1},
-            "software": true, "kernel_family": "broadcast", "clock": "device",
+            "software": true, "kernel_family": "broadcast", "clock": "device", "convolution": "auto",
             "peaks": {"arithmetic_gflops": 100.0, "matrix_gflops": 50.0, "matrix_side": 512,
                 "memory_gb_per_s": 10.0, "upload_gb_per_s": 1.0, "download_gb_per_s": 1.0},
             "rows": [row("kernels", "adaptive_average_pool", case, true), left_out,
