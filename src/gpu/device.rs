@@ -6,6 +6,7 @@ use super::memory::{Ledger, host_memory_available};
 use super::pipeline::Pipelines;
 use super::recording::Recording;
 use super::run::Speeds;
+use super::tuning::{Tuner, Tuning};
 use crate::error::{Error, Kind, Result};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub struct Options {
     pub max_memory: Option<u64>,
     /// Family of the heavy kernels; `None` chooses by adapter. For tests.
     pub family: Option<Family>,
+    /// How the tiles of the heavy kernels are chosen.
+    pub tuning: Tuning,
     /// Keep the driver's bounds, division and loop checks, which trusted kernels run without.
     pub checked: bool,
 }
@@ -39,6 +42,7 @@ pub struct Gpu {
     pub(super) queue: wgpu::Queue,
     pub(super) pipelines: Pipelines,
     pub(super) speeds: Speeds,
+    pub(super) tuner: Tuner,
     report: AdapterReport,
     is_cpu: bool,
     family: Family,
@@ -90,6 +94,7 @@ impl Gpu {
         let mut gpu = Gpu {
             pipelines: Pipelines::new(options.checked),
             speeds: Speeds::new(is_cpu),
+            tuner: Tuner::new(&options.tuning, &report),
             device,
             queue,
             report: report.clone(),

@@ -104,7 +104,8 @@ impl Gpu {
         let (_, interface) = launch.kernel.source(family)?;
         // Says what is wrong with a launch in our words, before the driver does in its own.
         let parameters = launch.pack(family)?;
-        let pipeline = self.pipeline(launch)?;
+        let tile = self.tile(launch)?;
+        let pipeline = self.pipeline(launch, tile)?;
         let mut entries = Vec::with_capacity(interface.bindings.len());
         for binding in &interface.bindings {
             let found = launch.buffers.iter().find(|(n, ..)| *n == binding.name);
@@ -117,7 +118,7 @@ impl Gpu {
             layout: &pipeline.layout,
             entries: &entries,
         });
-        Ok(Step { pipeline, bindings, parameters, groups: launch.groups(family)? })
+        Ok(Step { pipeline, bindings, parameters, groups: launch.groups(family, tile)? })
     }
 
     /// One submission. Returns the seconds it took.
@@ -185,7 +186,7 @@ impl Gpu {
         let written =
             launches.last().and_then(|l| l.buffers.iter().find(|(.., access)| *access == Access::Write));
         let (_, written, _) = written.ok_or_else(|| Error::internal("submission", "nothing is written"))?;
-        let pipeline = self.pipeline(&launch)?;
+        let pipeline = self.pipeline(&launch, 0)?;
         let bindings = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("sentinel"),
             layout: &pipeline.layout,
