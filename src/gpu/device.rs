@@ -1,13 +1,17 @@
 //! An opened adapter: limits policy, memory budget, self-test, and the place where device errors are kept.
 
 use super::adapter::{self, AdapterChoice, AdapterReport};
+use super::bindings::Bindings;
+use super::flights::Flights;
 use super::kernel::{Grid, Kernel, Launch};
 use super::memory::{Ledger, host_memory_available};
 use super::pipeline::Pipelines;
 use super::recording::Recording;
-use super::run::Speeds;
+use super::speeds::Speeds;
+use super::staging::Staging;
 use super::timing::Clock;
 use crate::error::{Error, Kind, Result};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +44,10 @@ pub struct Gpu {
     pub(super) queue: wgpu::Queue,
     pub(super) pipelines: Pipelines,
     pub(super) speeds: Speeds,
+    pub(super) bindings: Arc<Bindings>,
+    pub(super) staging: Staging,
+    pub(super) flights: Mutex<Flights>,
+    objects: AtomicU64,
     pub(super) clock: OnceLock<Clock>,
     report: AdapterReport,
     is_cpu: bool,
@@ -92,6 +100,10 @@ impl Gpu {
         let mut gpu = Gpu {
             pipelines: Pipelines::new(options.checked),
             speeds: Speeds::new(is_cpu),
+            bindings: Arc::default(),
+            staging: Staging::new(budget),
+            flights: Mutex::default(),
+            objects: AtomicU64::new(0),
             clock: OnceLock::new(),
             device,
             queue,
@@ -170,10 +182,24 @@ impl Gpu {
         }
     }
 
+    /// Device objects made so far: buffers, bind groups and pipelines. Work that is repeated makes none.
+    pub fn objects(&self) -> u64 {
+        self.objects.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_object(&self) {
+        self.objects.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Waits until all submitted work is done.
     pub(super) fn wait(&self, step: &str) -> Result<()> {
+        self.wait_for(None, step)
+    }
+
+    /// The same up to one submission.
+    pub(super) fn wait_for(&self, submission_index: Option<wgpu::SubmissionIndex>, step: &str) -> Result<()> {
         // A finite wait: a driver that hangs is reported, not waited for.
-        let poll = wgpu::PollType::Wait { submission_index: None, timeout: Some(Duration::from_secs(120)) };
+        let poll = wgpu::PollType::Wait { submission_index, timeout: Some(Duration::from_secs(120)) };
         if let Err(e) = self.device.poll(poll) {
             let found = format!("the device did not answer: {e}");
             keep(&self.failure, found.clone());
@@ -195,7 +221,8 @@ impl Gpu {
     /// # Errors
     /// Device, if the device fails.
     pub fn flush(&self, step: &str) -> Result<()> {
-        self.queue.submit([]);
+        self.push_uploads();
+        self.finish()?;
         self.wait(step)
     }
 }

@@ -4,13 +4,17 @@
 //! in a [`Recording`], and [`Gpu::run`] plays it. Nothing here knows what any kernel computes.
 
 mod adapter;
+mod bindings;
 mod device;
+mod flights;
 mod kernel;
 mod memory;
 mod pipeline;
 mod recording;
 mod run;
 mod shader;
+mod speeds;
+mod staging;
 mod tensor;
 mod timing;
 

@@ -41,6 +41,7 @@ impl Gpu {
     }
 
     fn compile(&self, launch: &Launch, family: Family) -> Result<Pipeline> {
+        self.count_object();
         let name = launch.kernel.name();
         let (text, interface) = launch.kernel.source(family)?;
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
