@@ -4,6 +4,7 @@ mod extract;
 mod host;
 mod layers;
 mod network_source;
+mod prepared;
 mod slabs;
 mod source;
 mod trials;

@@ -1,6 +1,7 @@
 //! Layers of a network over a set of images, as columns of matrices. All layers come out of one pass.
 
 use super::extract::{Estimate, Extractor, input_shape};
+use super::prepared::Prepared;
 use super::slabs::Slab;
 use super::weight_source::WeightSource;
 use crate::error::{Error, Kind, Result};
@@ -231,30 +232,25 @@ impl NetworkSource {
         for (number, layer) in self.layers.iter().enumerate() {
             outputs.push(Output::new(gpu, layer, number, slabs, extractor.batch())?);
         }
-        let take = |at: usize| at..(at + extractor.next_batch(gpu)).min(images.end);
-        let decode = |rows: &Range<usize>| self.images.batch(rows.clone(), &self.preparation);
-        let mut rows = take(images.start);
-        let mut batch = decode(&rows)?;
-        while !rows.is_empty() {
+        let total = self.images.len();
+        let first = images.start;
+        let prepared = Prepared { images: &self.images, preparation: &self.preparation, rows: images };
+        prepared.each(&|| extractor.next_batch(gpu), &mut |rows, batch| {
             let mut recording = Recording::new();
             extractor.record(gpu, &batch, &mut recording, &mut |entry, maps, recording| {
                 for output in outputs.iter().filter(|o| o.entry == entry) {
-                    output.record(maps, rows.start - images.start, recording)?;
+                    output.record(maps, rows.start - first, recording)?;
                 }
                 Ok(())
             })?;
-            // The next images are decoded while the device works on these.
-            let next = take(rows.end);
-            let ready = || (!next.is_empty()).then(|| decode(&next)).transpose();
-            let (ran, decoded) = rayon::join(|| gpu.run(&recording), ready);
-            ran?;
-            progress((rows.end - images.start) as f64 / images.len() as f64);
-            rows = next;
-            if let Some(decoded) = decoded? {
-                batch = decoded;
+            // The next images are decoded, and uploaded, while the device works on these.
+            gpu.start(&recording)?;
+            if rows.end == prepared.rows.end {
+                gpu.finish()?;
             }
-        }
-        Ok(())
+            progress((rows.end - first) as f64 / total as f64);
+            Ok(())
+        })
     }
 }
 

@@ -84,6 +84,16 @@ impl Kernel {
         self.tiles[self.family(family) as usize]
     }
 
+    /// Rows x columns of the tile of this number.
+    ///
+    /// # Errors
+    /// As [`Kernel::tiled_source`].
+    pub(super) fn tile_name(&self, family: Family, tile: usize) -> Result<String> {
+        let (_, interface) = self.tiled_source(family, tile)?;
+        let side = |name: &str| interface.constants.get(name).copied().unwrap_or(1);
+        Ok(format!("{}x{}", side("TILE_ROWS"), side("TILE_COLUMNS")))
+    }
+
     /// Expanded WGSL and its interface for a family, with the first tile where it has some.
     ///
     /// # Errors

@@ -4,14 +4,19 @@
 //! in a [`Recording`], and [`Gpu::run`] plays it. Nothing here knows what any kernel computes.
 
 mod adapter;
+mod bindings;
 mod device;
+mod flights;
 mod kernel;
 mod memory;
 mod pipeline;
 mod recording;
 mod run;
 mod shader;
+mod speeds;
+mod staging;
 mod tensor;
+mod timing;
 mod tuning;
 
 pub use adapter::{AdapterChoice, AdapterReport, adapters};
@@ -24,4 +29,5 @@ pub use recording::Recording;
 pub use shader::{Access, Interface, Parts};
 pub(crate) use tensor::padded_rows;
 pub use tensor::{Maps, Matrix};
-pub use tuning::Tuning;
+pub use timing::Clock;
+pub use tuning::{Choice, Tuning, TuningReport};

@@ -41,6 +41,7 @@ impl Gpu {
     }
 
     fn compile(&self, launch: &Launch, family: Family, tile: usize) -> Result<Pipeline> {
+        self.count_object();
         let name = launch.kernel.name();
         let (text, interface) = launch.kernel.tiled_source(family, tile)?;
         let tile = launch.kernel.tiles(family).get(tile).map(|t| t.overrides());

@@ -8,12 +8,13 @@ mod measure;
 mod store;
 
 use super::adapter::AdapterReport;
-use super::device::Gpu;
+use super::device::{Gpu, Options};
 use super::kernel::Launch;
 use crate::error::Result;
 use class::Class;
+use etcetera::base_strategy::{BaseStrategy, choose_base_strategy};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use store::Choice;
 use store::Store;
@@ -64,15 +65,16 @@ struct Known {
 }
 
 impl Tuner {
-    pub fn new(tuning: &Tuning, cache: Option<&Path>, report: &AdapterReport) -> Self {
+    pub fn new(options: &Options, report: &AdapterReport) -> Self {
         // Two workgroups for each of the multiprocessors, which no driver counts for us: what is common of each kind.
         let enough = match report.kind.as_str() {
             "DiscreteGpu" => 128,
             "Cpu" => 8,
             _ => 32,
         };
-        let store = Mutex::new(Store::new(cache, report));
-        Tuner { tuning: tuning.clone(), enough, known: Mutex::default(), store }
+        let users = || choose_base_strategy().ok().map(|base| base.cache_dir().join("striate"));
+        let store = Mutex::new(Store::new(options.cache.clone().or_else(users), report));
+        Tuner { tuning: options.tuning.clone(), enough, known: Mutex::default(), store }
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<Class, Known>> {

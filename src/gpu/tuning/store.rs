@@ -50,7 +50,7 @@ pub struct Store {
 
 impl Store {
     /// Nothing is read yet. `cache` is the folder of all caches of this crate.
-    pub fn new(cache: Option<&Path>, report: &AdapterReport) -> Self {
+    pub fn new(cache: Option<PathBuf>, report: &AdapterReport) -> Self {
         let identity = Identity {
             striate: env!("CARGO_PKG_VERSION").into(),
             adapter: report.name.clone(),
@@ -72,7 +72,8 @@ impl Store {
         let choices = self.choices();
         choices.extend(there);
         choices.insert(choice.class.clone(), choice);
-        let document = Document { choices: choices.values().cloned().collect(), identity: self.identity.clone() };
+        let document =
+            Document { choices: choices.values().cloned().collect(), identity: self.identity.clone() };
         let Some(file) = &self.file else { return };
         let written = serde_json::to_vec_pretty(&document).map_err(std::io::Error::other);
         self.problem = written.and_then(|bytes| replace(file, &bytes)).err().map(|why| why.to_string());
