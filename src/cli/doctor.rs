@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use striate::doctor::{Peaks, SelfTest, peaks, self_test};
-use striate::gpu::{AdapterReport, Gpu, adapters, host_memory_available};
+use striate::gpu::{AdapterReport, Gpu, TuningReport, adapters, host_memory_available};
 use striate::kernels::ALL;
 use striate::{Error, Kind, Result};
 
@@ -71,6 +71,7 @@ impl Examined {
             "memory_budget_bytes": self.gpu.ledger().budget(),
             "largest_binding_bytes": self.gpu.max_binding_bytes(),
             "loop_rounds_of_100000": self.gpu.loop_rounds(),
+            "tuning": self.gpu.tuning(),
             "self_test": {"cases": ran, "right": right, "kernels": kernels, "failures": self.test.failures},
             "peaks": self.peaks,
         })
@@ -84,6 +85,7 @@ impl Examined {
         let mut text = format!("\nChosen: {}\n", gpu.describe());
         text.push_str(&lines(&[
             ("  kernels", format!("the {} family", format!("{:?}", gpu.family()).to_lowercase())),
+            ("  tiles", tiles(&gpu.tuning())),
             ("  memory budget", format!("{} (--max-memory changes it)", mebibytes(gpu.ledger().budget()))),
             ("  largest array", mebibytes(gpu.max_binding_bytes())),
             ("  loops", loops),
@@ -116,6 +118,19 @@ impl Examined {
         let place = format!("adapter {}", self.gpu.report().name);
         Some(Error::new(Kind::Adapter, place, found, "right results", advice))
     }
+}
+
+/// How tiles are chosen, what was tuned before, and where that is kept.
+fn tiles(tuning: &TuningReport) -> String {
+    if !tuning.measured {
+        return "by a fixed rule (--no-tuning)".into();
+    }
+    let kept = match (&tuning.file, &tuning.problem) {
+        (_, Some(why)) => format!("not kept: {why}"),
+        (Some(file), None) => format!("kept in {}", file.display()),
+        (None, None) => "not kept: there is no cache folder".into(),
+    };
+    format!("{} classes of shapes tuned, {kept} (--no-tuning takes a fixed rule)", tuning.choices.len())
 }
 
 fn listed(found: &[AdapterReport]) -> String {
