@@ -10,7 +10,7 @@ mod source;
 mod trials;
 mod weight_source;
 
-pub use extract::Extractor;
+pub use extract::{Extractor, Sink};
 pub use host::affordable;
 pub use layers::{LayerColumns, LayersPlan, visit_layers};
 pub use network_source::{LayerRequest, NetworkSource};

@@ -1,7 +1,7 @@
 //! Layers of a network over a set of images, as columns of matrices. All layers come out of one pass.
 
-use super::extract::{Estimate, Extractor, input_shape};
-use super::prepared::Prepared;
+use super::extract::{Estimate, Extractor, LARGEST_BATCH, input_shape};
+use super::prepared::{HELD, Prepared};
 use super::slabs::Slab;
 use super::weight_source::WeightSource;
 use crate::error::{Error, Kind, Result};
@@ -202,6 +202,12 @@ impl NetworkSource {
         Ok(estimate.bytes + 4 * pooled as u64)
     }
 
+    /// Host memory of the images that are prepared ahead, in bytes, in the largest batches.
+    pub fn host_bytes(&self) -> u64 {
+        let batch = self.images.len().min(LARGEST_BATCH as usize);
+        (HELD * batch * self.input.height * self.input.width * size_of::<[f32; 4]>()) as u64
+    }
+
     /// Loads the weights, once.
     ///
     /// # Errors
@@ -235,7 +241,7 @@ impl NetworkSource {
         let total = self.images.len();
         let first = images.start;
         let prepared = Prepared { images: &self.images, preparation: &self.preparation, rows: images };
-        prepared.each(&|| extractor.next_batch(gpu), &mut |rows, batch| {
+        prepared.each(&|| whole_power(extractor.next_batch(gpu)), &mut |rows, batch| {
             let mut recording = Recording::new();
             extractor.record(gpu, &batch, &mut recording, &mut |entry, maps, recording| {
                 for output in outputs.iter().filter(|o| o.entry == entry) {
@@ -252,6 +258,12 @@ impl NetworkSource {
             Ok(())
         })
     }
+}
+
+/// The largest power of two up to `images`: batches of a few sizes, whatever the speed that is measured at the moment, so
+/// that what was made for one serves the next.
+fn whole_power(images: usize) -> usize {
+    1 << images.max(1).ilog2()
 }
 
 /// Features among which some are drawn at most: all their numbers are in memory meanwhile.

@@ -14,11 +14,11 @@ use std::time::Instant;
 /// Submissions under way at most. Two keep the device busy while the host prepares a third.
 const MOST: usize = 3;
 
-/// A word that the last dispatch of a submission writes, and where the host reads it.
+/// What the last dispatch of every submission writes, one after the other.
+#[derive(Clone)]
 pub(super) struct Sentinel {
     pub number: u64,
     pub written: wgpu::Buffer,
-    pub read: wgpu::Buffer,
 }
 
 struct Flight {
@@ -29,7 +29,8 @@ struct Flight {
     /// Whether the device had nothing else to do.
     alone: bool,
     index: wgpu::SubmissionIndex,
-    sentinel: Sentinel,
+    /// Where the host reads its sentinel.
+    read: wgpu::Buffer,
     /// What it works on: counted as used until it has ended, as it is by the driver.
     _buffers: Vec<Buffer>,
     mapped: Receiver<std::result::Result<(), wgpu::BufferAsyncError>>,
@@ -45,7 +46,8 @@ struct Ended {
 #[derive(Default)]
 pub(super) struct Flights {
     flying: VecDeque<Flight>,
-    free: Vec<Sentinel>,
+    sentinel: Option<Sentinel>,
+    free: Vec<wgpu::Buffer>,
     ended: Option<Ended>,
     submissions: u32,
 }
@@ -54,6 +56,7 @@ pub(super) struct Flights {
 pub(super) struct Departure {
     pub number: u32,
     pub sentinel: Sentinel,
+    pub read: wgpu::Buffer,
     pub name: &'static str,
     pub launches: u32,
     estimate: Estimate,
@@ -97,10 +100,13 @@ impl Gpu {
             self.land(flights)?;
         }
         flights.submissions = flights.submissions.wrapping_add(1);
-        let sentinel = flights.free.pop().unwrap_or_else(|| self.sentinel());
+        let sentinel = flights.sentinel.get_or_insert_with(|| self.sentinel()).clone();
+        let read = flights.free.pop().unwrap_or_else(|| {
+            self.sentinel_buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)
+        });
         let name = launches.first().map_or("nothing", Launch::name);
         let launches = launches.len() as u32;
-        Ok(Departure { number: flights.submissions, sentinel, name, launches, estimate })
+        Ok(Departure { number: flights.submissions, sentinel, read, name, launches, estimate })
     }
 
     /// Keeps a submission in mind until it has ended.
@@ -112,7 +118,7 @@ impl Gpu {
         index: wgpu::SubmissionIndex,
     ) {
         let (sender, mapped) = channel();
-        made.sentinel.read.map_async(wgpu::MapMode::Read, .., move |result| drop(sender.send(result)));
+        made.read.map_async(wgpu::MapMode::Read, .., move |result| drop(sender.send(result)));
         flights.flying.push_back(Flight {
             name: made.name,
             expected: made.expected(),
@@ -120,7 +126,7 @@ impl Gpu {
             alone: flights.flying.is_empty(),
             estimate: made.estimate,
             index,
-            sentinel: made.sentinel,
+            read: made.read,
             _buffers: launches.iter().flat_map(|l| l.buffers.iter().map(|(_, b, _)| b.clone())).collect(),
             mapped,
         });
@@ -145,10 +151,10 @@ impl Gpu {
         let ended = Ended { at: Instant::now(), seen };
         result.map_err(|why| broken(format!("the result could not be read back: {why}")))?;
         self.check(flight.name)?;
-        let view = flight.sentinel.read.get_mapped_range(..).map_err(|why| broken(why.to_string()))?;
+        let view = flight.read.get_mapped_range(..).map_err(|why| broken(why.to_string()))?;
         let whole = view.get(..8) == Some(flight.expected.as_slice());
         drop(view);
-        flight.sentinel.read.unmap();
+        flight.read.unmap();
         if !whole {
             return Err(Error::new(
                 Kind::Device,
@@ -160,7 +166,7 @@ impl Gpu {
         }
         self.learn(&flight, flights.ended.as_ref(), &ended);
         flights.ended = Some(ended);
-        flights.free.push(flight.sentinel);
+        flights.free.push(flight.read);
         Ok(())
     }
 
@@ -179,19 +185,17 @@ impl Gpu {
     }
 
     fn sentinel(&self) -> Sentinel {
-        let make = |usage| {
-            self.count_object();
-            self.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("sentinel"),
-                size: 16,
-                usage,
-                mapped_at_creation: false,
-            })
-        };
-        Sentinel {
-            number: next_allocation(),
-            written: make(wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC),
-            read: make(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST),
-        }
+        let written = self.sentinel_buffer(wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC);
+        Sentinel { number: next_allocation(), written }
+    }
+
+    fn sentinel_buffer(&self, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+        self.count_object();
+        self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("sentinel"),
+            size: 16,
+            usage,
+            mapped_at_creation: false,
+        })
     }
 }

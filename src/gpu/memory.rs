@@ -162,6 +162,12 @@ impl Buffer {
         Buffer { allocation: self.allocation.clone(), offset: self.offset + 4 * start as u64, words }
     }
 
+    /// The buffer that this one is a slice of.
+    pub(super) fn whole(&self) -> Buffer {
+        let words = self.allocation.bytes as usize / 4;
+        Buffer { allocation: self.allocation.clone(), offset: 0, words }
+    }
+
     /// What no other range of any buffer has.
     pub(super) fn key(&self) -> [u64; 3] {
         [self.allocation.number, self.offset, self.words as u64]

@@ -131,8 +131,7 @@ impl Gpu {
                 step.dispatch(&mut pass);
             }
         }
-        let Departure { sentinel, .. } = &departure;
-        encoder.copy_buffer_to_buffer(&sentinel.written, 0, &sentinel.read, 0, 8);
+        encoder.copy_buffer_to_buffer(&departure.sentinel.written, 0, &departure.read, 0, 8);
         let index = self.queue.submit([encoder.finish()]);
         uploads.recall();
         self.departed(flights, departure, launches, index);
@@ -151,6 +150,8 @@ impl Gpu {
         let (_, written, _) = written.ok_or_else(|| Error::internal("submission", "nothing is written"))?;
         let pipeline = self.pipeline(&launch, 0)?;
         let own = &departure.sentinel;
+        // All of it, so that one bind group serves whatever part was written.
+        let written = written.whole();
         let key = (Arc::as_ptr(&pipeline) as usize, vec![[own.number, 0, 0], written.key()]);
         let bindings = self.bindings.get(key, || {
             let written = wgpu::BindingResource::Buffer(written.binding());
@@ -187,20 +188,28 @@ mod tests {
         &[],
     );
 
-    /// A driver that gives up without a word is found by what it did not write.
+    /// A driver that gives up without a word is found by what it did not write, by whatever waits next.
     #[test]
     fn a_submission_that_does_not_reach_its_end_is_an_error() {
         let gpu = Gpu::open(&Options::default()).unwrap();
         let y = gpu.upload("y", &[0u32; 4]).unwrap();
         let mut recording = Recording::new();
         recording.add(Launch::new(&ADD, Grid::Items(1)).write("y", &y));
-        let why = gpu.run_proved_by(&SILENT, &recording).unwrap_err();
-        let text = why.to_string();
-        assert!(
-            why.kind() == Kind::Device && text.starts_with("add one: the device stopped before"),
-            "{text}"
-        );
+        let start = || gpu.start_proved_by(&SILENT, &recording).unwrap();
+        type Wait<'a> = &'a dyn Fn() -> Result<()>;
+        let waits: [Wait<'_>; 3] =
+            [&|| gpu.finish(), &|| gpu.run(&recording), &|| gpu.download::<u32>(&y).map(drop)];
+        for wait in waits {
+            start();
+            let why = wait().unwrap_err();
+            let text = why.to_string();
+            assert!(
+                why.kind() == Kind::Device && text.starts_with("add one: the device stopped before"),
+                "{text}"
+            );
+            gpu.finish().unwrap();
+        }
         gpu.run(&recording).unwrap();
-        assert_eq!(gpu.download::<u32>(&y).unwrap()[0], 2, "the work itself was done both times");
+        assert_eq!(gpu.download::<u32>(&y).unwrap()[0], 5, "the work itself was done every time");
     }
 }

@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Upload buffers are at least this long, so that many short uploads share one.
-const SHORTEST: u64 = 64 << 10;
+const SHORTEST: u64 = 256 << 10;
 
 /// Pieces of an upload: a few fit into what may be kept, so that one is filled while others are under way.
 const LONGEST: u64 = 8 << 20;
