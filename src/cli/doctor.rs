@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use striate::doctor::{Peaks, SelfTest, peaks, self_test};
-use striate::gpu::{AdapterReport, Gpu, TuningReport, adapters, host_memory_available};
+use striate::gpu::{AdapterReport, Gpu, adapters, host_memory_available};
 use striate::kernels::ALL;
 use striate::{Error, Kind, Result};
 
@@ -85,7 +85,7 @@ impl Examined {
         let mut text = format!("\nChosen: {}\n", gpu.describe());
         text.push_str(&lines(&[
             ("  kernels", format!("the {} family", format!("{:?}", gpu.family()).to_lowercase())),
-            ("  tiles", tiles(&gpu.tuning())),
+            ("  tiles", tiles(gpu)),
             ("  memory budget", format!("{} (--max-memory changes it)", mebibytes(gpu.ledger().budget()))),
             ("  largest array", mebibytes(gpu.max_binding_bytes())),
             ("  loops", loops),
@@ -105,6 +105,9 @@ impl Examined {
             ("  upload", format!("{:.1} GB/s", p.upload_gb_per_s)),
             ("  download", format!("{:.1} GB/s", p.download_gb_per_s)),
         ]));
+        for choice in gpu.tuning().choices {
+            text.push_str(&format!("  tile {:<9} {}\n", choice.tile, choice.class));
+        }
         for failure in &self.test.failures {
             text.push_str(&format!("  WRONG  {failure}\n"));
         }
@@ -120,8 +123,12 @@ impl Examined {
     }
 }
 
-/// How tiles are chosen, what was tuned before, and where that is kept.
-fn tiles(tuning: &TuningReport) -> String {
+/// How tiles are chosen, and where what was tuned is kept.
+fn tiles(gpu: &Gpu) -> String {
+    let tuning = gpu.tuning();
+    if ALL.iter().all(|entry| entry.kernel.tiles(gpu.family()).len() < 2) {
+        return "one size each, nothing to choose".into();
+    }
     if !tuning.measured {
         return "by a fixed rule (--no-tuning)".into();
     }
@@ -130,7 +137,7 @@ fn tiles(tuning: &TuningReport) -> String {
         (Some(file), None) => format!("kept in {}", file.display()),
         (None, None) => "not kept: there is no cache folder".into(),
     };
-    format!("{} classes of shapes tuned, {kept} (--no-tuning takes a fixed rule)", tuning.choices.len())
+    format!("tuned for {} classes of shapes, {kept} (--no-tuning takes a fixed rule)", tuning.choices.len())
 }
 
 fn listed(found: &[AdapterReport]) -> String {

@@ -43,9 +43,11 @@ struct Waiting {
     to_at: u64,
 }
 
-/// Chunks that a submission reads.
+/// What the uploads of a submission read and write: buffers that are dropped are destroyed, which has to wait for the
+/// submission.
 pub(super) struct Sent {
     chunks: Vec<Chunk>,
+    _copies: Vec<Waiting>,
     returned: Arc<Mutex<Vec<Chunk>>>,
 }
 
@@ -167,7 +169,8 @@ impl Gpu {
     /// Records the uploads that wait, in their order.
     pub(super) fn take_uploads(&self, encoder: &mut wgpu::CommandEncoder) -> Sent {
         let mut uploads = lock(&self.staging.uploads);
-        for copy in uploads.waiting.drain(..) {
+        let copies = std::mem::take(&mut uploads.waiting);
+        for copy in &copies {
             let (to, at) = copy.to.raw();
             encoder.copy_buffer_to_buffer(&copy.from, copy.at, to, at + copy.to_at, copy.bytes);
         }
@@ -175,7 +178,7 @@ impl Gpu {
         for chunk in &chunks {
             chunk.raw.unmap();
         }
-        Sent { chunks, returned: self.staging.returned.clone() }
+        Sent { chunks, _copies: copies, returned: self.staging.returned.clone() }
     }
 
     /// Submits the uploads that wait, alone.
