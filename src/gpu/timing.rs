@@ -3,7 +3,7 @@
 use super::device::{Gpu, LONGEST_LOOP, LOOP_TEST};
 use super::kernel::{Grid, Launch};
 use super::recording::Recording;
-use super::run::SUBMISSION_SECONDS;
+use super::speeds::SUBMISSION_SECONDS;
 use crate::error::{Error, Kind, Result};
 use std::time::Instant;
 
@@ -70,7 +70,7 @@ impl Gpu {
     /// As [`Gpu::run`].
     pub fn timed(&self, recording: &Recording) -> Result<Vec<f64>> {
         for launch in recording.launches() {
-            self.pipeline(launch)?;
+            self.pipeline(launch, self.tile(launch)?)?;
         }
         match self.clock()? {
             Clock::Device => self.timed_by_device(recording.launches()),
@@ -137,6 +137,7 @@ impl Gpu {
 
     /// Submits launches with a pass and two timestamps each, and waits for them.
     fn stamps(&self, launches: &[Launch]) -> Result<Stamps> {
+        self.push_uploads();
         let name = launches.first().map_or("nothing", Launch::name);
         let steps = launches.iter().map(|launch| self.step(launch)).collect::<Result<Vec<_>>>()?;
         let slots = 2 * steps.len() as u32;
