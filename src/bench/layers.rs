@@ -2,6 +2,7 @@
 
 use super::networks::{Timed, unprepared, wanted};
 use super::report::{Measured, Row, Section};
+use super::timing::Seconds;
 use super::{Bench, Effort, Job};
 use crate::error::{Error, Kind, Result};
 use crate::features::{Extractor, WeightSource, Wish};
@@ -53,65 +54,82 @@ fn name(timed: &Timed, batch: usize) -> String {
 }
 
 fn rows(bench: &Bench<'_>, timed: &Timed, batch: usize) -> Result<Vec<Row>> {
-    let (gpu, name) = (bench.gpu, name(timed, batch));
+    let (gpu, name, seed) = (bench.gpu, name(timed, batch), bench.request.seed);
     let network = Network::named(timed.network)?;
     let last = network.find(timed.layer)?;
     let input = Shape { channels: INPUT_CHANNELS, height: timed.height, width: timed.width };
     if let Some(why) = bench.too_long(batch as f64 * timed.operations()?) {
         return Ok(vec![Row::skipped(Section::Layers, &name, WHOLE, why)]);
     }
-    let seed = bench.request.seed;
     let wish = Wish { network: &network, convolution: bench.request.convolution, wanted: &[last], input };
     let extractor = Extractor::new(gpu, wish, &WeightSource::Random(seed))?;
     if batch > extractor.batch() {
         let found = format!("maps of {batch} images of {}", timed.name());
         let wanted = format!("at most {} images in this memory and grid", extractor.batch());
-        return Err(Error::new(
-            Kind::Memory,
-            "--batch",
-            found,
-            wanted,
-            "Lower --batch, or raise --max-memory",
-        ));
+        let advice = "Lower --batch, or raise --max-memory";
+        return Err(Error::new(Kind::Memory, "--batch", found, wanted, advice));
     }
     let images = timed.images(batch, seed).batch(0..batch, &unprepared())?;
-    let (mut recording, mut steps, mut before) = (Recording::new(), Vec::new(), [0, 0]);
-    extractor.record(gpu, &images, &mut recording, &mut |entry, _, recording| {
-        let after = [entry.map_or(0, |entry| entry + 1), recording.launches().len()];
-        if entry.is_some() {
-            steps.push(Step { entries: before[0]..after[0], launches: before[1]..after[1] });
-        }
-        before = after;
-        Ok(())
-    })?;
+    let pass = Pass::new(gpu, &extractor, &images)?;
+    let first = pass.seconds(gpu, &images)?;
     let errors = Referee::new(gpu, &network, seed).errors(&extractor, &images)?;
-    let parts = |seconds: Vec<f64>| -> Vec<f64> {
-        let steps = steps.iter().map(|step| seconds[step.launches.clone()].iter().sum::<f64>());
-        steps.chain([seconds.iter().sum()]).collect()
-    };
-    let run = || gpu.timed(&recording).map(parts);
-    let all = bench.budget.repeat_parts(run()?, run)?;
+    let all = bench.budget.repeat_parts(first, || pass.seconds(gpu, &images))?;
     let macs = network.macs(input.height, input.width, last)?;
-    let counted = |entries: Range<usize>| 2.0 * batch as f64 * macs[entries].iter().sum::<u64>() as f64;
-    let bytes =
-        |launches: Range<usize>| recording.launches()[launches].iter().map(|l| l.bytes()).sum::<f64>();
-    let clock = bench.report.clock;
+    let measured = |seconds: &Seconds, step: &Step, error| {
+        let operations = 2.0 * batch as f64 * macs[step.entries.clone()].iter().sum::<u64>() as f64;
+        let launches = &pass.recording.launches()[step.launches.clone()];
+        let bytes = launches.iter().map(Launch::bytes).sum();
+        let measured = Measured::new(seconds.clone(), bench.report.clock, Some(operations), Some(bytes));
+        Measured { error, note: Some(kernels(launches)), ..measured }
+    };
     let mut rows = Vec::new();
-    for ((step, seconds), error) in steps.iter().zip(&all).zip(errors) {
+    for ((step, seconds), error) in pass.steps.iter().zip(&all).zip(errors) {
         // CPU seconds are those of all parts together.
-        let seconds = super::Seconds { cpu_s: None, ..seconds.clone() };
-        let (operations, bytes) = (counted(step.entries.clone()), bytes(step.launches.clone()));
-        let measured = Measured::new(seconds, clock, Some(operations), Some(bytes));
-        let note = Some(kernels(&recording.launches()[step.launches.clone()]));
-        let measured = Measured { error: Some(error), note, ..measured };
+        let seconds = Seconds { cpu_s: None, ..seconds.clone() };
+        let measured = measured(&seconds, step, Some(error));
         rows.push(Row::new(Section::Layers, &name, &label(&network, &step.entries), measured));
     }
     if let Some(seconds) = all.last() {
-        let (operations, bytes) = (Some(counted(0..last + 1)), Some(recording.bytes()));
-        let measured = Measured::new(seconds.clone(), clock, operations, bytes);
+        let whole = Step { entries: 0..last + 1, launches: 0..pass.recording.launches().len() };
+        let measured = Measured { note: None, ..measured(seconds, &whole, None) };
         rows.push(Row::new(Section::Layers, &name, WHOLE, measured));
     }
     Ok(rows)
+}
+
+/// A whole pass of a batch, and which launches belong to which layer.
+struct Pass {
+    recording: Recording,
+    steps: Vec<Step>,
+    /// Where the images lie; later layers overwrite them.
+    input: Option<Maps>,
+}
+
+impl Pass {
+    fn new(gpu: &Gpu, extractor: &Extractor, images: &Batch) -> Result<Self> {
+        let (mut recording, mut steps, mut input) = (Recording::new(), Vec::new(), None);
+        let mut before = [0, 0];
+        extractor.record(gpu, images, &mut recording, &mut |entry, maps, recording| {
+            let after = [entry.map_or(0, |entry| entry + 1), recording.launches().len()];
+            match entry {
+                None => input = Some(maps.clone()),
+                Some(_) => steps.push(Step { entries: before[0]..after[0], launches: before[1]..after[1] }),
+            }
+            before = after;
+            Ok(())
+        })?;
+        Ok(Pass { recording, steps, input })
+    }
+
+    /// Seconds of each step of one pass over the images, and of all together.
+    fn seconds(&self, gpu: &Gpu, images: &Batch) -> Result<Vec<f64>> {
+        if let Some(input) = &self.input {
+            gpu.write(&input.buffer, 0, &images.pixels)?;
+        }
+        let seconds = gpu.timed(&self.recording)?;
+        let steps = self.steps.iter().map(|step| seconds[step.launches.clone()].iter().sum::<f64>());
+        Ok(steps.chain([seconds.iter().sum()]).collect())
+    }
 }
 
 /// The first and the last entry that a step makes.
