@@ -5,13 +5,14 @@ mod extract;
 mod host;
 mod layers;
 mod network_source;
+mod prepared;
 mod slabs;
 mod source;
 mod trials;
 mod weight_source;
 
 pub use convolution::Convolution;
-pub use extract::{Extractor, Wish};
+pub use extract::{Extractor, Sink, Wish};
 pub use host::affordable;
 pub use layers::{LayerColumns, LayersPlan, visit_layers};
 pub use network_source::{LayerRequest, NetworkSource};
