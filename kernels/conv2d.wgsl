@@ -17,6 +17,7 @@ const TILE_COLUMNS: u32 = 64u;
 const DEPTH: u32 = 4u;
 // One quad of padding a row keeps neighbouring threads in different banks.
 const PITCH: u32 = 5u;
+alias Quad = vec4f;
 alias Sums = array<vec4f, 16>;
 
 var<workgroup> w_tile: array<vec4f, 320>;

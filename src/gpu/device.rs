@@ -47,6 +47,9 @@ pub struct Gpu {
     max_loop: u32,
 }
 
+/// What the broadcast family needs of the adapter beside subgroups of eight lanes: it loads two words as one of 64 bits.
+const BROADCAST: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::SHADER_INT64);
+
 static LOOP_TEST: Kernel = Kernel::new("loop_test", include_str!("wgsl/loop_test.wgsl"), &[]);
 
 /// No kernel of ours loops more often, so that adapters with the 65,535 limit are right too.
@@ -74,10 +77,13 @@ impl Gpu {
             return Err(refuse("has no immediates (push constants)".into()));
         }
         let is_cpu = adapter.get_info().device_type == wgpu::DeviceType::Cpu;
-        let wide = has.contains(wgpu::Features::SUBGROUP) && report.subgroup == [8, 8];
+        let wide = has.contains(BROADCAST) && report.subgroup == [8, 8];
         let family = match options.family {
             Some(Family::Broadcast) if !wide => {
-                return Err(refuse("has no subgroups of eight lanes for the broadcast kernels".into()));
+                return Err(refuse(
+                    "has no subgroups of eight lanes, or no 64-bit integers, for the broadcast kernels"
+                        .into(),
+                ));
             }
             Some(family) => family,
             None if is_cpu && wide => Family::Broadcast,
@@ -209,7 +215,7 @@ fn request(
     };
     adapter.request_device(&wgpu::DeviceDescriptor {
         label: Some("striate"),
-        required_features: wgpu::Features::IMMEDIATES | (adapter.features() & wgpu::Features::SUBGROUP),
+        required_features: wgpu::Features::IMMEDIATES | (adapter.features() & BROADCAST),
         required_limits: limits,
         ..Default::default()
     })
