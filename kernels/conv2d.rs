@@ -5,17 +5,26 @@ use super::case::{Case, Guarded, Trial, Values};
 use super::fit::check_maps;
 use super::parts::PARTS;
 use crate::error::{Error, Result};
-use crate::gpu::{Buffer, Gpu, Grid, Kernel, Launch, Maps, Recording};
+use crate::gpu::{Buffer, Family, Gpu, Grid, Kernel, Launch, Maps, Recording, Tile};
 use crate::numbers::Bounded;
 use ndarray::{Array4, ArrayView4};
 
-/// The kernel.
+/// The kernel. Tiles of 128 x 128, 64 x 128, 64 x 64 and 32 x 64 channels x pixels: few channels are common, few pixels
+/// are not.
 pub static KERNEL: Kernel = Kernel::with_broadcast(
     "conv2d",
     include_str!("conv2d.wgsl"),
     include_str!("conv2d_broadcast.wgsl"),
     PARTS,
-);
+)
+.with_tiles(Family::Tiled, TILES);
+
+const TILES: &[Tile] = &[
+    Tile { rows: 16, columns: 16 },
+    Tile { rows: 8, columns: 16 },
+    Tile { rows: 8, columns: 8 },
+    Tile { rows: 4, columns: 8 },
+];
 
 /// Output pixels, of all images, that one launch reaches: 65,535 workgroups of 64.
 pub const MOST_PIXELS: usize = 65_535 * 64;

@@ -7,21 +7,79 @@
 //   y        [images][out_quads][out_height][out_width]   vec4 of channels
 //
 // An implicit matrix product: rows are output channels, columns the output pixels of all images, z the group.
-// GPUs: 64 threads make 64 channels x 64 pixels, each 8 x 8 of it in registers, walking the depth (tap, then quad) four
-// quads at a time through workgroup memory. Ragged edges load zeros, so every thread reaches every barrier.
+// GPUs: a workgroup makes a tile, eight depth values (tap, then quad) at a time through workgroup memory (part `panels`),
+// and loads the next panel to registers meanwhile. Taps are counted on, not divided. Ragged edges load zeros, so every
+// thread reaches every barrier.
 //!use conv2d_interface
-//!use columns
+//!use panels
 
-const TILE_ROWS: u32 = 64u;
-const TILE_COLUMNS: u32 = 64u;
-const DEPTH: u32 = 4u;
-// One quad of padding a row keeps neighbouring threads in different banks.
-const PITCH: u32 = 5u;
-alias Quad = vec4f;
-alias Sums = array<vec4f, 16>;
+// Four pixels that a thread loads: their first rows and columns in the input, which may be negative, and the word of
+// that position in the group's first quad.
+struct Pixels { tops: vec4i, lefts: vec4i, words: vec4i }
 
-var<workgroup> w_tile: array<vec4f, 320>;
-var<workgroup> x_tile: array<vec4f, 320>;
+fn pixels_from(index: u32, group: u32) -> Pixels {
+    let q0 = pixel(index);
+    let q1 = pixel(index + 1u);
+    let q2 = pixel(index + 2u);
+    let q3 = pixel(index + 3u);
+    let tops = vec4i(q0.top, q1.top, q2.top, q3.top);
+    let lefts = vec4i(q0.left, q1.left, q2.left, q3.left);
+    let planes = vec4u(q0.image, q1.image, q2.image, q3.image) * p.in_quads + group * p.group_quads;
+    let words = vec4i(planes * p.in_height * p.in_width) + tops * i32(p.in_width) + lefts;
+    return Pixels(tops, lefts, words);
+}
+
+// Where the depth stands: a quad of input channels, and the kernel's row and column.
+struct Tap { quad: u32, row: u32, column: u32 }
+
+// A quad too many carried over to the next column of the kernel, and a column too many to the next row.
+fn carry(tap: Tap) -> Tap {
+    let wide = tap.quad >= p.group_quads;
+    let column = tap.column + u32(wide);
+    let tall = column >= p.kernel_width;
+    return Tap(
+        tap.quad - select(0u, p.group_quads, wide),
+        tap.row + u32(tall),
+        column - select(0u, p.kernel_width, tall),
+    );
+}
+
+// At most a panel of quads further, which are two taps at most.
+fn further(tap: Tap, quads: u32) -> Tap {
+    return carry(carry(Tap(tap.quad + quads, tap.row, tap.column)));
+}
+
+fn load_x(here: Pixels, tap: Tap, loads: bool) -> Block {
+    var block: Block;
+    if loads && tap.row < p.kernel_height {
+        let rows = here.tops + i32(tap.row);
+        let columns = here.lefts + i32(tap.column);
+        let inside = (rows >= vec4i()) & (rows < vec4i(i32(p.in_height)))
+            & (columns >= vec4i()) & (columns < vec4i(i32(p.in_width)));
+        let offset = (tap.quad * p.in_height + tap.row) * p.in_width + tap.column;
+        let at = vec4u(here.words + i32(offset));
+        if inside.x { block.q0 = x[at.x]; }
+        if inside.y { block.q1 = x[at.y]; }
+        if inside.z { block.q2 = x[at.z]; }
+        if inside.w { block.q3 = x[at.w]; }
+    }
+    return block;
+}
+
+fn load_weights(starts: vec4u, k: u32, depth: u32, loads: bool) -> Block {
+    var block: Block;
+    if loads && k < depth {
+        block = Block(weights[starts.x + k], weights[starts.y + k], weights[starts.z + k], weights[starts.w + k]);
+    }
+    return block;
+}
+
+// One depth value, for sums whose vectors lie along the channels, as they are stored.
+fn add_turned(sums: ptr<function, Sums>, k: u32, place: Place) {
+    let r = k * ROW_PITCH + place.down;
+    let c = k * COLUMN_PITCH + place.across;
+    outer(sums, column_panel[c], column_panel[c + THREAD_COLUMNS], row_panel[r], row_panel[r + THREAD_ROWS]);
+}
 
 // Four channels of one pixel; row is a multiple of four.
 fn put(index: u32, row: u32, group: u32, sums: vec4f) {
@@ -30,59 +88,56 @@ fn put(index: u32, row: u32, group: u32, sums: vec4f) {
     }
 }
 
-// Four channels of a thread's pixels, which are eight apart.
-fn put_quads(index: u32, row: u32, group: u32, r0: vec4f, r1: vec4f, r2: vec4f, r3: vec4f) {
-    put(index, row, group, vec4f(r0.x, r1.x, r2.x, r3.x));
-    put(index + 8u, row, group, vec4f(r0.y, r1.y, r2.y, r3.y));
-    put(index + 16u, row, group, vec4f(r0.z, r1.z, r2.z, r3.z));
-    put(index + 24u, row, group, vec4f(r0.w, r1.w, r2.w, r3.w));
+fn put_pixel(index: u32, row: u32, group: u32, upper: vec4f, lower: vec4f) {
+    put(index, row, group, upper);
+    put(index, row + 4u * THREAD_ROWS, group, lower);
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) thread: u32) {
     let row = tile.y * TILE_ROWS;
-    let group = tile.z;
     let first = tile.x * TILE_COLUMNS;
-    // A thread owns eight neighbouring channels, so that four of them are one store.
-    let down = thread / 8u;
-    let across = thread % 8u;
-    let here = pixel(first + thread);
-    let plane = p.in_height * p.in_width;
+    let group = tile.z;
     let depth = p.kernel_height * p.kernel_width * p.group_quads;
-    let w_from = (group * p.rows + min(row + thread, p.rows - 1u)) * depth;
+    let steps = (depth + PANEL - 1u) / PANEL;
+    let rows = loads_rows(thread);
+    let columns = loads_columns(thread);
+    let number = column_block(thread);
+    let last = p.rows - 1u;
+    let channels = min(vec4u(row + thread / PANEL * 4u) + vec4u(0u, 1u, 2u, 3u), vec4u(last));
+    let starts = (group * p.rows + channels) * depth;
+    let here = pixels_from(first + number / PANEL * 4u, group);
+    let at = place_of(thread);
     var sums: Sums;
-    let steps = (depth + DEPTH - 1u) / DEPTH;
+    var tap = further(Tap(), number % PANEL);
+    var w_next = load_weights(starts, thread % PANEL, depth, rows);
+    var x_next = load_x(here, tap, columns);
     for (var step = 0u; step < steps; step++) {
-        for (var d = 0u; d < DEPTH; d++) {
-            let k = step * DEPTH + d;
-            var w_quad = vec4f();
-            var x_quad = vec4f();
-            if k < depth {
-                w_quad = weights[w_from + k];
-                let tap = k / p.group_quads;
-                let found = source(here, tap / p.kernel_width, tap % p.kernel_width, group);
-                if found.inside { x_quad = x[found.at + k % p.group_quads * plane]; }
-            }
-            w_tile[thread * PITCH + d] = w_quad;
-            x_tile[thread * PITCH + d] = x_quad;
-        }
+        if rows { store_rows(thread, w_next); }
+        if columns { store_columns(number, x_next); }
         workgroupBarrier();
-        for (var d = 0u; d < DEPTH; d++) {
-            let at = across * PITCH + d;
-            let columns = turn(
-                x_tile[at], x_tile[at + 8u * PITCH], x_tile[at + 16u * PITCH], x_tile[at + 24u * PITCH],
-                x_tile[at + 32u * PITCH], x_tile[at + 40u * PITCH], x_tile[at + 48u * PITCH], x_tile[at + 56u * PITCH],
-            );
-            for (var r = 0u; r < 8u; r++) {
-                one_row(&sums, 2u * r, w_tile[(8u * down + r) * PITCH + d], columns);
-            }
-        }
+        tap = further(tap, PANEL);
+        w_next = load_weights(starts, (step + 1u) * PANEL + thread % PANEL, depth, rows);
+        x_next = load_x(here, tap, columns);
+        add_turned(&sums, 0u, at);
+        add_turned(&sums, 1u, at);
+        add_turned(&sums, 2u, at);
+        add_turned(&sums, 3u, at);
+        add_turned(&sums, 4u, at);
+        add_turned(&sums, 5u, at);
+        add_turned(&sums, 6u, at);
+        add_turned(&sums, 7u, at);
         workgroupBarrier();
     }
-    let index = first + across;
-    for (var r = 0u; r < 8u; r += 4u) {
-        let s = 2u * r;
-        put_quads(index, row + 8u * down + r, group, sums[s], sums[s + 2u], sums[s + 4u], sums[s + 6u]);
-        put_quads(index + 32u, row + 8u * down + r, group, sums[s + 1u], sums[s + 3u], sums[s + 5u], sums[s + 7u]);
-    }
+    let left = first + 4u * at.across;
+    let right = left + 4u * THREAD_COLUMNS;
+    let top = row + 4u * at.down;
+    put_pixel(left, top, group, sums[0], sums[1]);
+    put_pixel(left + 1u, top, group, sums[2], sums[3]);
+    put_pixel(left + 2u, top, group, sums[4], sums[5]);
+    put_pixel(left + 3u, top, group, sums[6], sums[7]);
+    put_pixel(right, top, group, sums[8], sums[9]);
+    put_pixel(right + 1u, top, group, sums[10], sums[11]);
+    put_pixel(right + 2u, top, group, sums[12], sums[13]);
+    put_pixel(right + 3u, top, group, sums[14], sums[15]);
 }

@@ -6,13 +6,21 @@
 use super::case::{Case, Guarded, Trial, Values};
 use super::parts::PARTS;
 use crate::error::{Error, Result};
-use crate::gpu::{Buffer, Grid, Kernel, Launch, Matrix, Recording};
+use crate::gpu::{Buffer, Family, Grid, Kernel, Launch, Matrix, Recording, Tile};
 use crate::numbers::Bounded;
 use ndarray::{Array2, ArrayView2};
 
-/// The kernel.
+/// The kernel. Tiles of 128 x 128, 128 x 64, 64 x 64 and 32 x 64 rows x columns.
 pub static KERNEL: Kernel =
-    Kernel::with_broadcast("gemm", include_str!("gemm.wgsl"), include_str!("gemm_broadcast.wgsl"), PARTS);
+    Kernel::with_broadcast("gemm", include_str!("gemm.wgsl"), include_str!("gemm_broadcast.wgsl"), PARTS)
+        .with_tiles(Family::Tiled, TILES);
+
+const TILES: &[Tile] = &[
+    Tile { rows: 16, columns: 16 },
+    Tile { rows: 16, columns: 8 },
+    Tile { rows: 8, columns: 8 },
+    Tile { rows: 4, columns: 8 },
+];
 
 /// `c[b] = alpha a[b] b[b]ᵀ` for a batch of matrices that lie at fixed distances in three buffers.
 #[derive(Clone, Debug)]
@@ -160,7 +168,7 @@ fn case(rows: usize, columns: usize, depth: usize, exact: bool, upper: bool) -> 
         let mut recording = Recording::new();
         recording.add(gemm.launch()?);
         let want = oracle(a.view(), b.view(), gemm.alpha);
-        let (_, interface) = KERNEL.source(gpu.family())?;
+        let (_, interface) = KERNEL.tiled_source(gpu.family(), gpu.tile(&recording.launches()[0])?)?;
         let skipped = |r: usize, n: usize| {
             let (tall, wide) =
                 (interface.constants["TILE_ROWS"] as usize, interface.constants["TILE_COLUMNS"] as usize);

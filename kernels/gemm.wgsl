@@ -4,81 +4,83 @@
 //   b  [batch][columns][b_pitch]   vec4 along k, zero beyond the last k
 //   c  [batch][rows][c_pitch]
 //
-// GPUs: 64 threads make 64 x 64, each 8 x 8 of it in registers, walking k sixteen at a time through workgroup memory.
-// Ragged edges load the last row or zeros, so every thread reaches every barrier. With UPPER, tiles that lie wholly
-// below the diagonal are left alone: the whole workgroup leaves before the first barrier.
+// GPUs: a workgroup makes a tile, eight depth values at a time through workgroup memory (part `panels`), and loads the
+// next panel to registers meanwhile. Ragged edges load the last row or zeros, so every thread reaches every barrier. With
+// UPPER, tiles that lie wholly below the diagonal are left alone: they walk no panel.
 //!use gemm_interface
-//!use columns
+//!use panels
 
-const TILE_ROWS: u32 = 64u;
-const TILE_COLUMNS: u32 = 64u;
-const DEPTH: u32 = 4u;
-// One quad of padding a row keeps neighbouring threads in different banks.
-const PITCH: u32 = 5u;
-alias Quad = vec4f;
 alias Stored = f32;
-alias Sums = array<vec4f, 16>;
 
-var<workgroup> a_tile: array<vec4f, 320>;
-var<workgroup> b_tile: array<vec4f, 320>;
+fn load_a(starts: vec4u, k: u32, loads: bool) -> Block {
+    var block: Block;
+    if loads && k < p.depth_quads { block = Block(a[starts.x + k], a[starts.y + k], a[starts.z + k], a[starts.w + k]); }
+    return block;
+}
+
+fn load_b(starts: vec4u, k: u32, loads: bool) -> Block {
+    var block: Block;
+    if loads && k < p.depth_quads { block = Block(b[starts.x + k], b[starts.y + k], b[starts.z + k], b[starts.w + k]); }
+    return block;
+}
 
 fn put(at: u32, column: u32, sum: f32) {
     if column < p.columns { c[at + column] = p.alpha * sum; }
 }
 
-// A thread's eight columns are eight apart.
-fn put_row(row: u32, column: u32, base: u32, lo: vec4f, hi: vec4f) {
+fn put_quad(at: u32, column: u32, sum: vec4f) {
+    put(at, column, sum.x);
+    put(at, column + 1u, sum.y);
+    put(at, column + 2u, sum.z);
+    put(at, column + 3u, sum.w);
+}
+
+fn put_row(row: u32, column: u32, base: u32, left: vec4f, right: vec4f) {
     if row < p.rows {
         let at = base + row * p.c_pitch;
-        put(at, column, lo.x);
-        put(at, column + 8u, lo.y);
-        put(at, column + 16u, lo.z);
-        put(at, column + 24u, lo.w);
-        put(at, column + 32u, hi.x);
-        put(at, column + 40u, hi.y);
-        put(at, column + 48u, hi.z);
-        put(at, column + 56u, hi.w);
+        put_quad(at, column, left);
+        put_quad(at, column + 4u * THREAD_COLUMNS, right);
     }
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     let row = group.y * TILE_ROWS;
     let column = group.x * TILE_COLUMNS;
-    let down = thread / 8u;
-    let across = thread % 8u;
     let leaves = UPPER && column + TILE_COLUMNS <= row;
-    let steps = select((p.depth_quads + DEPTH - 1u) / DEPTH, 0u, leaves);
-    let a_from = a_start(row + thread, group.z);
-    let b_from = b_start(column + thread, group.z);
+    let steps = select((p.depth_quads + PANEL - 1u) / PANEL, 0u, leaves);
+    let rows = loads_rows(thread);
+    let columns = loads_columns(thread);
+    let number = column_block(thread);
+    let m = row + thread / PANEL * 4u;
+    let n = column + number / PANEL * 4u;
+    let a_from = vec4u(a_start(m, group.z), a_start(m + 1u, group.z), a_start(m + 2u, group.z), a_start(m + 3u, group.z));
+    let b_from = vec4u(b_start(n, group.z), b_start(n + 1u, group.z), b_start(n + 2u, group.z), b_start(n + 3u, group.z));
+    let place = place_of(thread);
     var sums: Sums;
+    var a_next = load_a(a_from, thread % PANEL, rows && !leaves);
+    var b_next = load_b(b_from, number % PANEL, columns && !leaves);
     for (var step = 0u; step < steps; step++) {
-        for (var d = 0u; d < DEPTH; d++) {
-            let k = step * DEPTH + d;
-            var a_quad = vec4f();
-            var b_quad = vec4f();
-            if k < p.depth_quads {
-                a_quad = a[a_from + k];
-                b_quad = b[b_from + k];
-            }
-            a_tile[thread * PITCH + d] = a_quad;
-            b_tile[thread * PITCH + d] = b_quad;
-        }
+        if rows { store_rows(thread, a_next); }
+        if columns { store_columns(number, b_next); }
         workgroupBarrier();
-        for (var d = 0u; d < DEPTH; d++) {
-            let at = across * PITCH + d;
-            let columns = turn(
-                b_tile[at], b_tile[at + 8u * PITCH], b_tile[at + 16u * PITCH], b_tile[at + 24u * PITCH],
-                b_tile[at + 32u * PITCH], b_tile[at + 40u * PITCH], b_tile[at + 48u * PITCH], b_tile[at + 56u * PITCH],
-            );
-            for (var r = 0u; r < 8u; r++) {
-                one_row(&sums, 2u * r, a_tile[(down + 8u * r) * PITCH + d], columns);
-            }
-        }
+        let k = (step + 1u) * PANEL;
+        a_next = load_a(a_from, k + thread % PANEL, rows);
+        b_next = load_b(b_from, k + number % PANEL, columns);
+        add_panel(&sums, place);
         workgroupBarrier();
     }
     if leaves { return; }
-    for (var r = 0u; r < 8u; r++) {
-        put_row(row + down + 8u * r, column + across, group.z * p.c_batch, sums[2u * r], sums[2u * r + 1u]);
-    }
+    let base = group.z * p.c_batch;
+    let top = row + 4u * place.down;
+    let half = top + 4u * THREAD_ROWS;
+    let left = column + 4u * place.across;
+    put_row(top, left, base, sums[0], sums[1]);
+    put_row(top + 1u, left, base, sums[2], sums[3]);
+    put_row(top + 2u, left, base, sums[4], sums[5]);
+    put_row(top + 3u, left, base, sums[6], sums[7]);
+    put_row(half, left, base, sums[8], sums[9]);
+    put_row(half + 1u, left, base, sums[10], sums[11]);
+    put_row(half + 2u, left, base, sums[12], sums[13]);
+    put_row(half + 3u, left, base, sums[14], sums[15]);
 }

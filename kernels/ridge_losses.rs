@@ -4,17 +4,26 @@ use super::case::{Case, Guarded, Trial, Values};
 use super::fit::check_matrices;
 use super::parts::PARTS;
 use crate::error::{Error, Result};
-use crate::gpu::{Grid, Kernel, LONGEST_LOOP, Launch, Matrix, Recording};
+use crate::gpu::{Family, Grid, Kernel, LONGEST_LOOP, Launch, Matrix, Recording, Tile};
 use crate::numbers::{Bounded, UNIT};
 use ndarray::{Array2, ArrayView2};
 
-/// The kernel.
+/// The kernel. Tiles of 64 x 256, 64 x 128, 64 x 64 and 32 x 128 images x neurons: the order of a loss's sum knows no
+/// others than 32 and 64 images.
 pub static KERNEL: Kernel = Kernel::with_broadcast(
     "ridge_losses",
     include_str!("ridge_losses.wgsl"),
     include_str!("ridge_losses_broadcast.wgsl"),
     PARTS,
-);
+)
+.with_tiles(Family::Tiled, TILES);
+
+const TILES: &[Tile] = &[
+    Tile { rows: 8, columns: 32 },
+    Tile { rows: 8, columns: 16 },
+    Tile { rows: 8, columns: 8 },
+    Tile { rows: 4, columns: 16 },
+];
 
 /// `losses[l, n] = sum_i (targets[n, i] - sum_k left[i, k] shrinkage[l, k] right[n, k])²`.
 pub struct RidgeLosses<'a> {

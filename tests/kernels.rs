@@ -1,6 +1,7 @@
-//! Every case of every kernel against its f64 oracle, on the adapter that is there: both families, checks on and off.
+//! Every case of every kernel against its f64 oracle, on the adapter that is there: both families, every tile, checks on
+//! and off.
 
-use striate::gpu::{Family, Gpu, Options};
+use striate::gpu::{Family, Gpu, Options, Tuning};
 use striate::kernels::ALL;
 
 fn options(family: Option<Family>, checked: bool) -> Options {
@@ -40,11 +41,53 @@ fn every_kernel_equals_its_oracle_with_the_drivers_checks() {
     run_all(&gpu, false);
 }
 
-/// GPUs run the tiled family; a CPU adapter runs it here, so that its logic is covered on every machine.
+/// The number of tiles of the kernel that has the most.
+fn most_tiles() -> usize {
+    ALL.iter().map(|e| e.kernel.tiles(Family::Tiled).len()).max().expect("kernels")
+}
+
+fn with_tile(tile: usize, checked: bool) -> Gpu {
+    let tuning = Tuning::Tile(tile);
+    Gpu::open(&Options { tuning, ..options(Some(Family::Tiled), checked) }).expect("an adapter")
+}
+
+/// GPUs run the tiled family; a CPU adapter runs it here, with every tile, so that its logic is covered on every machine.
 #[test]
 fn the_tiled_family_equals_its_oracle() {
-    for checked in [false, true] {
-        let gpu = Gpu::open(&options(Some(Family::Tiled), checked)).expect("an adapter");
-        run_all(&gpu, true);
+    assert!(most_tiles() > 2);
+    for tile in 0..most_tiles() {
+        for checked in [false, true] {
+            run_all(&with_tile(tile, checked), true);
+        }
+    }
+}
+
+/// Every tile walks the depth in the same order: the tile that is chosen is a matter of time alone.
+#[test]
+fn tiles_give_the_same_bits() {
+    let gpus: Vec<Gpu> = (0..most_tiles()).map(|tile| with_tile(tile, false)).collect();
+    for entry in ALL.iter().filter(|e| e.kernel.tiles(Family::Tiled).len() > 1) {
+        let mut compared = 0;
+        for case in (entry.cases)().into_iter().filter(|case| !case.timed) {
+            let bits = |gpu: &Gpu| {
+                let trial = (case.build)(gpu).expect("a case that sets up");
+                gpu.run(&trial.recording).expect("a device that works");
+                let words: Vec<u32> = gpu.download(&trial.output.buffer).expect("a device that works");
+                // What a tile may leave out, another may write.
+                let wanted = trial.expected.iter().map(Option::is_some);
+                words.into_iter().zip(wanted).map(|(word, wanted)| wanted.then_some(word)).collect::<Vec<_>>()
+            };
+            let first = bits(&gpus[0]);
+            for (tile, gpu) in gpus.iter().enumerate().skip(1) {
+                for (i, (one, other)) in first.iter().zip(bits(gpu)).enumerate() {
+                    if let (Some(one), Some(other)) = (one, other) {
+                        let name = entry.kernel.name();
+                        assert_eq!(*one, other, "{name} {}: word {i} with tiles 0 and {tile}", case.label);
+                        compared += 1;
+                    }
+                }
+            }
+        }
+        assert!(compared > 1000, "{}: {compared} words were compared", entry.kernel.name());
     }
 }

@@ -29,14 +29,18 @@ fn file_name(kernel: &str, family: Family) -> String {
     format!("{kernel}{suffix}.wgsl")
 }
 
-/// Calls `check` with the file's name, expanded text and interface of every kernel and family; gathers what is wrong.
+/// Calls `check` with the file's name, expanded text and interface of every kernel, family and tile; gathers what is
+/// wrong.
 fn for_all(check: impl Fn(&str, &str, &Interface) -> Vec<String>) {
     let mut wrong = Vec::new();
     for kernel in ALL.iter().map(|e| e.kernel) {
         for family in kernel.families() {
-            let (text, interface) = kernel.source(*family).expect("WGSL that naga can read");
-            let name = file_name(kernel.name(), *family);
-            wrong.extend(check(&name, text, interface).into_iter().map(|w| format!("{name}: {w}")));
+            for tile in 0..kernel.tiles(*family).len().max(1) {
+                let (text, interface) = kernel.tiled_source(*family, tile).expect("WGSL that naga can read");
+                let name = file_name(kernel.name(), *family);
+                let complaints = check(&name, text, interface);
+                wrong.extend(complaints.into_iter().map(|w| format!("{name}, tile {tile}: {w}")));
+            }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -279,9 +283,9 @@ fn no_loop_is_written_longer_than_every_driver_runs_it() {
     });
 }
 
-/// The rows of the resource table: one for each kernel and family.
+/// The rows of the resource table: one for each kernel and family, with workgroup and shared bytes of each tile.
 fn table() -> String {
-    let mut text = String::from("# file: bindings; parameters; workgroup; shared bytes\n");
+    let mut text = String::from("# file: bindings; parameters; [tile] workgroup; shared bytes\n");
     for kernel in ALL.iter().map(|e| e.kernel) {
         for family in kernel.families() {
             let (_, i) = kernel.source(*family).expect("WGSL that naga can read");
@@ -291,14 +295,17 @@ fn table() -> String {
             let kind = |float: bool| if float { "f32" } else { "u32" };
             let parameters: Vec<String> =
                 i.parameters.iter().map(|p| format!("{} {}", kind(p.is_float), p.name)).collect();
-            text += &format!(
-                "{}: {}; {}; {:?}; {}\n",
-                file_name(kernel.name(), *family),
-                bindings.join(", "),
-                parameters.join(", "),
-                i.workgroup,
-                i.workgroup_bytes
-            );
+            let name = file_name(kernel.name(), *family);
+            text += &format!("{name}: {}; {}", bindings.join(", "), parameters.join(", "));
+            let tiles = kernel.tiles(*family).len();
+            for tile in 0..tiles.max(1) {
+                let (_, i) = kernel.tiled_source(*family, tile).expect("WGSL that naga can read");
+                let side = |name: &str| i.constants.get(name).copied().unwrap_or(1);
+                let size = format!("{} x {} ", side("TILE_ROWS"), side("TILE_COLUMNS"));
+                let size = if tiles > 0 { size } else { String::new() };
+                text += &format!("; {size}{:?}; {}", i.workgroup, i.workgroup_bytes);
+            }
+            text.push('\n');
         }
     }
     text

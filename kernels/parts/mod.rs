@@ -15,6 +15,7 @@ pub static PARTS: &Parts = &[
     ("laplace", include_str!("laplace.wgsl")),
     ("nan", include_str!("nan.wgsl")),
     ("nonlinearity", include_str!("nonlinearity.wgsl")),
+    ("panels", include_str!("panels.wgsl")),
     ("pool_interface", include_str!("pool_interface.wgsl")),
     ("ridge_losses_interface", include_str!("ridge_losses_interface.wgsl")),
 ];

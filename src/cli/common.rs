@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use striate::Result;
-use striate::gpu::{AdapterChoice, Gpu, Options};
+use striate::gpu::{AdapterChoice, Gpu, Options, Tuning};
 
 use super::output::say;
 use super::progress::Progress;
@@ -27,6 +27,10 @@ pub struct Common {
     /// GPU memory that may be used: 2G, 512M, or bytes [default: what the adapter should have].
     #[arg(long, global = true, value_parser = values::bytes, value_name = "BYTES")]
     pub max_memory: Option<u64>,
+    /// Choose the tiles of GPU kernels by a fixed rule instead of timing them once and keeping what was fastest; results
+    /// are the same.
+    #[arg(long, global = true)]
+    pub no_tuning: bool,
     /// The same seed gives the same result.
     #[arg(long, global = true, default_value_t = 0, value_name = "N")]
     pub seed: u64,
@@ -63,7 +67,8 @@ impl Common {
     /// How the adapter shall be opened.
     pub fn options(&self) -> Options {
         let adapter = AdapterChoice::parse(self.adapter.as_deref().unwrap_or_default());
-        Options { adapter, max_memory: self.max_memory, ..Options::default() }
+        let tuning = if self.no_tuning { Tuning::Rule } else { Tuning::Measured };
+        Options { adapter, max_memory: self.max_memory, tuning, ..Options::default() }
     }
 
     /// Opens the adapter and says on stderr which one it is, and what about it is out of the ordinary.

@@ -71,6 +71,7 @@ impl Examined {
             "memory_budget_bytes": self.gpu.ledger().budget(),
             "largest_binding_bytes": self.gpu.max_binding_bytes(),
             "loop_rounds_of_100000": self.gpu.loop_rounds(),
+            "tuning": self.gpu.tuning(),
             "self_test": {"cases": ran, "right": right, "kernels": kernels, "failures": self.test.failures},
             "peaks": self.peaks,
         })
@@ -84,6 +85,7 @@ impl Examined {
         let mut text = format!("\nChosen: {}\n", gpu.describe());
         text.push_str(&lines(&[
             ("  kernels", format!("the {} family", format!("{:?}", gpu.family()).to_lowercase())),
+            ("  tiles", tiles(gpu)),
             ("  memory budget", format!("{} (--max-memory changes it)", mebibytes(gpu.ledger().budget()))),
             ("  largest array", mebibytes(gpu.max_binding_bytes())),
             ("  loops", loops),
@@ -103,6 +105,9 @@ impl Examined {
             ("  upload", format!("{:.1} GB/s", p.upload_gb_per_s)),
             ("  download", format!("{:.1} GB/s", p.download_gb_per_s)),
         ]));
+        for choice in gpu.tuning().choices {
+            text.push_str(&format!("  tile {:<9} {}\n", choice.tile, choice.class));
+        }
         for failure in &self.test.failures {
             text.push_str(&format!("  WRONG  {failure}\n"));
         }
@@ -116,6 +121,23 @@ impl Examined {
         let place = format!("adapter {}", self.gpu.report().name);
         Some(Error::new(Kind::Adapter, place, found, "right results", advice))
     }
+}
+
+/// How tiles are chosen, and where what was tuned is kept.
+fn tiles(gpu: &Gpu) -> String {
+    let tuning = gpu.tuning();
+    if ALL.iter().all(|entry| entry.kernel.tiles(gpu.family()).len() < 2) {
+        return "one size each, nothing to choose".into();
+    }
+    if !tuning.measured {
+        return "by a fixed rule (--no-tuning)".into();
+    }
+    let kept = match (&tuning.file, &tuning.problem) {
+        (_, Some(why)) => format!("not kept: {why}"),
+        (Some(file), None) => format!("kept in {}", file.display()),
+        (None, None) => "not kept: there is no cache folder".into(),
+    };
+    format!("tuned for {} classes of shapes, {kept} (--no-tuning takes a fixed rule)", tuning.choices.len())
 }
 
 fn listed(found: &[AdapterReport]) -> String {

@@ -135,7 +135,7 @@ pub fn dry_run(gpu: &Gpu, request: &FitRequest, job: &FitJob<'_>) -> Result<Outc
         (what, text),
         ("form", format!("{form}, {} passes of the images", plan.passes)),
         ("GPU memory", format!("{used} of a budget of {budget}")),
-        ("features in memory", mebibytes(plan.host_bytes)),
+        ("images and features in memory", mebibytes(plan.host_bytes)),
         ("GFLOP", steps),
         ("time", format!("about {seconds:.1} s, and what reading and decomposing take")),
         ("readout on disk", mebibytes(plan.model_bytes)),

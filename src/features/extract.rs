@@ -58,7 +58,7 @@ fn plan(network: &Network, wanted: &[usize]) -> Vec<(usize, bool)> {
 }
 
 /// Images of a batch at most: more would not be faster, and take memory.
-const LARGEST_BATCH: u64 = 64;
+pub(super) const LARGEST_BATCH: u64 = 64;
 
 /// What running a network on a batch takes: a pure plan, before anything is allocated.
 #[derive(Debug, Clone, serde::Serialize)]

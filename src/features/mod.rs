@@ -4,12 +4,13 @@ mod extract;
 mod host;
 mod layers;
 mod network_source;
+mod prepared;
 mod slabs;
 mod source;
 mod trials;
 mod weight_source;
 
-pub use extract::Extractor;
+pub use extract::{Extractor, Sink};
 pub use host::affordable;
 pub use layers::{LayerColumns, LayersPlan, visit_layers};
 pub use network_source::{LayerRequest, NetworkSource};

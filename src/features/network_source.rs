@@ -1,6 +1,7 @@
 //! Layers of a network over a set of images, as columns of matrices. All layers come out of one pass.
 
-use super::extract::{Estimate, Extractor, input_shape};
+use super::extract::{Estimate, Extractor, LARGEST_BATCH, input_shape};
+use super::prepared::{HELD, Prepared};
 use super::slabs::Slab;
 use super::weight_source::WeightSource;
 use crate::error::{Error, Kind, Result};
@@ -201,6 +202,12 @@ impl NetworkSource {
         Ok(estimate.bytes + 4 * pooled as u64)
     }
 
+    /// Host memory of the images that are prepared ahead, in bytes, in the largest batches.
+    pub fn host_bytes(&self) -> u64 {
+        let batch = self.images.len().min(LARGEST_BATCH as usize);
+        (HELD * batch * self.input.height * self.input.width * size_of::<[f32; 4]>()) as u64
+    }
+
     /// Loads the weights, once.
     ///
     /// # Errors
@@ -231,31 +238,32 @@ impl NetworkSource {
         for (number, layer) in self.layers.iter().enumerate() {
             outputs.push(Output::new(gpu, layer, number, slabs, extractor.batch())?);
         }
-        let take = |at: usize| at..(at + extractor.next_batch(gpu)).min(images.end);
-        let decode = |rows: &Range<usize>| self.images.batch(rows.clone(), &self.preparation);
-        let mut rows = take(images.start);
-        let mut batch = decode(&rows)?;
-        while !rows.is_empty() {
+        let total = self.images.len();
+        let first = images.start;
+        let prepared = Prepared { images: &self.images, preparation: &self.preparation, rows: images };
+        prepared.each(&|| whole_power(extractor.next_batch(gpu)), &mut |rows, batch| {
             let mut recording = Recording::new();
             extractor.record(gpu, &batch, &mut recording, &mut |entry, maps, recording| {
                 for output in outputs.iter().filter(|o| o.entry == entry) {
-                    output.record(maps, rows.start - images.start, recording)?;
+                    output.record(maps, rows.start - first, recording)?;
                 }
                 Ok(())
             })?;
-            // The next images are decoded while the device works on these.
-            let next = take(rows.end);
-            let ready = || (!next.is_empty()).then(|| decode(&next)).transpose();
-            let (ran, decoded) = rayon::join(|| gpu.run(&recording), ready);
-            ran?;
-            progress((rows.end - images.start) as f64 / images.len() as f64);
-            rows = next;
-            if let Some(decoded) = decoded? {
-                batch = decoded;
+            // The next images are decoded, and uploaded, while the device works on these.
+            gpu.start(&recording)?;
+            if rows.end == prepared.rows.end {
+                gpu.finish()?;
             }
-        }
-        Ok(())
+            progress((rows.end - first) as f64 / total as f64);
+            Ok(())
+        })
     }
+}
+
+/// The largest power of two up to `images`: batches of a few sizes, whatever the speed that is measured at the moment, so
+/// that what was made for one serves the next.
+fn whole_power(images: usize) -> usize {
+    1 << images.max(1).ilog2()
 }
 
 /// Features among which some are drawn at most: all their numbers are in memory meanwhile.

@@ -214,6 +214,6 @@ pub(super) fn centre(gpu: &Gpu, matrix: &Matrix, rows: &[usize]) -> Result<Vec<f
     let mut recording = Recording::new();
     recording.add(ColumnMeans { m: matrix, include: &include, count: rows.len(), means: &means }.launch()?);
     recording.add(Centre { m: matrix, means: &means }.launch()?);
-    gpu.run(&recording)?;
+    gpu.start(&recording)?;
     Ok(means.download(gpu)?.iter().copied().collect())
 }

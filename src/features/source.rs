@@ -90,7 +90,6 @@ impl FileSource {
                     gpu.write(&slab.matrix.buffer, (image - images.start) * slab.matrix.pitch(), words)?;
                 }
             }
-            gpu.flush("upload of features")?;
             progress((range.end - images.start) as f64 / images.len() as f64);
         }
         Ok(())
@@ -179,10 +178,11 @@ impl Source {
         }
     }
 
-    /// Memory of the host that features take beside what is computed of them, in bytes.
+    /// Memory of the host that features take beside what is computed of them, and images on their way, in bytes.
     pub fn host_bytes(&self) -> u64 {
         match self {
-            Source::File(_) | Source::Network(_) => 0,
+            Source::File(_) => 0,
+            Source::Network(n) => n.host_bytes(),
             Source::Trials(t) => t.host_bytes(),
         }
     }

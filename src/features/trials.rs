@@ -77,10 +77,10 @@ impl Trials {
         Ok(self.images.overhead(gpu)? + self.passing(gpu))
     }
 
-    /// Host memory of the features of the images, in bytes.
+    /// Host memory of the features of the images, and of what these take, in bytes.
     pub(super) fn host_bytes(&self) -> u64 {
         let features: usize = self.columns().iter().map(|layer| layer.features).sum();
-        4 * self.images.images() as u64 * features as u64
+        self.images.host_bytes() + 4 * self.images.images() as u64 * features as u64
     }
 
     /// Computes the features of the images, once.
@@ -121,7 +121,6 @@ impl Trials {
                     gpu.write(&slab.matrix.buffer, (row - rows.start) * slab.matrix.pitch(), &values)?;
                 }
             }
-            gpu.flush("upload of features")?;
             progress(0.9 + 0.1 * (end - rows.start) as f64 / rows.len() as f64);
         }
         Ok(())

@@ -1,13 +1,20 @@
 //! An opened adapter: limits policy, memory budget, self-test, and the place where device errors are kept.
 
 use super::adapter::{self, AdapterChoice, AdapterReport};
+use super::bindings::Bindings;
+use super::flights::Flights;
 use super::kernel::{Grid, Kernel, Launch};
 use super::memory::{Ledger, host_memory_available};
 use super::pipeline::Pipelines;
 use super::recording::Recording;
-use super::run::Speeds;
+use super::speeds::Speeds;
+use super::staging::Staging;
+use super::timing::Clock;
+use super::tuning::{Tuner, Tuning};
 use crate::error::{Error, Kind, Result};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// The two families of the heavy kernels.
@@ -29,6 +36,10 @@ pub struct Options {
     pub max_memory: Option<u64>,
     /// Family of the heavy kernels; `None` chooses by adapter. For tests.
     pub family: Option<Family>,
+    /// How the tiles of the heavy kernels are chosen.
+    pub tuning: Tuning,
+    /// The folder of this crate's caches; `None` is `striate` in the user's cache folder.
+    pub cache: Option<PathBuf>,
     /// Keep the driver's bounds, division and loop checks, which trusted kernels run without.
     pub checked: bool,
 }
@@ -39,6 +50,12 @@ pub struct Gpu {
     pub(super) queue: wgpu::Queue,
     pub(super) pipelines: Pipelines,
     pub(super) speeds: Speeds,
+    pub(super) bindings: Arc<Bindings>,
+    pub(super) staging: Staging,
+    pub(super) flights: Mutex<Flights>,
+    objects: AtomicU64,
+    pub(super) clock: OnceLock<Clock>,
+    pub(super) tuner: Tuner,
     report: AdapterReport,
     is_cpu: bool,
     family: Family,
@@ -50,7 +67,7 @@ pub struct Gpu {
 /// What the broadcast family needs of the adapter beside subgroups of eight lanes: it loads two words as one of 64 bits.
 const BROADCAST: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::SHADER_INT64);
 
-static LOOP_TEST: Kernel = Kernel::new("loop_test", include_str!("wgsl/loop_test.wgsl"), &[]);
+pub(super) static LOOP_TEST: Kernel = Kernel::new("loop_test", include_str!("wgsl/loop_test.wgsl"), &[]);
 
 /// No kernel of ours loops more often, so that adapters with the 65,535 limit are right too.
 pub(crate) const LONGEST_LOOP: u32 = 32_768;
@@ -96,6 +113,12 @@ impl Gpu {
         let mut gpu = Gpu {
             pipelines: Pipelines::new(options.checked),
             speeds: Speeds::new(is_cpu),
+            bindings: Arc::default(),
+            staging: Staging::new(budget),
+            flights: Mutex::default(),
+            objects: AtomicU64::new(0),
+            clock: OnceLock::new(),
+            tuner: Tuner::new(options, &report),
             device,
             queue,
             report: report.clone(),
@@ -173,10 +196,24 @@ impl Gpu {
         }
     }
 
+    /// Device objects made so far: buffers, bind groups and pipelines. Work that is repeated makes none.
+    pub fn objects(&self) -> u64 {
+        self.objects.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_object(&self) {
+        self.objects.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Waits until all submitted work is done.
     pub(super) fn wait(&self, step: &str) -> Result<()> {
+        self.wait_for(None, step)
+    }
+
+    /// The same up to one submission.
+    pub(super) fn wait_for(&self, submission_index: Option<wgpu::SubmissionIndex>, step: &str) -> Result<()> {
         // A finite wait: a driver that hangs is reported, not waited for.
-        let poll = wgpu::PollType::Wait { submission_index: None, timeout: Some(Duration::from_secs(120)) };
+        let poll = wgpu::PollType::Wait { submission_index, timeout: Some(Duration::from_secs(120)) };
         if let Err(e) = self.device.poll(poll) {
             let found = format!("the device did not answer: {e}");
             keep(&self.failure, found.clone());
@@ -198,10 +235,14 @@ impl Gpu {
     /// # Errors
     /// Device, if the device fails.
     pub fn flush(&self, step: &str) -> Result<()> {
-        self.queue.submit([]);
+        self.push_uploads();
+        self.finish()?;
         self.wait(step)
     }
 }
+
+/// Features that are taken where the adapter has them.
+const WELCOME: wgpu::Features = BROADCAST.union(wgpu::Features::TIMESTAMP_QUERY);
 
 /// A kernel sees WebGPU's defaults, so that it fails here if it would fail on a laptop; memory is the adapter's.
 fn request(
@@ -215,7 +256,7 @@ fn request(
     };
     adapter.request_device(&wgpu::DeviceDescriptor {
         label: Some("striate"),
-        required_features: wgpu::Features::IMMEDIATES | (adapter.features() & BROADCAST),
+        required_features: wgpu::Features::IMMEDIATES | (adapter.features() & WELCOME),
         required_limits: limits,
         ..Default::default()
     })

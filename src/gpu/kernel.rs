@@ -12,13 +12,38 @@ pub struct Kernel {
     tiled: &'static str,
     broadcast: Option<&'static str>,
     parts: &'static Parts,
-    interfaces: [OnceLock<(String, Interface)>; 2],
+    tiles: [&'static [Tile]; 2],
+    sources: [OnceLock<Source>; 2],
+}
+
+/// A tile that a kernel can be compiled for: how many threads make it. The WGSL says as constants TILE_ROWS and
+/// TILE_COLUMNS how large it is then. No tile changes a bit of the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tile {
+    /// The override THREAD_ROWS.
+    pub rows: u32,
+    /// The override THREAD_COLUMNS.
+    pub columns: u32,
+}
+
+impl Tile {
+    /// The overrides that make it.
+    pub fn overrides(self) -> [(&'static str, f64); 2] {
+        [("THREAD_ROWS", f64::from(self.rows)), ("THREAD_COLUMNS", f64::from(self.columns))]
+    }
+}
+
+/// Expanded WGSL, and its interface for each of its tiles; one without tiles.
+struct Source {
+    text: String,
+    interfaces: Vec<Interface>,
 }
 
 impl Kernel {
     /// A kernel with one source for every adapter, which may use some of `parts`.
     pub const fn new(name: &'static str, source: &'static str, parts: &'static Parts) -> Self {
-        Self { name, tiled: source, broadcast: None, parts, interfaces: [OnceLock::new(), OnceLock::new()] }
+        let sources = [OnceLock::new(), OnceLock::new()];
+        Self { name, tiled: source, broadcast: None, parts, tiles: [&[], &[]], sources }
     }
 
     /// A heavy kernel with a second source for CPU adapters ([`Family::Broadcast`]).
@@ -28,8 +53,15 @@ impl Kernel {
         broadcast: &'static str,
         parts: &'static Parts,
     ) -> Self {
-        let interfaces = [OnceLock::new(), OnceLock::new()];
-        Self { name, tiled, broadcast: Some(broadcast), parts, interfaces }
+        let sources = [OnceLock::new(), OnceLock::new()];
+        Self { name, tiled, broadcast: Some(broadcast), parts, tiles: [&[], &[]], sources }
+    }
+
+    /// The same kernel, whose source for `family` can be compiled for any of these tiles, from the largest to the
+    /// smallest.
+    pub const fn with_tiles(mut self, family: Family, tiles: &'static [Tile]) -> Self {
+        self.tiles[family as usize] = tiles;
+        self
     }
 
     /// The kernel's name: the stem of its files.
@@ -47,23 +79,58 @@ impl Kernel {
         if self.broadcast.is_some() { wanted } else { Family::Tiled }
     }
 
-    /// Expanded WGSL and its interface for a family.
+    /// The tiles that a family's source can be compiled for; empty where there is nothing to choose.
+    pub fn tiles(&self, family: Family) -> &'static [Tile] {
+        self.tiles[self.family(family) as usize]
+    }
+
+    /// Rows x columns of the tile of this number.
+    ///
+    /// # Errors
+    /// As [`Kernel::tiled_source`].
+    pub(super) fn tile_name(&self, family: Family, tile: usize) -> Result<String> {
+        let (_, interface) = self.tiled_source(family, tile)?;
+        let side = |name: &str| interface.constants.get(name).copied().unwrap_or(1);
+        Ok(format!("{}x{}", side("TILE_ROWS"), side("TILE_COLUMNS")))
+    }
+
+    /// Expanded WGSL and its interface for a family, with the first tile where it has some.
     ///
     /// # Errors
     /// Internal, if the WGSL is not valid.
-    pub fn source(&self, family: Family) -> Result<&(String, Interface)> {
+    pub fn source(&self, family: Family) -> Result<(&str, &Interface)> {
+        self.tiled_source(family, 0)
+    }
+
+    /// The same with the tile of this number in [`Kernel::tiles`].
+    ///
+    /// # Errors
+    /// Internal, if the WGSL is not valid, or there is no such tile.
+    pub fn tiled_source(&self, family: Family, tile: usize) -> Result<(&str, &Interface)> {
         let family = self.family(family);
-        let slot = &self.interfaces[family as usize];
-        if let Some(ready) = slot.get() {
-            return Ok(ready);
-        }
+        let slot = &self.sources[family as usize];
+        let source = match slot.get() {
+            Some(ready) => ready,
+            None => {
+                let read = self.read(family)?;
+                slot.get_or_init(|| read)
+            }
+        };
+        let no_tile = || Error::internal(format!("kernel {}", self.name), format!("no tile {tile}"));
+        Ok((&source.text, source.interfaces.get(tile).ok_or_else(no_tile)?))
+    }
+
+    fn read(&self, family: Family) -> Result<Source> {
         let source = match (family, self.broadcast) {
             (Family::Broadcast, Some(text)) => text,
             _ => self.tiled,
         };
         let text = expand(self.name, source, self.parts)?;
-        let interface = reflect(self.name, &text)?;
-        Ok(slot.get_or_init(|| (text, interface)))
+        let interfaces = match self.tiles(family) {
+            [] => vec![reflect(self.name, &text, &[])?],
+            some => some.iter().map(|t| reflect(self.name, &text, &t.overrides())).collect::<Result<_>>()?,
+        };
+        Ok(Source { text, interfaces })
     }
 }
 
@@ -195,12 +262,12 @@ impl Launch {
         Ok(bytes)
     }
 
-    /// Workgroups along x, y and z.
+    /// Workgroups along x, y and z, with the tile of this number.
     ///
     /// # Errors
     /// Internal, if the grid is empty or larger than 65,535 workgroups along an axis.
-    pub fn groups(&self, family: Family) -> Result<[u32; 3]> {
-        let (_, interface) = self.kernel.source(family)?;
+    pub fn groups(&self, family: Family, tile: usize) -> Result<[u32; 3]> {
+        let (_, interface) = self.kernel.tiled_source(family, tile)?;
         let groups = match self.grid {
             Grid::Items(n) => {
                 let all = n.div_ceil(interface.workgroup[0] as usize);

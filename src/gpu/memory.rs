@@ -1,5 +1,6 @@
 //! GPU memory: every buffer that kernels see is asked of a ledger before it is made.
 
+use super::bindings::Bindings;
 use super::device::Gpu;
 use crate::error::{Error, Kind, Result};
 use std::path::Path;
@@ -86,7 +87,7 @@ pub fn host_memory_available() -> Option<u64> {
 }
 
 /// The error of a driver that has less memory than the budget says.
-fn refused(what: &str, bytes: u64, error: &wgpu::Error) -> Error {
+pub(super) fn refused(what: &str, bytes: u64, error: &wgpu::Error) -> Error {
     let found = format!("the driver refused {bytes} bytes: {error}");
     let advice =
         "Lower --max-memory so that the work is cut smaller, or close other programs that use the GPU";
@@ -110,15 +111,24 @@ fn control_groups_leave(root: &Path, groups: &str) -> Option<u64> {
     root.join(own).ancestors().take_while(|group| group.starts_with(root)).filter_map(left).min()
 }
 
+/// A number for an allocation that no other has.
+pub(super) fn next_allocation() -> u64 {
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    MADE.fetch_add(1, Ordering::Relaxed)
+}
+
 struct Allocation {
     raw: wgpu::Buffer,
+    number: u64,
     bytes: u64,
     ledger: Arc<Ledger>,
+    bindings: Arc<Bindings>,
 }
 
 impl Drop for Allocation {
     fn drop(&mut self) {
         self.raw.destroy();
+        self.bindings.forget(self.number);
         self.ledger.used.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
@@ -152,6 +162,22 @@ impl Buffer {
         Buffer { allocation: self.allocation.clone(), offset: self.offset + 4 * start as u64, words }
     }
 
+    /// The buffer that this one is a slice of.
+    pub(super) fn whole(&self) -> Buffer {
+        let words = self.allocation.bytes as usize / 4;
+        Buffer { allocation: self.allocation.clone(), offset: 0, words }
+    }
+
+    /// What no other range of any buffer has.
+    pub(super) fn key(&self) -> [u64; 3] {
+        [self.allocation.number, self.offset, self.words as u64]
+    }
+
+    /// The driver's buffer, and the byte in it where this one starts.
+    pub(super) fn raw(&self) -> (&wgpu::Buffer, u64) {
+        (&self.allocation.raw, self.offset)
+    }
+
     pub(super) fn binding(&self) -> wgpu::BufferBinding<'_> {
         wgpu::BufferBinding {
             buffer: &self.allocation.raw,
@@ -172,7 +198,13 @@ impl Gpu {
         if bytes > self.max_binding_bytes() {
             return Err(beyond_binding(what, bytes, self.max_binding_bytes()));
         }
-        self.ledger().take(what, bytes)?;
+        if self.ledger().take(what, bytes).is_err() {
+            // Work under way may be the last to hold some.
+            self.push_uploads();
+            self.finish()?;
+            self.ledger().take(what, bytes)?;
+        }
+        self.count_object();
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let raw = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(what),
@@ -180,30 +212,12 @@ impl Gpu {
             usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        let allocation = Arc::new(Allocation { raw, bytes, ledger: self.ledger().clone() });
+        let (ledger, bindings) = (self.ledger().clone(), self.bindings.clone());
+        let allocation = Arc::new(Allocation { raw, number: next_allocation(), bytes, ledger, bindings });
         if let Some(error) = pollster::block_on(scope.pop()) {
             return Err(refused(what, bytes, &error));
         }
         Ok(Buffer { allocation, offset: 0, words })
-    }
-
-    /// Copies words into a buffer, from its word `start` on.
-    ///
-    /// # Errors
-    /// Device, if the device is lost.
-    pub fn write<T: bytemuck::NoUninit>(&self, buffer: &Buffer, start: usize, data: &[T]) -> Result<()> {
-        let bytes: &[u8] = bytemuck::cast_slice(data);
-        assert!(4 * start + bytes.len() <= 4 * buffer.words, "a write stays inside its buffer");
-        // Pieces, because the driver stages each one.
-        const PIECE: usize = 32 << 20;
-        for (i, piece) in bytes.chunks(PIECE).enumerate() {
-            let at = buffer.offset + (4 * start + i * PIECE) as u64;
-            self.queue.write_buffer(&buffer.allocation.raw, at, piece);
-            if bytes.len() > PIECE {
-                self.flush("upload")?;
-            }
-        }
-        self.check("upload")
     }
 
     /// A new buffer with the given words.
@@ -214,54 +228,6 @@ impl Gpu {
         let buffer = self.allocate(what, size_of_val(data) / 4)?;
         self.write(&buffer, 0, data)?;
         Ok(buffer)
-    }
-
-    /// Reads a whole buffer back.
-    ///
-    /// # Errors
-    /// Device, if the device is lost or the read fails.
-    pub fn download<T: bytemuck::AnyBitPattern>(&self, buffer: &Buffer) -> Result<Vec<T>> {
-        // Staging is not in the ledger, so it is kept small against the budget.
-        let largest = (self.ledger().budget() / 16).clamp(1 << 20, 64 << 20) & !255;
-        self.check("download")?;
-        let total = 4 * buffer.words as u64;
-        let mut out: Vec<T> = Vec::with_capacity(buffer.words);
-        let mut at = 0;
-        while at < total {
-            let bytes = largest.min(total - at);
-            let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-            let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("download"),
-                size: bytes,
-                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            });
-            if let Some(error) = pollster::block_on(scope.pop()) {
-                return Err(refused("download", bytes, &error));
-            }
-            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            let raw = &buffer.allocation.raw;
-            encoder.copy_buffer_to_buffer(raw, buffer.offset + at, &staging, 0, bytes);
-            self.queue.submit([encoder.finish()]);
-            out.extend_from_slice(bytemuck::cast_slice(&self.map(&staging, "download")?));
-            at += bytes;
-        }
-        Ok(out)
-    }
-
-    /// Waits for a staging buffer and returns its bytes.
-    pub(super) fn map(&self, staging: &wgpu::Buffer, step: &str) -> Result<Vec<u8>> {
-        let (sender, receiver) = std::sync::mpsc::channel();
-        staging.map_async(wgpu::MapMode::Read, .., move |r| drop(sender.send(r)));
-        self.wait(step)?;
-        let broken = |why: String| Error::new(Kind::Device, step, why, "", "Try again, or another --adapter");
-        match receiver.try_recv() {
-            Ok(Ok(())) => {}
-            Ok(Err(e)) => return Err(broken(format!("the result could not be read back: {e}"))),
-            Err(_) => return Err(broken("the device did not finish in time".into())),
-        }
-        let view = staging.get_mapped_range(..).map_err(|e| broken(e.to_string()))?;
-        Ok(view.to_vec())
     }
 }
 

@@ -4,22 +4,30 @@
 //! in a [`Recording`], and [`Gpu::run`] plays it. Nothing here knows what any kernel computes.
 
 mod adapter;
+mod bindings;
 mod device;
+mod flights;
 mod kernel;
 mod memory;
 mod pipeline;
 mod recording;
 mod run;
 mod shader;
+mod speeds;
+mod staging;
 mod tensor;
+mod timing;
+mod tuning;
 
 pub use adapter::{AdapterChoice, AdapterReport, adapters};
 pub(crate) use device::LONGEST_LOOP;
 pub use device::{Family, Gpu, Options};
-pub use kernel::{Grid, Kernel, Launch};
+pub use kernel::{Grid, Kernel, Launch, Tile};
 pub use memory::{Buffer, Ledger, host_memory_available};
 pub(crate) use memory::{beyond_binding, too_large};
 pub use recording::Recording;
 pub use shader::{Access, Interface, Parts};
 pub(crate) use tensor::padded_rows;
 pub use tensor::{Maps, Matrix};
+pub use timing::Clock;
+pub use tuning::{Choice, Tuning, TuningReport};

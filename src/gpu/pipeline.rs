@@ -1,4 +1,4 @@
-//! Compiled pipelines, one for each kernel, family and set of overrides.
+//! Compiled pipelines, one for each kernel, family, tile and set of overrides.
 
 use super::device::{Family, Gpu};
 use super::kernel::Launch;
@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-type Key = (&'static str, Family, Vec<(&'static str, u64)>);
+type Key = (&'static str, Family, usize, Vec<(&'static str, u64)>);
 
 pub(super) struct Pipeline {
     pub raw: wgpu::ComputePipeline,
@@ -26,23 +26,26 @@ impl Pipelines {
 }
 
 impl Gpu {
-    /// The pipeline of a launch, compiled at its first use.
-    pub(super) fn pipeline(&self, launch: &Launch) -> Result<Arc<Pipeline>> {
+    /// The pipeline of a launch with the tile of this number, compiled at its first use.
+    pub(super) fn pipeline(&self, launch: &Launch, tile: usize) -> Result<Arc<Pipeline>> {
         let family = launch.kernel.family(self.family());
         let overrides = launch.overrides.iter().map(|(n, v)| (*n, v.to_bits())).collect();
-        let key = (launch.kernel.name(), family, overrides);
+        let key = (launch.kernel.name(), family, tile, overrides);
         let mut ready = self.pipelines.ready.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipeline) = ready.get(&key) {
             return Ok(pipeline.clone());
         }
-        let pipeline = Arc::new(self.compile(launch, family)?);
+        let pipeline = Arc::new(self.compile(launch, family, tile)?);
         ready.insert(key, pipeline.clone());
         Ok(pipeline)
     }
 
-    fn compile(&self, launch: &Launch, family: Family) -> Result<Pipeline> {
+    fn compile(&self, launch: &Launch, family: Family, tile: usize) -> Result<Pipeline> {
+        self.count_object();
         let name = launch.kernel.name();
-        let (text, interface) = launch.kernel.source(family)?;
+        let (text, interface) = launch.kernel.tiled_source(family, tile)?;
+        let tile = launch.kernel.tiles(family).get(tile).map(|t| t.overrides());
+        let constants = [tile.as_ref().map_or(&[][..], |t| t), &launch.overrides].concat();
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let module = self.module(name, text);
         let layout = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
@@ -59,7 +62,7 @@ impl Gpu {
             module: &module,
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &launch.overrides,
+                constants: &constants,
                 // No kernel reads workgroup memory before writing it; the polyfill takes lavapipe minutes.
                 zero_initialize_workgroup_memory: false,
             },

@@ -1,93 +1,68 @@
-//! Plays a recording: cuts it into submissions of about 100 ms by measured speed, and checks each one's sentinel.
+//! Plays a recording: cuts it into submissions of about 100 ms by measured speed, a few of which are under way at once.
 
 use super::device::Gpu;
+use super::flights::{Departure, Flights};
 use super::kernel::{Grid, Kernel, Launch};
 use super::pipeline::Pipeline;
 use super::recording::Recording;
 use super::shader::Access;
-use crate::error::{Error, Kind, Result};
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
-
-/// Watchdogs of desktop drivers stop work that takes seconds, some of them silently.
-const SUBMISSION_SECONDS: f64 = 0.1;
+use super::speeds::Estimate;
+use crate::error::{Error, Result};
+use std::sync::Arc;
 
 static SENTINEL: Kernel = Kernel::new("sentinel", include_str!("wgsl/sentinel.wgsl"), &[]);
 
-/// Measured operations per second of each kernel, by which submissions are cut.
-pub(super) struct Speeds {
-    first_guess: f64,
-    measured: Mutex<HashMap<&'static str, f64>>,
-    submissions: AtomicU32,
-}
-
-impl Speeds {
-    pub fn new(is_cpu: bool) -> Self {
-        // Low guesses: the first submission is small, and the next ones are cut by what it took.
-        let first_guess = if is_cpu { 1e10 } else { 5e10 };
-        Speeds { first_guess, measured: Mutex::new(HashMap::new()), submissions: AtomicU32::new(1) }
-    }
-
-    fn seconds(&self, launch: &Launch) -> f64 {
-        let measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
-        launch.operations() / measured.get(launch.name()).copied().unwrap_or(self.first_guess)
-    }
-
-    /// Scales the rate of every kernel in the submission by how wrong the estimate was.
-    fn learn(&self, launches: &[Launch], estimated: f64, took: f64) {
-        // Fixed costs of a submission hide the speed of very short ones.
-        if took < 2e-3 && estimated < 2e-3 {
-            return;
-        }
-        let factor = (estimated / took).clamp(1.0 / 16.0, 16.0);
-        let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut seen = Vec::new();
-        for launch in launches.iter().filter(|l| l.operations() > 0.0) {
-            if !seen.contains(&launch.name()) {
-                seen.push(launch.name());
-                let rate = measured.entry(launch.name()).or_insert(self.first_guess);
-                *rate = (*rate * factor).clamp(1e6, 1e16);
-            }
-        }
-    }
-}
-
 /// What is left of a recording after its names have been looked up.
-struct Step {
+pub(super) struct Step {
     pipeline: Arc<Pipeline>,
     bindings: wgpu::BindGroup,
     parameters: Vec<u8>,
     groups: [u32; 3],
 }
 
+impl Step {
+    /// Dispatches it in a pass.
+    pub fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>) {
+        pass.set_pipeline(&self.pipeline.raw);
+        pass.set_bind_group(0, &self.bindings, &[]);
+        if !self.parameters.is_empty() {
+            pass.set_immediates(0, &self.parameters);
+        }
+        let [x, y, z] = self.groups;
+        pass.dispatch_workgroups(x, y, z);
+    }
+}
+
 impl Gpu {
-    /// Runs a recording and waits for it.
+    /// Runs a recording and waits for it, and for all work that was started before.
     ///
     /// # Errors
     /// Internal, if a launch does not fit its kernel; Device, if the device fails, is lost, or a sentinel is wrong.
     pub fn run(&self, recording: &Recording) -> Result<()> {
-        self.run_proved_by(&SENTINEL, recording)
+        self.start(recording)?;
+        self.finish()
     }
 
-    fn run_proved_by(&self, sentinel: &'static Kernel, recording: &Recording) -> Result<()> {
-        let launches = recording.launches();
-        let mut from = 0;
-        while from < launches.len() {
-            let mut to = from + 1;
-            let mut estimated = self.speeds.seconds(&launches[from]);
-            while to < launches.len() {
-                let more = self.speeds.seconds(&launches[to]);
-                if estimated + more > SUBMISSION_SECONDS {
-                    break;
-                }
-                estimated += more;
-                to += 1;
+    /// Starts a recording, after all that was started before. It waits only while several submissions are under way.
+    /// Whatever is downloaded or run later comes after it; [`Gpu::finish`] waits for it.
+    ///
+    /// # Errors
+    /// As [`Gpu::run`]; what fails on the device is an error of a later call, with the name of the launch that failed.
+    pub fn start(&self, recording: &Recording) -> Result<()> {
+        self.start_proved_by(&SENTINEL, recording)
+    }
+
+    fn start_proved_by(&self, sentinel: &'static Kernel, recording: &Recording) -> Result<()> {
+        let mut launches = recording.launches();
+        while !launches.is_empty() {
+            let ready = self.tune(launches)?;
+            let (count, estimate) = self.speeds.cut(&launches[..ready]);
+            let guessed = self.speeds.is_guess(&estimate);
+            self.submit(sentinel, &launches[..count], estimate)?;
+            if guessed {
+                self.finish()?;
             }
-            let took = self.submit(sentinel, &launches[from..to])?;
-            self.speeds.learn(&launches[from..to], estimated, took);
-            from = to;
+            launches = &launches[count..];
         }
         Ok(())
     }
@@ -95,110 +70,98 @@ impl Gpu {
     /// Operations of a kernel that take about as long as a submission should, at the speed measured so far: a launch
     /// cannot be cut, so callers size theirs by this.
     pub fn affordable(&self, kernel: &Kernel) -> f64 {
-        let measured = self.speeds.measured.lock().unwrap_or_else(PoisonError::into_inner);
-        SUBMISSION_SECONDS * measured.get(kernel.name()).copied().unwrap_or(self.speeds.first_guess)
+        self.speeds.affordable(kernel)
     }
 
-    fn step(&self, launch: &Launch) -> Result<Step> {
+    pub(super) fn step(&self, launch: &Launch) -> Result<Step> {
+        self.step_with(launch, self.tile(launch)?)
+    }
+
+    /// The step of a launch with the tile of this number.
+    pub(super) fn step_with(&self, launch: &Launch, tile: usize) -> Result<Step> {
         let family = launch.kernel.family(self.family());
         let (_, interface) = launch.kernel.source(family)?;
         // Says what is wrong with a launch in our words, before the driver does in its own.
         let parameters = launch.pack(family)?;
-        let pipeline = self.pipeline(launch)?;
-        let mut entries = Vec::with_capacity(interface.bindings.len());
+        let pipeline = self.pipeline(launch, tile)?;
+        let mut buffers = Vec::with_capacity(interface.bindings.len());
         for binding in &interface.bindings {
             let found = launch.buffers.iter().find(|(n, ..)| *n == binding.name);
             let (_, buffer, _) = found.ok_or_else(|| Error::internal(launch.name(), "a binding vanished"))?;
-            let resource = wgpu::BindingResource::Buffer(buffer.binding());
-            entries.push(wgpu::BindGroupEntry { binding: binding.index, resource });
+            buffers.push((binding.index, buffer));
         }
-        let bindings = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(launch.name()),
-            layout: &pipeline.layout,
-            entries: &entries,
+        let key = (Arc::as_ptr(&pipeline) as usize, buffers.iter().map(|(_, b)| b.key()).collect());
+        let bindings = self.bindings.get(key, || {
+            let mut entries = Vec::with_capacity(buffers.len());
+            for (binding, buffer) in &buffers {
+                let resource = wgpu::BindingResource::Buffer(buffer.binding());
+                entries.push(wgpu::BindGroupEntry { binding: *binding, resource });
+            }
+            self.bind_group(launch.name(), &pipeline, &entries)
         });
-        Ok(Step { pipeline, bindings, parameters, groups: launch.groups(family)? })
+        Ok(Step { pipeline, bindings, parameters, groups: launch.groups(family, tile)? })
     }
 
-    /// One submission. Returns the seconds it took.
-    fn submit(&self, last: &'static Kernel, launches: &[Launch]) -> Result<f64> {
-        let name = launches.first().map_or("nothing", Launch::name);
-        let mut steps = launches.iter().map(|l| self.step(l)).collect::<Result<Vec<_>>>()?;
-        let number = self.speeds.submissions.fetch_add(1, Ordering::Relaxed);
-        let sentinel = self.sentinel_buffers();
-        steps.push(self.sentinel_step(last, &sentinel.0, number, launches)?);
+    fn bind_group(
+        &self,
+        name: &str,
+        pipeline: &Pipeline,
+        entries: &[wgpu::BindGroupEntry<'_>],
+    ) -> wgpu::BindGroup {
+        self.count_object();
+        self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(name),
+            layout: &pipeline.layout,
+            entries,
+        })
+    }
 
+    /// One submission, which takes the uploads along that wait for it.
+    fn submit(&self, last: &'static Kernel, launches: &[Launch], estimate: Estimate) -> Result<()> {
+        let mut steps = launches.iter().map(|l| self.step(l)).collect::<Result<Vec<_>>>()?;
+        let mut flights = self.flights();
+        let flights: &mut Flights = &mut flights;
+        let departure = self.depart(flights, launches, estimate)?;
+        steps.push(self.sentinel_step(last, &departure, launches)?);
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let uploads = self.take_uploads(&mut encoder);
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             for step in &steps {
-                pass.set_pipeline(&step.pipeline.raw);
-                pass.set_bind_group(0, &step.bindings, &[]);
-                if !step.parameters.is_empty() {
-                    pass.set_immediates(0, &step.parameters);
-                }
-                let [x, y, z] = step.groups;
-                pass.dispatch_workgroups(x, y, z);
+                step.dispatch(&mut pass);
             }
         }
-        encoder.copy_buffer_to_buffer(&sentinel.0, 0, &sentinel.1, 0, 8);
-        let start = Instant::now();
-        self.queue.submit([encoder.finish()]);
-        let bytes = self.map(&sentinel.1, name)?;
-        let took = start.elapsed().as_secs_f64();
-        let expected = [number.to_le_bytes(), (launches.len() as u32).to_le_bytes()].concat();
-        if bytes.get(..8) != Some(expected.as_slice()) {
-            return Err(Error::new(
-                Kind::Device,
-                name,
-                "the device stopped before the end of a submission without saying so",
-                "the submission's sentinel",
-                "A watchdog may have stopped it: close other GPU programs, or choose another --adapter",
-            ));
-        }
-        Ok(took)
-    }
-
-    fn sentinel_buffers(&self) -> (wgpu::Buffer, wgpu::Buffer) {
-        let make = |usage| {
-            self.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("sentinel"),
-                size: 16,
-                usage,
-                mapped_at_creation: false,
-            })
-        };
-        (
-            make(wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC),
-            make(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST),
-        )
+        encoder.copy_buffer_to_buffer(&departure.sentinel.written, 0, &departure.read, 0, 8);
+        let index = self.queue.submit([encoder.finish()]);
+        uploads.recall();
+        self.departed(flights, departure, launches, index);
+        Ok(())
     }
 
     fn sentinel_step(
         &self,
         kernel: &'static Kernel,
-        buffer: &wgpu::Buffer,
-        number: u32,
+        departure: &Departure,
         launches: &[Launch],
     ) -> Result<Step> {
         let launch = Launch::new(kernel, Grid::Items(1));
         let written =
             launches.last().and_then(|l| l.buffers.iter().find(|(.., access)| *access == Access::Write));
         let (_, written, _) = written.ok_or_else(|| Error::internal("submission", "nothing is written"))?;
-        let pipeline = self.pipeline(&launch)?;
-        let bindings = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some("sentinel"),
-            layout: &pipeline.layout,
-            entries: &[
-                wgpu::BindGroupEntry { binding: 0, resource: buffer.as_entire_binding() },
-                wgpu::BindGroupEntry {
-                    binding: 1,
-                    resource: wgpu::BindingResource::Buffer(written.binding()),
-                },
-            ],
+        let pipeline = self.pipeline(&launch, 0)?;
+        let own = &departure.sentinel;
+        // All of it, so that one bind group serves whatever part was written.
+        let written = written.whole();
+        let key = (Arc::as_ptr(&pipeline) as usize, vec![[own.number, 0, 0], written.key()]);
+        let bindings = self.bindings.get(key, || {
+            let written = wgpu::BindingResource::Buffer(written.binding());
+            let entries = [
+                wgpu::BindGroupEntry { binding: 0, resource: own.written.as_entire_binding() },
+                wgpu::BindGroupEntry { binding: 1, resource: written },
+            ];
+            self.bind_group("sentinel", &pipeline, &entries)
         });
-        let parameters = [number.to_le_bytes(), (launches.len() as u32).to_le_bytes()].concat();
-        Ok(Step { pipeline, bindings, parameters, groups: [1, 1, 1] })
+        Ok(Step { pipeline, bindings, parameters: departure.expected().to_vec(), groups: [1, 1, 1] })
     }
 }
 
@@ -225,20 +188,28 @@ mod tests {
         &[],
     );
 
-    /// A driver that gives up without a word is found by what it did not write.
+    /// A driver that gives up without a word is found by what it did not write, by whatever waits next.
     #[test]
     fn a_submission_that_does_not_reach_its_end_is_an_error() {
         let gpu = Gpu::open(&Options::default()).unwrap();
         let y = gpu.upload("y", &[0u32; 4]).unwrap();
         let mut recording = Recording::new();
         recording.add(Launch::new(&ADD, Grid::Items(1)).write("y", &y));
-        let why = gpu.run_proved_by(&SILENT, &recording).unwrap_err();
-        let text = why.to_string();
-        assert!(
-            why.kind() == Kind::Device && text.starts_with("add one: the device stopped before"),
-            "{text}"
-        );
+        let start = || gpu.start_proved_by(&SILENT, &recording).unwrap();
+        type Wait<'a> = &'a dyn Fn() -> Result<()>;
+        let waits: [Wait<'_>; 3] =
+            [&|| gpu.finish(), &|| gpu.run(&recording), &|| gpu.download::<u32>(&y).map(drop)];
+        for wait in waits {
+            start();
+            let why = wait().unwrap_err();
+            let text = why.to_string();
+            assert!(
+                why.kind() == Kind::Device && text.starts_with("add one: the device stopped before"),
+                "{text}"
+            );
+            gpu.finish().unwrap();
+        }
         gpu.run(&recording).unwrap();
-        assert_eq!(gpu.download::<u32>(&y).unwrap()[0], 2, "the work itself was done both times");
+        assert_eq!(gpu.download::<u32>(&y).unwrap()[0], 5, "the work itself was done every time");
     }
 }

@@ -44,13 +44,13 @@ pub struct Interface {
     pub parameters: Vec<Parameter>,
     /// Size of the immediates in bytes.
     pub parameter_bytes: u32,
-    /// Module constants that are u32 literals, such as TILE_ROWS.
+    /// Module constants that are u32 literals, such as TILE_ROWS; what follows from the tile is among them.
     pub constants: BTreeMap<String, u32>,
-    /// Names of the overrides.
+    /// Names of the overrides that a launch may set: those that the tile neither sets nor decides.
     pub overrides: Vec<String>,
     /// `@workgroup_size`.
     pub workgroup: [u32; 3],
-    /// Bytes of workgroup memory at the override defaults.
+    /// Bytes of workgroup memory.
     pub workgroup_bytes: u32,
 }
 
@@ -73,14 +73,16 @@ pub(super) fn expand(name: &str, source: &str, parts: &Parts) -> Result<String> 
     Ok(text)
 }
 
-/// Reads the interface of an expanded WGSL text.
+/// Reads the interface of an expanded WGSL text, compiled for a tile (none where the kernel has no tiles).
 ///
 /// # Errors
 /// Internal, if the text does not parse or uses what no kernel of ours may use.
-pub(super) fn reflect(name: &str, text: &str) -> Result<Interface> {
+pub(super) fn reflect(name: &str, text: &str, tile: &[(&str, f64)]) -> Result<Interface> {
     let bug = |what: String| Error::internal(format!("kernel {name}"), what);
-    let module =
+    let parsed =
         naga::front::wgsl::parse_str(text).map_err(|e| bug(e.emit_to_string_with_path(text, name)))?;
+    let overrides = settable(&parsed, tile);
+    let module = if tile.is_empty() { parsed } else { with_tile(&parsed, tile).map_err(bug)? };
     let entry = match module.entry_points.as_slice() {
         [one] if one.name == "main" => one,
         _ => return Err(bug("wants exactly one entry point, named main".into())),
@@ -90,7 +92,7 @@ pub(super) fn reflect(name: &str, text: &str) -> Result<Interface> {
         parameters: Vec::new(),
         parameter_bytes: 0,
         constants: constants(&module),
-        overrides: module.overrides.iter().filter_map(|(_, o)| o.name.clone()).collect(),
+        overrides,
         workgroup: entry.workgroup_size,
         workgroup_bytes: 0,
     };
@@ -130,6 +132,25 @@ pub(super) fn reflect(name: &str, text: &str) -> Result<Interface> {
     }
     interface.bindings.sort_by_key(|b| b.index);
     Ok(interface)
+}
+
+/// Names of the overrides with a plain default that the tile does not set: the others follow from it.
+fn settable(module: &naga::Module, tile: &[(&str, f64)]) -> Vec<String> {
+    let plain = |o: &naga::Override| {
+        o.init.is_none_or(|init| matches!(module.global_expressions[init], naga::Expression::Literal(_)))
+    };
+    let names = module.overrides.iter().filter(|(_, o)| plain(o)).filter_map(|(_, o)| o.name.clone());
+    names.filter(|name| tile.iter().all(|(set, _)| set != name)).collect()
+}
+
+/// The module as it is for a tile: workgroup size, workgroup memory and constants are numbers then.
+fn with_tile(module: &naga::Module, tile: &[(&str, f64)]) -> std::result::Result<naga::Module, String> {
+    let mut validator =
+        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::all());
+    let info = validator.validate(module).map_err(|e| e.to_string())?;
+    let values = tile.iter().map(|(name, value)| ((*name).to_string(), *value)).collect();
+    let processed = naga::back::pipeline_constants::process_overrides(module, &info, None, &values);
+    Ok(processed.map_err(|e| e.to_string())?.0.into_owned())
 }
 
 /// Module constants that are u32 literals.

@@ -157,13 +157,16 @@ fn save(
         sections: sections.iter().map(|section| section.title.clone()).collect(),
         figures: Vec::new(),
     };
-    for figure in figures {
+    let mut files = Vec::new();
+    let drawings: Vec<String> =
+        figures.iter().map(|figure| figure.svg.alone(&figure.title, &figure.description)).collect();
+    for (figure, drawing) in figures.iter().zip(&drawings) {
         let [svg, csv] = ["svg", "csv"].map(|ending| folder.join(format!("{}.{ending}", figure.name)));
-        commit::write(&svg, figure.svg.alone(&figure.title, &figure.description).as_bytes())?;
-        commit::write(&csv, &figure.numbers)?;
+        files.extend([(svg.clone(), drawing.as_bytes()), (csv.clone(), figure.numbers.as_slice())]);
         let (name, title) = (figure.name.clone(), figure.title.clone());
         summary.figures.push(FigureSummary { name, title, svg, csv });
     }
+    commit::write_all(&files)?;
     commit::write(page, html.as_bytes())?;
     clear(&folder, &summary)?;
     Ok(summary)

@@ -94,7 +94,7 @@ pub fn change(gpu: &Gpu, traces: &Matrix, dff: Dff) -> Result<()> {
     }
     let mut recording = Recording::new();
     recording.add(RelativeChange { baseline: &baseline, least: None, y: traces }.launch()?);
-    gpu.run(&recording)
+    gpu.start(&recording)
 }
 
 #[cfg(test)]

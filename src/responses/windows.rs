@@ -43,7 +43,7 @@ pub fn window_responses(
         let y = Matrix::zeros(gpu, "responses", traces.rows, next - done)?;
         let mut recording = Recording::new();
         recording.add(WindowResponse { x: traces, starts: &starts, measure, y: &y }.launch()?);
-        gpu.run(&recording)?;
+        gpu.start(&recording)?;
         responses.slice_mut(s![.., done..next]).assign(&y.download(gpu)?);
         done = next;
     }

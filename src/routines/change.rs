@@ -28,7 +28,7 @@ pub fn change_over_median(gpu: &Gpu, traces: &Matrix, spare: &Matrix) -> Result<
     running_quantile(gpu, traces, Window::median(BASELINE), spare)?;
     let mut recording = Recording::new();
     recording.add(RelativeChange { baseline: spare, least: Some(&least), y: traces }.launch()?);
-    gpu.run(&recording)
+    gpu.start(&recording)
 }
 
 /// Takes the slow part of dF/F away, in place: `x - min(m, 2.5 noise)`, `m` the running median of 101 frames, as the Allen

@@ -109,7 +109,7 @@ impl Gram {
                 self.panels(&mut recording, slab, block, whole * PANEL, rest, 1)?;
             }
         }
-        gpu.run(&recording)
+        gpu.start(&recording)
     }
 
     /// `count` panels of `depth` columns from column `start` on: products, then their sum.

@@ -68,7 +68,7 @@ pub fn windowed_mode(gpu: &Gpu, x: &Matrix, halves: [usize; 2], y: &Matrix) -> R
         };
         recording.add(mode.launch()?);
         recording.add(RunningMean { bins: &modes, rows, lowest: &lowest, half: smooth, y }.launch()?);
-        gpu.run(&recording)?;
+        gpu.start(&recording)?;
     }
     Ok(())
 }

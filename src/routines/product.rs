@@ -46,7 +46,7 @@ pub fn multiply_rows(gpu: &Gpu, what: &str, a: &Matrix, b: MatRef<'_, f64>) -> R
         let c = Operand { buffer: &target, rows: a.rows, pitch: product.pitch(), stride: 0 };
         let mut recording = Recording::new();
         recording.add(Gemm { c, ..Gemm::of(a, &right, &product) }.launch()?);
-        gpu.run(&recording)?;
+        gpu.start(&recording)?;
         first += count;
     }
     Ok(product)

@@ -82,7 +82,7 @@ fn of_piece(gpu: &Gpu, x: &Matrix, window: Window, y: &Matrix, to: Range<usize>)
         }
         let (frames, to) = (x.columns, to.clone());
         recording.add(RunningQuantile { levels: &levels, first, frames, window, y, row, to }.launch()?);
-        gpu.run(&recording)?;
+        gpu.start(&recording)?;
         row += levels.rows;
     }
     Ok(())

@@ -58,7 +58,7 @@ impl SineRotation {
             first = rows.end;
             let mut recording = Recording::new();
             recording.add(SineTransform { x, y, rows, basis, stride }.launch()?);
-            gpu.run(&recording)?;
+            gpu.start(&recording)?;
         }
         Ok(())
     }

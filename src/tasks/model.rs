@@ -134,7 +134,7 @@ fn slab_weights(
     let turned = Matrix::zeros(gpu, "features by column", slab.columns.len(), slab.matrix.rows)?;
     let mut recording = Recording::new();
     recording.add(Transpose { x: &slab.matrix, y: &turned }.launch()?);
-    gpu.run(&recording)?;
+    gpu.start(&recording)?;
     // Twice the product: finishing it may take another.
     let (words, operations) = (2 * slab.matrix.pitch() + turned.pitch(), product_cost(slab));
     let mut first = 0;
@@ -145,7 +145,7 @@ fn slab_weights(
         let product = Matrix::zeros(gpu, "readout weights", range.len(), slab.columns.len())?;
         let mut recording = Recording::new();
         recording.add(Gemm::of(&left, &turned, &product).launch()?);
-        gpu.run(&recording)?;
+        gpu.start(&recording)?;
         let weights = finish(gpu, product, range.clone())?;
         for (neuron, row) in range.zip(weights.download(gpu)?.rows()) {
             each(neuron, &row.to_vec())?;
@@ -225,7 +225,7 @@ impl Model {
             let means = Matrix::upload(gpu, "feature means", means)?;
             let mut recording = Recording::new();
             recording.add(Centre { m: &slab.matrix, means: &means }.launch()?);
-            gpu.run(&recording)?;
+            gpu.start(&recording)?;
             let (words, operations) = (slab.matrix.pitch() + slab.matrix.rows, product_cost(slab));
             let mut first = 0;
             while first < self.neurons {
@@ -236,7 +236,7 @@ impl Model {
                 let product = Matrix::zeros(gpu, "predictions", neurons.len(), slab.matrix.rows)?;
                 let mut recording = Recording::new();
                 recording.add(Gemm::of(&weights, &slab.matrix, &product).launch()?);
-                gpu.run(&recording)?;
+                gpu.start(&recording)?;
                 let mut rows = sums.slice_mut(s![neurons, ..]);
                 rows += &product.download(gpu)?.mapv(f64::from);
             }

@@ -43,7 +43,7 @@ pub struct FitPlan {
     pub passes: usize,
     /// GPU memory in bytes.
     pub gpu_bytes: u64,
-    /// Host memory that features take, in bytes; without those of the decomposed matrix.
+    /// Host memory that features take, and images on their way to the device, in bytes; without those of the decomposed matrix.
     pub host_bytes: u64,
     /// Budget for GPU memory.
     pub gpu_budget_bytes: u64,

@@ -156,7 +156,7 @@ impl<'a> Frequencies<'a> {
     ) -> Result<()> {
         let mut recording = Recording::new();
         recording.add(ScaleColumns { x, first, factors, choice, y }.launch()?);
-        gpu.run(&recording)
+        gpu.start(&recording)
     }
 }
 

@@ -1,0 +1,125 @@
+//! The file of choices: one for each adapter, driver and version of this crate. It is a cache: whatever is wrong with
+//! it, or with its folder, costs time and nothing else.
+
+use super::TuningReport;
+use crate::gpu::adapter::AdapterReport;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The tile of one class of shapes, and what it was chosen by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// Kernel, largest rows x columns x depth, batch, and overrides.
+    pub class: String,
+    /// Rows x columns of the tile.
+    pub tile: String,
+    /// Measured microseconds of each tile that was tried, of the same piece of work.
+    pub microseconds: BTreeMap<String, f64>,
+}
+
+/// What a file's choices hold for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Identity {
+    striate: String,
+    adapter: String,
+    backend: String,
+    driver: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    #[serde(rename = "for")]
+    identity: Identity,
+    choices: Vec<Choice>,
+}
+
+/// The choices of one adapter, in memory and on disk.
+pub struct Store {
+    identity: Identity,
+    file: Option<PathBuf>,
+    /// By class; `None` before the file was read.
+    choices: Option<BTreeMap<String, Choice>>,
+    problem: Option<String>,
+}
+
+impl Store {
+    /// Nothing is read yet. `cache` is the folder of all caches of this crate.
+    pub fn new(cache: Option<PathBuf>, report: &AdapterReport) -> Self {
+        let identity = Identity {
+            striate: env!("CARGO_PKG_VERSION").into(),
+            adapter: report.name.clone(),
+            backend: report.backend.clone(),
+            driver: report.driver.clone(),
+        };
+        let file = cache.map(|folder| folder.join("tuning").join(file_name(&identity)));
+        Store { identity, file, choices: None, problem: None }
+    }
+
+    /// The tile of a class, if one was chosen.
+    pub fn tile(&mut self, class: &str) -> Option<String> {
+        self.choices().get(class).map(|choice| choice.tile.clone())
+    }
+
+    /// Adds a choice and writes the file, with what another process has written there meanwhile.
+    pub fn add(&mut self, choice: Choice) {
+        let there = self.read();
+        let choices = self.choices();
+        choices.extend(there);
+        choices.insert(choice.class.clone(), choice);
+        let document =
+            Document { choices: choices.values().cloned().collect(), identity: self.identity.clone() };
+        let Some(file) = &self.file else { return };
+        let written = serde_json::to_vec_pretty(&document).map_err(std::io::Error::other);
+        self.problem = written.and_then(|bytes| replace(file, &bytes)).err().map(|why| why.to_string());
+    }
+
+    pub fn report(&mut self, measured: bool) -> TuningReport {
+        let choices = self.choices().values().cloned().collect();
+        TuningReport { measured, file: self.file.clone(), problem: self.problem.clone(), choices }
+    }
+
+    fn choices(&mut self) -> &mut BTreeMap<String, Choice> {
+        if self.choices.is_none() {
+            self.choices = Some(self.read());
+        }
+        self.choices.get_or_insert_default()
+    }
+
+    /// What the file says; nothing, if it is not there, damaged, or about something else.
+    fn read(&self) -> BTreeMap<String, Choice> {
+        let bytes = self.file.as_ref().and_then(|file| std::fs::read(file).ok()).unwrap_or_default();
+        match serde_json::from_slice::<Document>(&bytes) {
+            Ok(document) if document.identity == self.identity => {
+                document.choices.into_iter().map(|choice| (choice.class.clone(), choice)).collect()
+            }
+            _ => BTreeMap::new(),
+        }
+    }
+}
+
+/// A name that people recognise, and a hash that no two identities share.
+fn file_name(identity: &Identity) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = identity.adapter.chars().map(plain).take(40).collect();
+    let words = [&identity.striate, &identity.adapter, &identity.backend, &identity.driver];
+    let hash = Sha256::digest(words.map(String::as_str).join("\n"));
+    let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{hash}.json", name.trim_matches('-'))
+}
+
+/// Replaces a file whole, so that another process reads the old one or the new one.
+fn replace(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let folder = file.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let temporary = file.with_extension(format!("{}-{number}.partial", std::process::id()));
+    let renamed = std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, file));
+    renamed.inspect_err(|_| drop(std::fs::remove_file(&temporary)))
+}
