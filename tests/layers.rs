@@ -45,7 +45,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("report", &["scores", "io", "error"]),
     ("doctor", &["kernels", "gpu", "error"]),
-    ("features", &["kernels", "gpu", "io", "networks", "error", "random"]),
+    ("features", &["routines", "kernels", "gpu", "io", "networks", "error", "random"]),
     ("ridge", &["routines", "kernels", "gpu", "error"]),
     ("training", &["scores", "kernels", "gpu", "error", "random"]),
     ("responses", &["routines", "scores", "kernels", "gpu", "experiment", "error"]),
