@@ -171,7 +171,7 @@ fn a_damaged_file_is_ignored_and_replaced() {
     let again = open(Tuning::Measured, &cache);
     let (launch, _) = product(&again, 256, 192, 256);
     run(&again, &launch, 40);
-    run(&again, &launch, 4);
+    run(&again, &launch, 40);
     let read: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
     assert_ne!(read["choices"][0]["tile"], "1x1");
     assert_eq!(files(&cache), [file], "nothing else is left behind");
