@@ -61,7 +61,11 @@ impl Gram {
         // A sixteenth of what is free, in words of four bytes.
         let spare = (gpu.ledger().free() / 64) as usize;
         let words = largest.max(PARTIAL_WORDS.min(spare)).min(gpu.max_binding_bytes() as usize / 4);
-        Ok(Gram { rows, partial: gpu.allocate("Gram matrix, partial products", words)?, blocks })
+        Ok(Gram {
+            rows,
+            partial: gpu.allocate("Gram matrix, partial products", words.next_multiple_of(4))?,
+            blocks,
+        })
     }
 
     /// Another empty sum for as many rows, which shares the space for partial products.
