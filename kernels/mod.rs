@@ -49,6 +49,9 @@ pub mod transpose;
 mod trials;
 pub mod update_weights;
 pub mod window_response;
+pub mod winograd;
+pub mod winograd_input;
+pub mod winograd_output;
 
 use crate::gpu::Kernel;
 use case::Case;
@@ -69,7 +72,7 @@ macro_rules! all {
 }
 
 all! {
-    conv2d gemm
+    conv2d gemm winograd_input winograd_output
     max_pool average_pool adaptive_average_pool local_response relu
     maps_to_rows transpose column_means centre row_statistics
     panel_sum shrink ridge_losses multiply_add

@@ -8,7 +8,7 @@ use striate::io::images::{Filter, Normalise, Size};
 use striate::io::npy;
 use striate::kernels::conv2d::{self, Geometry};
 use striate::networks::{Network, Operation, weights::he_normal};
-use striate::tasks::{ExtractRequest, NetworkInput, NormaliseRequest, extract};
+use striate::tasks::{Convolution, ExtractRequest, NetworkInput, NormaliseRequest, extract};
 
 fn gpu() -> Gpu {
     let adapter = AdapterChoice::parse(&std::env::var("STRIATE_ADAPTER").unwrap_or_default());
@@ -49,6 +49,7 @@ fn input(
         normalise: NormaliseRequest::As(normalise),
         pool: None,
         subsample: None,
+        convolution: Convolution::Auto,
     }
 }
 

@@ -9,6 +9,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "tasks",
             "report",
+            "bench",
             "doctor",
             "ridge",
             "training",
@@ -44,8 +45,15 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("report", &["scores", "io", "error"]),
+    (
+        "bench",
+        &[
+            "doctor", "features", "ridge", "training", "routines", "kernels", "gpu", "io", "networks",
+            "error", "random",
+        ],
+    ),
     ("doctor", &["kernels", "gpu", "error"]),
-    ("features", &["kernels", "gpu", "io", "networks", "error", "random"]),
+    ("features", &["routines", "kernels", "gpu", "io", "networks", "error", "random"]),
     ("ridge", &["routines", "kernels", "gpu", "error"]),
     ("training", &["scores", "kernels", "gpu", "error", "random"]),
     ("responses", &["routines", "scores", "kernels", "gpu", "experiment", "error"]),

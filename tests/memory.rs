@@ -13,8 +13,9 @@ use striate::io::weights::WeightFile;
 use striate::random::Random;
 use striate::ridge::Ratios;
 use striate::tasks::{
-    FeaturesInput, FitRequest, Input, NetworkInput, NormaliseRequest, PredictRequest, ReadoutRequest,
-    RecordingRequest, RidgeRequest, SmoothRidgeRequest, SplitRequest, TrialsRequest, fit, predict,
+    Convolution, FeaturesInput, FitRequest, Input, NetworkInput, NormaliseRequest, PredictRequest,
+    ReadoutRequest, RecordingRequest, RidgeRequest, SmoothRidgeRequest, SplitRequest, TrialsRequest, fit,
+    predict,
 };
 use striate::{Kind, Result};
 
@@ -227,6 +228,7 @@ fn a_layer_without_pooling_fits_into_little_memory() {
         normalise: NormaliseRequest::Data,
         pool: None,
         subsample: None,
+        convolution: Convolution::Auto,
     });
     sweep(&here, &input, &[100, 300, 600, 900, 1200, 1600, 2400, 3200, 4800, 6400, 16000]);
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use striate::gpu::{AdapterChoice, Gpu, Options};
 use striate::io::images::{Filter, Normalise, Size};
 use striate::tasks::{
-    FitRequest, FitSummary, Input, NetworkInput, NormaliseRequest, ReadoutRequest, RecordingRequest,
-    RidgeRequest, SmoothRidgeRequest, SplitRequest, TrialsRequest, fit,
+    Convolution, FitRequest, FitSummary, Input, NetworkInput, NormaliseRequest, ReadoutRequest,
+    RecordingRequest, RidgeRequest, SmoothRidgeRequest, SplitRequest, TrialsRequest, fit,
 };
 
 fn data() -> Option<PathBuf> {
@@ -42,6 +42,7 @@ fn session(gpu: &Gpu, data: &Path, (name, layer, pool): Case<'_>, readout: Reado
             normalise: NormaliseRequest::As(Normalise::Imagenet),
             pool,
             subsample: None,
+            convolution: Convolution::Auto,
         }),
         recording: RecordingRequest {
             responses: if repeats.is_file() { repeats } else { home.join("responses_mean.npy") },

@@ -5,7 +5,9 @@
 
 use ndarray::{Array2, Array4};
 use striate::Kind;
-use striate::features::{Extractor, LayerRequest, NetworkSource, Sink, Slab, WeightSource};
+use striate::features::{
+    Convolution, Extractor, LayerRequest, NetworkSource, Sink, Slab, WeightSource, Wish,
+};
 use striate::gpu::{AdapterChoice, Gpu, Grid, Kernel, Launch, Matrix, Options, Recording};
 use striate::io::images::{Batch, Filter, Images, Normalise, Preparation};
 use striate::io::npy;
@@ -79,7 +81,8 @@ fn further_batches_make_no_objects() {
     let last = network.find("conv1_2").unwrap();
     let input = Shape { channels: 3, height: 16, width: 16 };
     let weights = WeightSource::Random(1);
-    let extractor = Extractor::new(&gpu, &network, &weights, &[last], input).unwrap();
+    let wish = Wish { network: &network, convolution: Convolution::Auto, wanted: &[last], input };
+    let extractor = Extractor::new(&gpu, wish, &weights).unwrap();
     let batch = Batch { count: 8, height: 16, width: 16, pixels: vec![[0.5, -0.25, 1.0, 0.0]; 8 * 256] };
     let numbers: Vec<u32> = (0..64 * 256).collect();
     let list = FeatureList::upload(&gpu, &numbers).unwrap();

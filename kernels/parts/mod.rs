@@ -18,4 +18,5 @@ pub static PARTS: &Parts = &[
     ("panels", include_str!("panels.wgsl")),
     ("pool_interface", include_str!("pool_interface.wgsl")),
     ("ridge_losses_interface", include_str!("ridge_losses_interface.wgsl")),
+    ("winograd", include_str!("winograd.wgsl")),
 ];

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use striate::io::images::Normalise;
 use striate::io::resize::{Filter, Size};
 use striate::networks::{self, Network};
-use striate::tasks::{FeaturesInput, Input, NetworkInput, NormaliseRequest};
+use striate::tasks::{Convolution, FeaturesInput, Input, NetworkInput, NormaliseRequest};
 use striate::{Error, Kind, Result};
 
 use super::values;
@@ -48,6 +48,10 @@ pub struct NetworkArgs {
     /// The seed that draws them [default: --seed].
     #[arg(long, value_name = "N")]
     pub subsample_seed: Option<u64>,
+    /// How convolutions are computed: auto takes the faster of direct sums and Winograd's products layer by layer; winograd6
+    /// cuts maps into larger tiles, with ten times the rounding.
+    #[arg(long, value_parser = values::convolution(), default_value = "auto", value_name = "METHOD")]
+    pub convolution: Convolution,
 }
 
 /// What `--normalise` says. `data` needs the images before it becomes numbers.
@@ -179,6 +183,7 @@ impl NetworkArgs {
             },
             pool: self.pool,
             subsample: self.subsample(seed)?,
+            convolution: self.convolution,
         })
     }
 

@@ -3,6 +3,7 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use striate::io::resize::{Filter, Size};
 use striate::networks::LARGEST_SIDE;
+use striate::tasks::Convolution;
 
 /// `--weights` as text, once it is clear that it names a file or a seed.
 pub fn weights(text: &str) -> Result<String, String> {
@@ -51,6 +52,11 @@ pub fn fraction(text: &str) -> Result<f64, String> {
 pub fn positive(text: &str) -> Result<usize, String> {
     let number = text.parse::<usize>().ok().filter(|n| *n > 0);
     number.ok_or_else(|| "write a whole number of at least 1".into())
+}
+
+/// A method of convolutions, by its name.
+pub fn convolution() -> impl TypedValueParser<Value = Convolution> {
+    PossibleValuesParser::new(Convolution::ALL.map(|(name, _)| name)).try_map(|name| name.parse())
 }
 
 /// `bilinear` or `bicubic`.

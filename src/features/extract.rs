@@ -1,5 +1,6 @@
 //! A network on the device: its filters, two buffers that maps go back and forth between, and the steps of a batch.
 
+use super::convolution::{Convolution, Planned, plan};
 use super::weight_source::WeightSource;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Buffer, Gpu, Maps, Recording};
@@ -11,6 +12,7 @@ use crate::kernels::max_pool::MaxPool;
 use crate::kernels::pooling::Window;
 use crate::kernels::relu::Relu;
 use crate::networks::{Entry, INPUT_CHANNELS, Network, Operation, Shape};
+use crate::routines::{Channels, Scratch, ScratchWords, WinogradFilters, filter_words, scratch_words};
 use ndarray::Array4;
 
 /// Takes each entry's index and maps as they are made; `None` is the image itself.
@@ -20,6 +22,8 @@ pub type Sink<'a> = dyn FnMut(Option<usize>, &Maps, &mut Recording) -> Result<()
 enum Act {
     /// Convolution or dense layer, with the ReLU after it where nobody asked for what is before it.
     Convolve(Filters),
+    /// The same by Winograd's products, and with a pool after that; the rows and columns of what is pooled.
+    Winograd(WinogradFilters, [usize; 2]),
     Relu,
     MaxPool(Window),
     AveragePool,
@@ -40,21 +44,49 @@ pub struct Extractor {
     batch: usize,
     slowest: f64,
     buffers: [Buffer; 2],
+    scratch: Option<Scratch>,
 }
 
-/// Steps that run, without their filters: which entries, and whether a ReLU is fused.
-fn plan(network: &Network, wanted: &[usize]) -> Vec<(usize, bool)> {
-    let last = wanted.iter().max().map_or(0, |l| l + 1);
-    let mut steps = Vec::new();
-    let mut at = 0;
-    while at < last {
-        let weighted = network.entries[at].parameter().is_some();
-        let next = network.entries.get(at + 1).filter(|_| at + 1 < last);
-        let fused = weighted && next.is_some_and(|e| e.operation == Operation::Relu) && !wanted.contains(&at);
-        steps.push((at, fused));
-        at += if fused { 2 } else { 1 };
+/// What is asked of a network: which entries, how convolutions are made, and for images of which shape.
+#[derive(Clone, Copy)]
+pub struct Wish<'a> {
+    /// The network.
+    pub network: &'a Network,
+    /// How convolutions are computed.
+    pub convolution: Convolution,
+    /// The entries whose maps are wanted.
+    pub wanted: &'a [usize],
+    /// The shape of an image.
+    pub input: Shape,
+}
+
+impl Wish<'_> {
+    /// The maps after each entry up to the last wanted one.
+    fn shapes(&self) -> Result<Vec<Shape>> {
+        let last = self.wanted.iter().max();
+        last.map_or(Ok(vec![]), |l| self.network.shapes(self.input.height, self.input.width, *l))
     }
-    steps
+
+    /// The steps, and what the filters and the scratch of all take, in words.
+    fn plan(&self, shapes: &[Shape], batch: usize) -> (Vec<Planned>, u64, ScratchWords) {
+        let steps = plan(self.network, self.convolution, self.wanted, self.input, shapes);
+        let (mut filters, mut scratch) = (0, ScratchWords::default());
+        for step in &steps {
+            let entry = &self.network.entries[step.entry];
+            match (step.tiling, entry.operation) {
+                (Some(tiling), Operation::Convolution { inputs, outputs, .. }) => {
+                    let channels = Channels { inputs, outputs };
+                    filters += filter_words(&tiling, channels) as u64;
+                    scratch = scratch.or(scratch_words(&tiling, channels, batch));
+                }
+                _ => {
+                    filters +=
+                        entry.parameter().map_or(0, |p| p.weight_shape.iter().product::<usize>() as u64)
+                }
+            }
+        }
+        (steps, filters, scratch)
+    }
 }
 
 /// Images of a batch at most: more would not be faster, and take memory.
@@ -77,9 +109,10 @@ impl Extractor {
     /// # Errors
     /// Usage, if the images are too small for the network, or too large for a launch; Memory, if the maps of one image
     /// are too large for the adapter.
-    pub fn estimate(gpu: &Gpu, network: &Network, wanted: &[usize], input: Shape) -> Result<Estimate> {
-        let last = wanted.iter().copied().max();
-        let shapes = last.map_or(Ok(vec![]), |l| network.shapes(input.height, input.width, l))?;
+    pub fn estimate(gpu: &Gpu, wish: Wish<'_>) -> Result<Estimate> {
+        let Wish { network, input, .. } = wish;
+        let last = wish.wanted.iter().copied().max();
+        let shapes = wish.shapes()?;
         let macs = last.map_or(Ok(vec![]), |l| network.macs(input.height, input.width, l))?;
         let words = |s: &Shape| Maps::words(1, [s.channels, s.height, s.width]) as u64;
         let largest = shapes.iter().chain([&input]).map(words).max().unwrap_or(1);
@@ -96,13 +129,10 @@ impl Extractor {
         }
         let by_memory = limit.min(gpu.ledger().budget() / 8) / (4 * largest);
         let batch = by_grid.min(by_memory).clamp(1, LARGEST_BATCH);
-        let filters: u64 = last.map_or(0, |l| {
-            let words = |p: crate::networks::Parameter| p.weight_shape.iter().product::<usize>() as u64;
-            network.parameters_up_to(l).into_iter().map(words).sum()
-        });
+        let (_, filters, scratch) = wish.plan(&shapes, batch as usize);
         Ok(Estimate {
             batch: batch as usize,
-            bytes: 4 * (filters + 2 * batch * largest),
+            bytes: 4 * (filters + 2 * batch * largest) + scratch.bytes(),
             operations: 2.0 * macs.iter().sum::<u64>() as f64,
         })
     }
@@ -111,32 +141,30 @@ impl Extractor {
     ///
     /// # Errors
     /// Input, if weights are missing or wrong; Memory, if they do not fit.
-    pub fn new(
-        gpu: &Gpu,
-        network: &Network,
-        weights: &WeightSource,
-        wanted: &[usize],
-        input: Shape,
-    ) -> Result<Self> {
-        let estimate = Self::estimate(gpu, network, wanted, input)?;
-        let mut steps = Vec::new();
+    pub fn new(gpu: &Gpu, wish: Wish<'_>, weights: &WeightSource) -> Result<Self> {
+        let Wish { network, input, wanted, .. } = wish;
+        let estimate = Self::estimate(gpu, wish)?;
         if let Some(last) = wanted.iter().copied().max() {
             weights.check(network, last)?;
-            let shapes = network.shapes(input.height, input.width, last)?;
-            for (at, fused) in plan(network, wanted) {
-                let before = if at == 0 { input } else { shapes[at - 1] };
-                let entry = &network.entries[at];
-                let act = act(gpu, network, weights, entry, before, fused)?;
-                let entry = if fused { at + 1 } else { at };
-                steps.push(Step { entry, act, shape: shapes[entry] });
+        }
+        let shapes = wish.shapes()?;
+        let macs = wanted.iter().max().map_or(Ok(vec![]), |l| network.macs(input.height, input.width, *l))?;
+        let (planned, _, needs) = wish.plan(&shapes, estimate.batch);
+        let (mut steps, mut slowest) = (Vec::new(), 1.0f64);
+        for step in planned {
+            let before = if step.entry == 0 { input } else { shapes[step.entry - 1] };
+            let act = act(gpu, network, weights, step, before, shapes[step.entry])?;
+            // Tiles go in parts, which are short whatever the batch.
+            if step.tiling.is_none() {
+                slowest = slowest.max(2.0 * macs[step.entry] as f64);
             }
+            steps.push(Step { entry: step.last, act, shape: shapes[step.last] });
         }
         let words = |s: Shape| Maps::words(estimate.batch, [s.channels, s.height, s.width]);
         let largest = steps.iter().map(|s| words(s.shape)).chain([words(input)]).max().unwrap_or(1);
         let buffers = [gpu.allocate("feature maps", largest)?, gpu.allocate("feature maps", largest)?];
-        let macs = wanted.iter().max().map_or(Ok(vec![]), |l| network.macs(input.height, input.width, *l))?;
-        let slowest = 2.0 * macs.into_iter().max().unwrap_or(0).max(1) as f64;
-        Ok(Extractor { steps, input, batch: estimate.batch, slowest, buffers })
+        let scratch = if needs.v == 0 { None } else { Some(Scratch::new(gpu, needs)?) };
+        Ok(Extractor { steps, input, batch: estimate.batch, slowest, buffers, scratch })
     }
 
     /// Images that go together at most.
@@ -178,6 +206,12 @@ impl Extractor {
                         recording.add(launch);
                     }
                 }
+                Act::Winograd(filters, results) => {
+                    let scratch = self.scratch.as_ref();
+                    let scratch =
+                        scratch.ok_or_else(|| Error::internal("feature extraction", "no scratch"))?;
+                    filters.record(&x, &y, scratch, *results, recording)?;
+                }
                 Act::Relu => recording.add(Relu { x: &x.buffer, y: &y.buffer }.launch()?),
                 Act::MaxPool(window) => recording.add(MaxPool { x: &x, y: &y, window: *window }.launch()?),
                 Act::AveragePool => recording.add(AdaptiveAveragePool { x: &x, y: &y }.launch()?),
@@ -204,16 +238,24 @@ fn act(
     gpu: &Gpu,
     network: &Network,
     weights: &WeightSource,
-    entry: &Entry,
+    step: Planned,
     before: Shape,
-    relu: bool,
+    after: Shape,
 ) -> Result<Act> {
-    let geometry = |stride, padding, groups| Geometry { stride, padding, groups, relu };
+    let entry: &Entry = &network.entries[step.entry];
+    let geometry = |stride, padding, groups| Geometry { stride, padding, groups, relu: step.relu };
     Ok(match entry.operation {
         Operation::Convolution { outputs, inputs, kernel, stride, padding, groups } => {
             let shape = (outputs, inputs / groups, kernel, kernel);
             let (weight, bias) = parameters(network, weights, entry, shape)?;
-            Act::Convolve(Filters::upload(gpu, weight.view(), &bias, geometry(stride, padding, groups))?)
+            let geometry = geometry(stride, padding, groups);
+            match step.tiling {
+                None => Act::Convolve(Filters::upload(gpu, weight.view(), &bias, geometry)?),
+                Some(tiling) => Act::Winograd(
+                    WinogradFilters::upload(gpu, weight.view(), &bias, tiling, geometry)?,
+                    [after.height, after.width],
+                ),
+            }
         }
         Operation::Dense { outputs, .. } => {
             let shape = (outputs, before.channels, before.height, before.width);

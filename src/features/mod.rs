@@ -1,5 +1,6 @@
 //! Features of images: a network's layers, the images themselves, or a file, as slabs of a matrix on the device.
 
+mod convolution;
 mod extract;
 mod host;
 mod layers;
@@ -10,7 +11,8 @@ mod source;
 mod trials;
 mod weight_source;
 
-pub use extract::{Extractor, Sink};
+pub use convolution::Convolution;
+pub use extract::{Extractor, Sink, Wish};
 pub use host::affordable;
 pub use layers::{LayerColumns, LayersPlan, visit_layers};
 pub use network_source::{LayerRequest, NetworkSource};

@@ -1,6 +1,7 @@
 //! Layers of a network over a set of images, as columns of matrices. All layers come out of one pass.
 
-use super::extract::{Estimate, Extractor, LARGEST_BATCH, input_shape};
+use super::convolution::Convolution;
+use super::extract::{Estimate, Extractor, LARGEST_BATCH, Wish, input_shape};
 use super::prepared::{HELD, Prepared};
 use super::slabs::Slab;
 use super::weight_source::WeightSource;
@@ -108,6 +109,7 @@ pub struct NetworkSource {
     preparation: Preparation,
     network: Network,
     weights: WeightSource,
+    convolution: Convolution,
     layers: Vec<Layer>,
     input: Shape,
     extractor: Option<Extractor>,
@@ -132,11 +134,18 @@ impl NetworkSource {
             let shape = request.shape(&network, input)?;
             layers.push(Layer { request, shape, sample: None });
         }
-        let source = NetworkSource { images, preparation, network, weights, layers, input, extractor: None };
+        let (convolution, extractor) = (Convolution::default(), None);
+        let source =
+            NetworkSource { images, preparation, network, weights, convolution, layers, input, extractor };
         if let Some(last) = source.wanted().into_iter().max() {
             source.weights.check(&source.network, last)?;
         }
         Ok(source)
+    }
+
+    /// Has convolutions computed by another method, before anything is loaded.
+    pub fn convolve_by(&mut self, convolution: Convolution) {
+        self.convolution = convolution;
     }
 
     /// Keeps only `count` features of every layer, drawn at random without repetition (`--subsample`).
@@ -180,12 +189,16 @@ impl NetworkSource {
         self.layers.iter().filter_map(|l| l.request.entry).collect()
     }
 
+    fn wish<'a>(&'a self, wanted: &'a [usize]) -> Wish<'a> {
+        Wish { network: &self.network, convolution: self.convolution, wanted, input: self.input }
+    }
+
     /// What running the network takes.
     ///
     /// # Errors
     /// As [`Extractor::estimate`].
     pub fn estimate(&self, gpu: &Gpu) -> Result<Estimate> {
-        Extractor::estimate(gpu, &self.network, &self.wanted(), self.input)
+        Extractor::estimate(gpu, self.wish(&self.wanted()))
     }
 
     /// GPU memory besides the features themselves, in bytes.
@@ -215,7 +228,7 @@ impl NetworkSource {
     pub fn load(&mut self, gpu: &Gpu) -> Result<()> {
         if self.extractor.is_none() {
             let wanted = self.wanted();
-            self.extractor = Some(Extractor::new(gpu, &self.network, &self.weights, &wanted, self.input)?);
+            self.extractor = Some(Extractor::new(gpu, self.wish(&wanted), &self.weights)?);
         }
         Ok(())
     }

@@ -60,8 +60,9 @@ pub(crate) fn padded_rows(array: ArrayView2<'_, f32>) -> Vec<f32> {
     let pitch = columns.next_multiple_of(4);
     let mut words = vec![0f32; rows * pitch];
     for (row, out) in array.rows().into_iter().zip(words.chunks_exact_mut(pitch.max(1))) {
-        for (from, to) in row.iter().zip(out) {
-            *to = *from;
+        match row.as_slice() {
+            Some(row) => out[..columns].copy_from_slice(row),
+            None => out.iter_mut().zip(row).for_each(|(to, from)| *to = *from),
         }
     }
     words

@@ -215,6 +215,9 @@ fn features(line: &mut Line, input: &Value) -> Option<()> {
         };
         line.option("--normalise", &Value::String(normalise.into()));
         line.option("--pool", input.get("pool")?);
+        if let Some(method) = input.get("convolution") {
+            line.option("--convolution", method);
+        }
     }
     if let Some([count, seed]) = input.get("subsample").and_then(Value::as_array).map(Vec::as_slice) {
         line.option("--subsample", count);

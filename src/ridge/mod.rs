@@ -8,11 +8,15 @@
 
 mod among;
 mod device;
+mod factorisation;
+mod host;
 mod penalties;
 mod smooth;
 mod spectrum;
+mod tridiagonal;
 
-pub use among::{Among, Grid, fit_among};
+pub use among::{Among, Grid, fit_among, fit_among_by};
+pub use factorisation::Factorisation;
 pub use penalties::Penalties;
 pub use smooth::{Ratios, frequency_penalties};
 pub use spectrum::Space;

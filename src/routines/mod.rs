@@ -1,4 +1,4 @@
-//! Several kernels that make one mathematical act. Knows matrices, not images or neurons.
+//! Several kernels that make one mathematical act. Knows matrices and maps, not images or neurons.
 
 mod change;
 mod gram;
@@ -7,6 +7,8 @@ mod noise;
 mod product;
 mod running;
 mod sine;
+mod winograd;
+mod winograd_tiles;
 
 pub use change::{change_over_median, without_slow_part};
 pub use gram::Gram;
@@ -15,3 +17,5 @@ pub use noise::noise;
 pub use product::{PIECE_ROWS, multiply_rows, upload_rows};
 pub use running::{Ends, Window, running_quantile, running_quantile_bytes};
 pub use sine::SineRotation;
+pub use winograd::{Channels, Scratch, ScratchWords, WinogradFilters, filter_words, scratch_words};
+pub use winograd_tiles::{Reach, tiling};

@@ -1,7 +1,7 @@
 //! What a readout reads: a layer of a network over images, or a file of features.
 
 use crate::error::{Error, Kind, Result};
-use crate::features::{FileSource, LayerRequest, NetworkSource, Source, WeightSource};
+use crate::features::{Convolution, FileSource, LayerRequest, NetworkSource, Source, WeightSource};
 use crate::io::images::{Filter, Images, Normalise, Preparation, Size};
 use crate::io::npy::split_member;
 use crate::networks::Network;
@@ -48,6 +48,9 @@ pub struct NetworkInput {
     pub pool: Option<usize>,
     /// Number of features kept, and the seed that draws them.
     pub subsample: Option<(usize, u64)>,
+    /// How convolutions are computed.
+    #[serde(default = "Convolution::direct")]
+    pub convolution: Convolution,
 }
 
 /// Normalisation, which may have to be measured first.
@@ -132,6 +135,7 @@ impl NetworkInput {
         };
         let weights = WeightSource::parse(self.weights.as_deref().unwrap_or("random:0"))?;
         let mut source = NetworkSource::new(images, self.preparation(), network, weights, requests)?;
+        source.convolve_by(self.convolution);
         if let Some((count, seed)) = self.subsample {
             source.subsample(count, seed)?;
         }

@@ -28,6 +28,7 @@ mod tier;
 mod trained_fit;
 mod trained_model;
 
+pub use crate::features::Convolution;
 pub use events::{EventsRequest, EventsSource, EventsSummary, MethodRequest, events};
 pub use extract::{ExtractRequest, ExtractSummary, LayerSummary, extract};
 pub use fit::{FitJob, FitRequest, FitSummary, ReadoutRequest, fit};

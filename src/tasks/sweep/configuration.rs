@@ -176,7 +176,7 @@ fn size(value: &toml::Value) -> Option<Size> {
 mod tests {
     use super::*;
     use crate::io::images::{Filter, Normalise};
-    use crate::tasks::{FeaturesInput, NormaliseRequest};
+    use crate::tasks::{Convolution, FeaturesInput, NormaliseRequest};
     use crate::training::Model;
 
     fn base(features: bool) -> Base {
@@ -190,6 +190,7 @@ mod tests {
             normalise: NormaliseRequest::As(Normalise::Imagenet),
             pool: None,
             subsample: None,
+            convolution: Convolution::Auto,
         };
         let file = FeaturesInput { file: "features.npy".into(), subsample: None };
         let input = if features { Input::Features(file) } else { Input::Network(network) };

@@ -1,0 +1,99 @@
+//! The ways to solve ridge's systems of equations against each other: the same penalties, the same predictions.
+
+use ndarray::{Array2, s};
+use striate::gpu::{AdapterChoice, Gpu, Options};
+use striate::io::split::folds;
+use striate::random::Random;
+use striate::ridge::{Among, Factorisation, Penalties, Plan, Space, fit_among_by};
+use striate::scores::agreement;
+
+fn gpu() -> Gpu {
+    let adapter = AdapterChoice::parse(&std::env::var("STRIATE_ADAPTER").unwrap_or_default());
+    Gpu::open(&Options { adapter, ..Options::default() }).expect("an adapter")
+}
+
+/// A kernel matrix of rectified features and responses (neurons, images) of which a part depends on them.
+fn data(images: usize, features: usize, neurons: usize) -> (Array2<f64>, Array2<f32>) {
+    let mut random = Random::stream(17, "ways");
+    let latent = Array2::from_shape_fn((images, 30), |(_, k)| random.normal() / ((k + 1) as f64).sqrt());
+    let mix = Array2::from_shape_simple_fn((30, features), || random.normal());
+    let noise = Array2::from_shape_simple_fn((images, features), || random.normal());
+    let x = (latent.dot(&mix) + noise * 0.5 + 1.0).mapv(|v| v.max(0.0));
+    let to_neurons = Array2::from_shape_simple_fn((neurons, 30), || random.normal());
+    let own = Array2::from_shape_fn((neurons, images), |(n, _)| random.normal() * (0.3 + n as f64 / 40.0));
+    let y = to_neurons.dot(&latent.t()) + own + 3.0;
+    (x.dot(&x.t()), y.mapv(|v| v as f32))
+}
+
+/// R2 on the images after `train`, averaged over neurons.
+fn r2(y: &Array2<f32>, found: &Among, train: usize) -> f64 {
+    let to = |v: ndarray::ArrayView1<f32>| v.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
+    let one = |n: usize| {
+        let (y, p) = (y.slice(s![n, train..]), found.predictions.slice(s![n, train..]));
+        agreement::r2(&to(y), &to(p))
+    };
+    (0..y.nrows()).map(one).sum::<f64>() / y.nrows() as f64
+}
+
+fn largest(values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(0.0, |most, v| if v.is_nan() { v } else { most.max(v.abs()) })
+}
+
+/// Sizes on either side of blocks of 64: one row more, a prime, several blocks; with and without a constant.
+#[test]
+fn every_way_finds_the_same_penalties_and_predictions() {
+    let gpu = gpu();
+    for (images, train, intercept) in [(90, 65, true), (130, 97, false), (330, 261, true)] {
+        let neurons = 110;
+        let (kernel, y) = data(images, 600, neurons);
+        let fitted: Vec<usize> = (0..train).collect();
+        let plan = Plan {
+            folds: folds(&fitted, 4, Some(3)).expect("folds"),
+            fit: fitted,
+            penalties: "-5:2:15".parse::<Penalties>().expect("a grid"),
+            intercept,
+        };
+        let space = [Space::Kernel(kernel)];
+        let by = |way| fit_among_by(&gpu, &space, y.view(), (&plan, way), &mut |_| ()).expect("a fit");
+        let eigen = by(Factorisation::Eigen);
+        for way in [Factorisation::Tridiagonal, Factorisation::Cholesky] {
+            let other = by(way);
+            let same = eigen.chosen.iter().zip(&other.chosen).filter(|(a, b)| a == b).count();
+            let (ours, theirs) = (&other.grids[0].losses, &eigen.grids[0].losses);
+            let losses = largest(ours.iter().zip(theirs).map(|(a, b)| a / b - 1.0));
+            let gap = r2(&y, &other, train) - r2(&y, &eigen, train);
+            println!(
+                "{way:?}, {train} images: {same} of {neurons} penalties, losses {losses:.1e}, R2 {gap:.1e}"
+            );
+            assert!(same * 100 >= neurons * 99, "{way:?}: {same} of {neurons}");
+            assert!(losses < 1e-5 && gap.abs() < 1e-5, "{way:?}: {losses} {gap}");
+            let spread = largest(eigen.coefficients.iter().map(|v| f64::from(*v)));
+            let agreed = |n: &usize| eigen.chosen[*n] == other.chosen[*n];
+            let weights = (0..neurons).filter(agreed).flat_map(|n| {
+                let pairs = eigen.coefficients.row(n).to_owned() - other.coefficients.row(n);
+                pairs.into_iter().map(f64::from)
+            });
+            assert!(largest(weights) < 1e-4 * spread, "{way:?}");
+        }
+    }
+}
+
+/// What f32 cannot solve is solved all the same: a singular matrix with penalties at its rounding.
+#[test]
+fn a_system_beyond_a_way_is_solved_by_another() {
+    let gpu = gpu();
+    let (kernel, y) = data(70, 30, 5);
+    let fitted: Vec<usize> = (0..70).collect();
+    let plan = Plan {
+        folds: folds(&fitted, 5, None).expect("folds"),
+        fit: fitted,
+        penalties: Penalties::Relative(vec![1e-15, 1e-9]),
+        intercept: true,
+    };
+    let space = [Space::Kernel(kernel)];
+    let by = |way| fit_among_by(&gpu, &space, y.view(), (&plan, way), &mut |_| ()).expect("a fit");
+    let eigen = by(Factorisation::Eigen);
+    for way in [Factorisation::Tridiagonal, Factorisation::Cholesky] {
+        assert_eq!(by(way).grids[0].losses, eigen.grids[0].losses, "{way:?}");
+    }
+}
