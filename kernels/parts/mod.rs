@@ -19,4 +19,6 @@ pub static PARTS: &Parts = &[
     ("pool_interface", include_str!("pool_interface.wgsl")),
     ("ridge_losses_interface", include_str!("ridge_losses_interface.wgsl")),
     ("winograd", include_str!("winograd.wgsl")),
+    ("winograd_input_interface", include_str!("winograd_input_interface.wgsl")),
+    ("winograd_output_interface", include_str!("winograd_output_interface.wgsl")),
 ];
