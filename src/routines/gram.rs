@@ -72,12 +72,8 @@ impl Gram {
         // A sixteenth of what is free, in words of four bytes.
         let spare = (gpu.ledger().free() / 64) as usize;
         let wanted = PARTIAL_WORDS[usize::from(gpu.is_cpu())].min(spare);
-        let words = largest.max(wanted).min(gpu.max_binding_bytes() as usize / 4);
-        Ok(Gram {
-            rows,
-            partial: gpu.allocate("Gram matrix, partial products", words.next_multiple_of(4))?,
-            stripes,
-        })
+        let words = largest.max(wanted).min(gpu.max_binding_bytes() as usize / 4).next_multiple_of(4);
+        Ok(Gram { rows, partial: gpu.allocate("Gram matrix, partial products", words)?, stripes })
     }
 
     /// Another empty sum for as many rows, which shares the space for partial products.
