@@ -7,6 +7,7 @@
 //! that grows with the number of neurons or penalties runs on the GPU.
 
 mod among;
+mod cholesky;
 mod device;
 mod factorisation;
 mod host;
