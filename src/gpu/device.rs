@@ -6,8 +6,9 @@ use super::memory::{Ledger, host_memory_available};
 use super::pipeline::Pipelines;
 use super::recording::Recording;
 use super::run::Speeds;
+use super::timing::Clock;
 use crate::error::{Error, Kind, Result};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// The two families of the heavy kernels.
@@ -39,6 +40,7 @@ pub struct Gpu {
     pub(super) queue: wgpu::Queue,
     pub(super) pipelines: Pipelines,
     pub(super) speeds: Speeds,
+    pub(super) clock: OnceLock<Clock>,
     report: AdapterReport,
     is_cpu: bool,
     family: Family,
@@ -47,7 +49,7 @@ pub struct Gpu {
     max_loop: u32,
 }
 
-static LOOP_TEST: Kernel = Kernel::new("loop_test", include_str!("wgsl/loop_test.wgsl"), &[]);
+pub(super) static LOOP_TEST: Kernel = Kernel::new("loop_test", include_str!("wgsl/loop_test.wgsl"), &[]);
 
 /// No kernel of ours loops more often, so that adapters with the 65,535 limit are right too.
 pub(crate) const LONGEST_LOOP: u32 = 32_768;
@@ -90,6 +92,7 @@ impl Gpu {
         let mut gpu = Gpu {
             pipelines: Pipelines::new(options.checked),
             speeds: Speeds::new(is_cpu),
+            clock: OnceLock::new(),
             device,
             queue,
             report: report.clone(),
@@ -197,6 +200,9 @@ impl Gpu {
     }
 }
 
+/// Features that are taken where the adapter has them.
+const WELCOME: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::TIMESTAMP_QUERY);
+
 /// A kernel sees WebGPU's defaults, so that it fails here if it would fail on a laptop; memory is the adapter's.
 fn request(
     adapter: &wgpu::Adapter,
@@ -209,7 +215,7 @@ fn request(
     };
     adapter.request_device(&wgpu::DeviceDescriptor {
         label: Some("striate"),
-        required_features: wgpu::Features::IMMEDIATES | (adapter.features() & wgpu::Features::SUBGROUP),
+        required_features: wgpu::Features::IMMEDIATES | (adapter.features() & WELCOME),
         required_limits: limits,
         ..Default::default()
     })

@@ -12,6 +12,7 @@ mod recording;
 mod run;
 mod shader;
 mod tensor;
+mod timing;
 
 pub use adapter::{AdapterChoice, AdapterReport, adapters};
 pub(crate) use device::LONGEST_LOOP;
@@ -23,3 +24,4 @@ pub use recording::Recording;
 pub use shader::{Access, Interface, Parts};
 pub(crate) use tensor::padded_rows;
 pub use tensor::{Maps, Matrix};
+pub use timing::Clock;

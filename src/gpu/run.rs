@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Watchdogs of desktop drivers stop work that takes seconds, some of them silently.
-const SUBMISSION_SECONDS: f64 = 0.1;
+pub(super) const SUBMISSION_SECONDS: f64 = 0.1;
 
 static SENTINEL: Kernel = Kernel::new("sentinel", include_str!("wgsl/sentinel.wgsl"), &[]);
 
@@ -30,7 +30,7 @@ impl Speeds {
         Speeds { first_guess, measured: Mutex::new(HashMap::new()), submissions: AtomicU32::new(1) }
     }
 
-    fn seconds(&self, launch: &Launch) -> f64 {
+    pub fn seconds(&self, launch: &Launch) -> f64 {
         let measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
         launch.operations() / measured.get(launch.name()).copied().unwrap_or(self.first_guess)
     }
@@ -55,11 +55,24 @@ impl Speeds {
 }
 
 /// What is left of a recording after its names have been looked up.
-struct Step {
+pub(super) struct Step {
     pipeline: Arc<Pipeline>,
     bindings: wgpu::BindGroup,
     parameters: Vec<u8>,
     groups: [u32; 3],
+}
+
+impl Step {
+    /// Dispatches it in a pass.
+    pub fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>) {
+        pass.set_pipeline(&self.pipeline.raw);
+        pass.set_bind_group(0, &self.bindings, &[]);
+        if !self.parameters.is_empty() {
+            pass.set_immediates(0, &self.parameters);
+        }
+        let [x, y, z] = self.groups;
+        pass.dispatch_workgroups(x, y, z);
+    }
 }
 
 impl Gpu {
@@ -99,7 +112,7 @@ impl Gpu {
         SUBMISSION_SECONDS * measured.get(kernel.name()).copied().unwrap_or(self.speeds.first_guess)
     }
 
-    fn step(&self, launch: &Launch) -> Result<Step> {
+    pub(super) fn step(&self, launch: &Launch) -> Result<Step> {
         let family = launch.kernel.family(self.family());
         let (_, interface) = launch.kernel.source(family)?;
         // Says what is wrong with a launch in our words, before the driver does in its own.
@@ -132,13 +145,7 @@ impl Gpu {
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             for step in &steps {
-                pass.set_pipeline(&step.pipeline.raw);
-                pass.set_bind_group(0, &step.bindings, &[]);
-                if !step.parameters.is_empty() {
-                    pass.set_immediates(0, &step.parameters);
-                }
-                let [x, y, z] = step.groups;
-                pass.dispatch_workgroups(x, y, z);
+                step.dispatch(&mut pass);
             }
         }
         encoder.copy_buffer_to_buffer(&sentinel.0, 0, &sentinel.1, 0, 8);
