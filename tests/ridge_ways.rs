@@ -69,6 +69,7 @@ fn every_way_finds_the_same_penalties_and_predictions() {
             );
             assert!(same * 100 >= neurons * 99, "{way:?}: {same} of {neurons}");
             assert!(losses < 1e-5 && gap.abs() < 1e-5, "{way:?}: {losses} {gap}");
+            assert!(losses > 0.0, "{way:?} gave up, and eigenvalues were taken");
             let agreed = |n: &usize| eigen.chosen[*n] == other.chosen[*n];
             for n in (0..neurons).filter(agreed) {
                 let (ours, theirs) = (other.predictions.row(n), eigen.predictions.row(n));
@@ -78,6 +79,32 @@ fn every_way_finds_the_same_penalties_and_predictions() {
             }
         }
     }
+}
+
+/// Penalties are solved in as many batches as memory asks for; each is a matrix of its own.
+#[test]
+fn batches_of_penalties_do_not_change_a_bit() {
+    let (kernel, y) = data(330, 600, 40);
+    let fitted: Vec<usize> = (0..261).collect();
+    let plan = Plan {
+        folds: folds(&fitted, 4, Some(3)).expect("folds"),
+        fit: fitted,
+        penalties: "-4:2:9".parse::<Penalties>().expect("a grid"),
+        intercept: true,
+    };
+    let space = [Space::Kernel(kernel)];
+    let adapter = AdapterChoice::parse(&std::env::var("STRIATE_ADAPTER").unwrap_or_default());
+    let [all, some] = [None, Some(4 << 20)].map(|max_memory| {
+        let gpu = Gpu::open(&Options { adapter: adapter.clone(), max_memory, ..Options::default() });
+        let gpu = gpu.expect("an adapter");
+        let how = (&plan, Factorisation::Cholesky);
+        let found = fit_among_by(&gpu, &space, y.view(), how, &mut |_| ()).expect("a fit");
+        (found, gpu.ledger().peak())
+    });
+    println!("peaks of {} and {} bytes", all.1, some.1);
+    assert!(some.1 <= 4 << 20 && all.1 > 5 << 20);
+    assert_eq!(all.0.grids[0].losses, some.0.grids[0].losses);
+    assert_eq!(all.0.predictions, some.0.predictions);
 }
 
 /// What f32 cannot solve is solved all the same: a singular matrix with penalties at its rounding.
