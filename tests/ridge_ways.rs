@@ -102,7 +102,7 @@ fn batches_of_penalties_do_not_change_a_bit() {
         (found, gpu.ledger().peak())
     });
     println!("peaks of {} and {} bytes", all.1, some.1);
-    assert!(some.1 <= 4 << 20 && all.1 > 5 << 20);
+    assert!(2 * some.1 < all.1);
     assert_eq!(all.0.grids[0].losses, some.0.grids[0].losses);
     assert_eq!(all.0.predictions, some.0.predictions);
 }
