@@ -7,17 +7,10 @@
 
 use ndarray::{Array2, ArrayView2};
 use std::time::Instant;
+use striate::bench::cpu_seconds;
 use striate::events::{Model, Oasis, bound};
 use striate::gpu::{AdapterChoice, Gpu, Options};
 use striate::random::Random;
-
-/// CPU seconds of this process, all threads, a CPU driver's workers included; 0 where it cannot be read.
-fn cpu_seconds() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or("").split_whitespace().collect();
-    let ticks = |i: usize| fields.get(i).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0);
-    (ticks(11) + ticks(12)) / 100.0
-}
 
 /// Wall and CPU seconds of several works.
 #[derive(Default, Clone, Copy)]
@@ -28,10 +21,11 @@ struct Seconds {
 
 impl Seconds {
     fn time<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        let (start, before) = (Instant::now(), cpu_seconds());
+        let cpu = || cpu_seconds().map_or(0.0, |seconds| seconds.total());
+        let (start, before) = (Instant::now(), cpu());
         let result = work();
         self.wall += start.elapsed().as_secs_f64();
-        self.cpu += cpu_seconds() - before;
+        self.cpu += cpu() - before;
         result
     }
 }

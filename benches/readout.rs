@@ -7,41 +7,11 @@
 use ndarray::{Array2, s};
 use std::path::Path;
 use std::time::Instant;
+use striate::bench::cpu_seconds;
+use striate::bench::readout::{Problem, SHAPE, losses, operations, settings, shared};
 use striate::gpu::{AdapterChoice, Gpu, Options};
 use striate::io::weights::WeightFile;
-use striate::random::Random;
-use striate::training::{Data, Optimiser, Penalties, Resident, Settings, Shared, Standardise, Trainer};
-
-/// CPU seconds of this process in user mode, all threads, a CPU driver's workers included; 0 where it cannot be read.
-fn cpu_seconds() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or("").split_whitespace().collect();
-    fields.get(11).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0) / 100.0
-}
-
-/// The peers' model, loss and optimiser: batches of 64 in order, Adam at 1e-3, nothing standardised.
-fn shared(epochs: usize) -> Shared {
-    Shared {
-        optimiser: Optimiser::Adam,
-        batch: 64,
-        epochs,
-        decay: 1.0,
-        standardise: Standardise::None,
-        standardise_responses: false,
-        shuffle: false,
-        ..Shared::default()
-    }
-}
-
-fn settings(l1: f64, laplace: f64) -> Settings {
-    let l2 = 1e-4;
-    Settings {
-        learning_rate: 1e-3,
-        penalties: Penalties { l1, l2, laplace },
-        feature_penalties: Penalties { l1, l2, laplace: 0.0 },
-        ..Settings::default()
-    }
-}
+use striate::training::{Data, Resident, Settings, Trainer};
 
 /// Seconds of an epoch: fastest, median, CPU; and the loss of each, the mean over configurations. The first is warm-up.
 struct Run {
@@ -54,14 +24,11 @@ struct Run {
 fn train(trainer: &mut Trainer<'_>) -> Run {
     let (mut seconds, mut cpu, mut curves) = (Vec::new(), 0.0, Vec::new());
     while !trainer.done() {
-        let (start, before) = (Instant::now(), cpu_seconds());
-        for outcome in trainer.epoch().expect("an epoch") {
-            let loss =
-                |p: &striate::training::CurvePoint| format!("{:?} {:?}", p.tier, p.measure) == "Train Loss";
-            curves.push(outcome.curves.into_iter().filter(loss).map(|p| p.mean).collect::<Vec<f64>>());
-        }
+        let user = || cpu_seconds().map_or(0.0, |seconds| seconds.user);
+        let (start, before) = (Instant::now(), user());
+        curves.extend(trainer.epoch().expect("an epoch").iter().map(losses));
         if trainer.epochs() > 1 {
-            cpu += cpu_seconds() - before;
+            cpu += user() - before;
             seconds.push(start.elapsed().as_secs_f64());
         }
     }
@@ -111,7 +78,8 @@ fn works(gpu: &Gpu, cache: &Path, file: Option<&String>) {
     };
     let maps = data.read("r").expect("features");
     let images = maps.shape()[0];
-    let features = Array2::from_shape_vec((images, 256 * 169), maps.iter().copied().collect()).expect("maps");
+    let features = Array2::from_shape_vec((images, SHAPE.iter().product()), maps.iter().copied().collect())
+        .expect("maps");
     let (y, masks, weights) = (two("y"), two("m0"), two("w0"));
     let all: Vec<usize> = (0..images).collect();
     let grid: Vec<Settings> = [0.0, 1e-5, 1e-4, 1e-3]
@@ -123,33 +91,26 @@ fn works(gpu: &Gpu, cache: &Path, file: Option<&String>) {
         [("l212", 212, &one), ("l2000", 2000, &one), ("g16_l212_stacked", 212, &grid)]
     {
         let shared = shared(6);
-        let resident = Resident::new(gpu, features.view(), [256, 13, 13], &all, &shared).expect("features");
+        let resident = Resident::new(gpu, features.view(), SHAPE, &all, &shared).expect("features");
         let responses = y.slice(s![.., ..neurons]).t().to_owned();
         let data = Data { features: &resident, responses: responses.view(), train: &all, validation: &[] };
         let mut trainer = Trainer::new(gpu, data, &shared, all_settings).expect("a trainer");
         let (m, w) = (masks.slice(s![.., ..neurons]), weights.slice(s![.., ..neurons]));
         trainer.start_from(m, w, &vec![0.0; neurons]).expect("a start");
         let run = train(&mut trainer);
-        let columns = (neurons * all_settings.len()) as f64;
-        report(work, 4e-9 * (images * 169 * 256) as f64 * columns, &run, file);
+        let columns = neurons * all_settings.len();
+        report(work, 1e-9 * operations(images, columns), &run, file);
     }
 }
 
 /// Sixteen configurations against one, where few neurons leave the adapter idle and where many fill it.
 fn growth(gpu: &Gpu) {
-    let (images, shape) = (256, [256, 13, 13]);
-    let mut random = Random::stream(1, "readout bench");
-    let features = Array2::from_shape_fn((images, 256 * 169), |_| random.normal() as f32);
-    let all: Vec<usize> = (0..images).collect();
-    let shared = shared(6);
-    let resident = Resident::new(gpu, features.view(), shape, &all, &shared).expect("features");
     for neurons in [4, 16, 64, 212] {
-        let responses = Array2::from_shape_fn((neurons, images), |_| random.normal() as f32);
-        let data = Data { features: &resident, responses: responses.view(), train: &all, validation: &[] };
+        let problem = Problem::simulated(gpu, 256, neurons, 1).expect("features");
         let seconds = |count: usize| {
             let many: Vec<Settings> =
                 (0..count).map(|c| Settings { seed: c as u64, ..settings(1e-4, 1e-3) }).collect();
-            train(&mut Trainer::new(gpu, data, &shared, &many).expect("a trainer"))
+            train(&mut problem.trainer(gpu, 6, &many).expect("a trainer"))
         };
         let (one, many) = (seconds(1), seconds(16));
         println!(

@@ -5,75 +5,73 @@
 //! inputs and f64 references, RESULTS the lines that their run printed; with it each work's fastest and median time is
 //! given as a ratio to every peer's.
 
-use ndarray::{Array1, Array2, ArrayView2, Axis, s};
+use ndarray::{Array2, Axis, s};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use striate::bench::{Budget, Seconds, ridge::Problem};
 use striate::features::{LayerRequest, NetworkSource, Slab, WeightSource};
 use striate::gpu::{AdapterChoice, Gpu, Matrix, Options};
 use striate::io::images::{Filter, Images, Normalise, Preparation};
 use striate::io::npy;
-use striate::io::split::folds;
 use striate::io::weights::WeightFile;
 use striate::networks::Network;
-use striate::ridge::{Penalties, Plan, Space, fit};
-use striate::routines::Gram;
 
-/// Seconds of a work, run for some seconds and at least three times.
-struct Timing {
-    first: f64,
+/// At least five runs of every work, more of short ones.
+const BUDGET: Budget = Budget { seconds: 5.0, least: 5, most: 50 };
+
+fn time(mut work: impl FnMut()) -> Seconds {
+    let run = || {
+        work();
+        Ok(())
+    };
+    BUDGET.by_host(run).expect("a work that runs")
+}
+
+/// A peer's line for a work.
+struct Peer {
+    name: String,
+    work: String,
     fastest: f64,
     median: f64,
+    /// CPU seconds in user mode, median of its runs.
     cpu: f64,
 }
 
-fn time(mut work: impl FnMut()) -> Timing {
-    let start = Instant::now();
-    work();
-    let first = start.elapsed().as_secs_f64();
-    let (mut seconds, cpu, begin) = (Vec::new(), cpu_seconds(), Instant::now());
-    while seconds.len() < 3 || (begin.elapsed().as_secs_f64() < 5.0 && seconds.len() < 20) {
-        let start = Instant::now();
-        work();
-        seconds.push(start.elapsed().as_secs_f64());
-    }
-    let cpu = (cpu_seconds() - cpu) / seconds.len() as f64;
-    seconds.sort_by(f64::total_cmp);
-    Timing { first, fastest: seconds[0], median: seconds[seconds.len() / 2], cpu }
-}
-
-/// CPU seconds of this process in user mode, all threads, a CPU driver's workers included; 0 where it cannot be read.
-fn cpu_seconds() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or("").split_whitespace().collect();
-    fields.get(11).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0) / 100.0
-}
-
-/// The peers' lines: (peer, work, fastest, median).
-fn peers(file: Option<&String>) -> Vec<(String, String, f64, f64)> {
+fn peers(file: Option<&String>) -> Vec<Peer> {
     let text = file.map(|f| std::fs::read_to_string(f).expect("the peers' results")).unwrap_or_default();
     let line = |line: &str| {
         let v: serde_json::Value = serde_json::from_str(line).ok()?;
         let text = |key: &str| v[key].as_str().map(str::to_owned);
-        Some((text("peer")?, text("work")?, v["min_s"].as_f64()?, v["median_s"].as_f64()?))
+        let number = |key: &str| v[key].as_f64();
+        Some(Peer {
+            name: text("peer")?,
+            work: text("work")?,
+            fastest: number("min_s")?,
+            median: number("median_s")?,
+            cpu: number("user_s")?,
+        })
     };
     text.lines().filter_map(line).collect()
 }
 
-fn report(work: &str, t: &Timing, what: &str, peers: &[(String, String, f64, f64)]) {
-    println!(
-        "{work:<26} first {:7.3} s, fastest {:8.4} s, median {:8.4} s, cpu {:8.4} s  {what}",
-        t.first, t.fastest, t.median, t.cpu
-    );
-    for (peer, _, fastest, median) in peers.iter().filter(|p| p.1 == work) {
+/// Our seconds, and how many times a peer's they are.
+fn report(work: &str, t: &Seconds, what: &str, peers: &[Peer]) {
+    let cpu = t.cpu_s.unwrap_or(f64::NAN);
+    println!("{work:<26} {:>9} {:>9} {:>9} {:>9}  {what}", "first", "fastest", "median", "cpu");
+    let name = format!("  ours, {} runs", t.runs);
+    println!("{name:<26} {:9.4} {:9.4} {:9.4} {cpu:9.4}  seconds", t.first_s, t.fastest_s, t.median_s);
+    for peer in peers.iter().filter(|peer| peer.work == work) {
         println!(
-            "    {:.2} of {peer}'s fastest, {:.2} of its median",
-            t.fastest / fastest,
-            t.median / median
+            "  {:<24} {:>9} {:9.2} {:9.2} {:9.2}  times as long takes ours",
+            peer.name,
+            "",
+            t.fastest_s / peer.fastest,
+            t.median_s / peer.median,
+            cpu / peer.cpu
         );
     }
 }
 
-fn features(gpu: &Gpu, cache: &Path, peers: &[(String, String, f64, f64)]) {
+fn features(gpu: &Gpu, cache: &Path, peers: &[Peer]) {
     let works = [
         ("vgg19_5", "vgg19", "pool1", 48, [1, 16]),
         ("alexnet", "alexnet", "pool5", 224, [1, 16]),
@@ -109,44 +107,13 @@ fn features(gpu: &Gpu, cache: &Path, peers: &[(String, String, f64, f64)]) {
             }
             let gflop = source.estimate(gpu).expect("an estimate").operations * batch as f64 / 1e9;
             let what =
-                format!("relative L2 {:.1e}, {:.1} GFLOP/s", (off / norm).sqrt(), gflop / timing.median);
+                format!("relative L2 {:.1e}, {:.1} GFLOP/s", (off / norm).sqrt(), gflop / timing.median_s);
             report(&format!("{work}_{side}_b{batch}"), &timing, &what, peers);
         }
     }
 }
 
-/// R2 of every target on held-out rows, averaged: `predictions` and `targets` are (targets, rows).
-fn mean_r2(targets: ArrayView2<f32>, predictions: ArrayView2<f32>) -> f64 {
-    let one = |y: Array1<f64>, p: Array1<f64>| {
-        let mean = y.mean().expect("rows");
-        1.0 - (&y - &p).mapv(|e| e * e).sum() / y.mapv(|v| (v - mean).powi(2)).sum()
-    };
-    let pairs = targets.outer_iter().zip(predictions.outer_iter());
-    pairs.map(|(y, p)| one(y.mapv(f64::from), p.mapv(f64::from))).sum::<f64>() / targets.nrows() as f64
-}
-
-/// Fit, prediction and R2 of one work of the peers, from arrays in memory.
-fn ridge_work(gpu: &Gpu, x: &Array2<f32>, y: &Array2<f32>, train: usize) -> (f64, f64) {
-    let rows: Vec<usize> = (0..train).collect();
-    let gram = Gram::new(gpu, x.nrows()).expect("memory");
-    for slab in x.axis_chunks_iter(Axis(1), 16_384) {
-        let matrix = Matrix::upload(gpu, "features", slab).expect("memory");
-        gram.add(gpu, &matrix).expect("a device that works");
-    }
-    let plan = Plan {
-        fit: rows.clone(),
-        folds: folds(&rows, 5, None).expect("folds"),
-        penalties: "absolute:-2:7:20".parse::<Penalties>().expect("penalties"),
-        intercept: false,
-    };
-    let space = Space::Kernel(gram.finish(gpu).expect("a device that works"));
-    let fitted = fit(gpu, &space, y.view(), &plan, &mut |_| ()).expect("a fit");
-    let log =
-        fitted.chosen.iter().map(|c| fitted.penalties[*c].log10()).sum::<f64>() / fitted.chosen.len() as f64;
-    (mean_r2(y.slice(s![.., train..]), fitted.predictions.slice(s![.., train..])), log)
-}
-
-fn ridge(gpu: &Gpu, cache: &Path, peers: &[(String, String, f64, f64)]) {
+fn ridge(gpu: &Gpu, cache: &Path, peers: &[Peer]) {
     for n in [118usize, 1000] {
         let file = WeightFile::open(&cache.join(format!("ridge/n{n}.safetensors"))).expect("data");
         let read = |name: &str| -> Array2<f32> {
@@ -173,14 +140,12 @@ fn ridge(gpu: &Gpu, cache: &Path, peers: &[(String, String, f64, f64)]) {
             let features = centre(x.slice(s![.., ..p]).to_owned());
             let responses =
                 centre(y.slice(s![.., ..t]).to_owned()).reversed_axes().as_standard_layout().into_owned();
-            let mut found = (0.0, 0.0);
-            let timing = time(|| found = ridge_work(gpu, &features, &responses, n));
-            report(
-                &work,
-                &timing,
-                &format!("R2 mean {:.6}, log10 lambda mean {:.4}", found.0, found.1),
-                peers,
-            );
+            let problem = Problem { features, responses, train: n, penalties: 20 };
+            let mut found = None;
+            let timing = time(|| found = Some(problem.solve(gpu).expect("a fit")));
+            let what = found
+                .map(|f| format!("R2 mean {:.6}, log10 lambda mean {:.4}", f.mean_r2, f.mean_log_penalty));
+            report(&work, &timing, &what.unwrap_or_default(), peers);
         }
     }
 }

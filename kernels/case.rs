@@ -74,6 +74,14 @@ impl Trial {
     /// As [`Gpu::run`]; the inner error says which word is wrong.
     pub fn check(&self, gpu: &Gpu) -> Result<std::result::Result<f64, String>> {
         gpu.run(&self.recording)?;
+        self.compared(gpu)
+    }
+
+    /// Compares what the first run has left, as [`Trial::check`].
+    ///
+    /// # Errors
+    /// As [`Gpu::download`].
+    pub fn compared(&self, gpu: &Gpu) -> Result<std::result::Result<f64, String>> {
         let words: Vec<u32> = gpu.download(&self.output.whole)?;
         Ok(self.compare(&words))
     }

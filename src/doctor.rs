@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use ndarray::Array2;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::gpu::{Gpu, Matrix, Recording};
@@ -22,7 +22,7 @@ const RUNS: usize = 3;
 const PASSES: usize = 16;
 
 /// The best speeds that were measured.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Peaks {
     /// Multiplications and additions in registers, in 10^9 operations per second: the peak.
     pub arithmetic_gflops: f64,
@@ -36,6 +36,21 @@ pub struct Peaks {
     pub upload_gb_per_s: f64,
     /// From the device to the host.
     pub download_gb_per_s: f64,
+}
+
+impl Peaks {
+    /// The better of each speed: other programs only ever take away from a peak.
+    pub fn best(&self, other: &Peaks) -> Peaks {
+        let matrix = if other.matrix_gflops > self.matrix_gflops { other } else { self };
+        Peaks {
+            arithmetic_gflops: self.arithmetic_gflops.max(other.arithmetic_gflops),
+            matrix_gflops: matrix.matrix_gflops,
+            matrix_side: matrix.matrix_side,
+            memory_gb_per_s: self.memory_gb_per_s.max(other.memory_gb_per_s),
+            upload_gb_per_s: self.upload_gb_per_s.max(other.upload_gb_per_s),
+            download_gb_per_s: self.download_gb_per_s.max(other.download_gb_per_s),
+        }
+    }
 }
 
 /// What the comparison of the kernels with their oracles gave.

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![warn(clippy::print_stdout)]
 
+pub mod bench;
 pub mod doctor;
 pub mod error;
 pub mod events;

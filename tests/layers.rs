@@ -9,6 +9,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "tasks",
             "report",
+            "bench",
             "doctor",
             "ridge",
             "training",
@@ -44,6 +45,13 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("report", &["scores", "io", "error"]),
+    (
+        "bench",
+        &[
+            "doctor", "features", "ridge", "training", "routines", "kernels", "gpu", "io", "networks",
+            "error", "random",
+        ],
+    ),
     ("doctor", &["kernels", "gpu", "error"]),
     ("features", &["routines", "kernels", "gpu", "io", "networks", "error", "random"]),
     ("ridge", &["routines", "kernels", "gpu", "error"]),

@@ -3,6 +3,8 @@
 //! Every subcommand turns its arguments into an [`Outcome`]; what is printed where is decided in [`output`]
 //! alone.
 
+mod bench;
+mod bench_text;
 mod common;
 mod config;
 mod definition;
@@ -40,6 +42,7 @@ use output::Outcome;
 const EXAMPLES: &str = "\
 Examples:
   striate doctor                              which GPU works here, how fast, and what is missing
+  striate bench                               how fast it is at all that Striate does, and how right
   striate simulate --out experiment           an experiment to try things on, without any data
   striate info responses.npy                  what a file or a folder holds
   striate responses --experiment session.nwb --definition sdk --out responses
@@ -78,6 +81,8 @@ struct Cli {
 enum Command {
     /// Shows adapters, limits, self-tests, measured peaks, and what is missing.
     Doctor,
+    /// Times kernels, layers of networks and whole works on this adapter, with the error beside the time.
+    Bench(bench::BenchArgs),
     /// Says what a file or a folder holds: weights, arrays, images, responses, a split, a run.
     Info(info::InfoArgs),
     /// Makes responses of a recording: traces, events or a competition's folder to neurons x images x repeats.
@@ -141,6 +146,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
     let common = &cli.common;
     match &cli.command {
         Command::Doctor => doctor::run(common),
+        Command::Bench(args) => bench::run(args, common),
         Command::Info(args) => info::run(args),
         Command::Features(args) => features::run(args, common),
         Command::Events(args) => events::run(args, common),

@@ -127,8 +127,8 @@ mod tests {
         let shapes = network.shapes(side, side, *wanted.iter().max().unwrap()).unwrap();
         let input = Shape { channels: 3, height: side, width: side };
         let steps = plan(&network, convolution, &wanted, input, &shapes);
-        let name = |s: &Planned| network.entries[s.entry..=s.last].iter().map(|e| e.name.as_str()).collect();
-        steps.iter().map(|s| (Vec::<&str>::join(&name(s), "+"), s.tiling.is_some())).collect()
+        let names = |s: &Planned| network.entries[s.entry..=s.last].iter().map(|e| e.name.as_str());
+        steps.iter().map(|s| (names(s).collect::<Vec<_>>().join("+"), s.tiling.is_some())).collect()
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl AdapterChoice {
 }
 
 /// What one adapter is, for `doctor` and for the record of a run.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct AdapterReport {
     /// Position in the list, for `--adapter INDEX`.
     pub index: usize,

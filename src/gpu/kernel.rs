@@ -212,6 +212,11 @@ impl Launch {
         self.cost
     }
 
+    /// Bytes of everything that is bound, each binding once: what moves at least, where every word is used.
+    pub fn bytes(&self) -> f64 {
+        self.buffers.iter().map(|(_, buffer, _)| 4.0 * buffer.words() as f64).sum()
+    }
+
     fn bug(&self, what: String) -> Error {
         Error::internal(format!("launch of {}", self.kernel.name), what)
     }

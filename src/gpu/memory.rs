@@ -30,9 +30,14 @@ impl Ledger {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Most bytes ever in use.
+    /// Most bytes ever in use, since [`Ledger::restart_peak`] if that was called.
     pub fn peak(&self) -> u64 {
         self.peak.load(Ordering::Relaxed)
+    }
+
+    /// Counts the most bytes in use from now on.
+    pub fn restart_peak(&self) {
+        self.peak.store(self.used(), Ordering::Relaxed);
     }
 
     /// Bytes still free.

@@ -28,4 +28,9 @@ impl Recording {
     pub fn operations(&self) -> f64 {
         self.launches.iter().map(Launch::operations).sum()
     }
+
+    /// Sum of the launches' [bytes](Launch::bytes).
+    pub fn bytes(&self) -> f64 {
+        self.launches.iter().map(Launch::bytes).sum()
+    }
 }

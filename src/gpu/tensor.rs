@@ -2,7 +2,7 @@
 
 use super::device::Gpu;
 use super::memory::Buffer;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use ndarray::{Array2, ArrayView2};
 
 /// `rows` x `columns` of f32, row-major. Each row starts at a multiple of four words, and the words between the
@@ -48,9 +48,15 @@ impl Matrix {
     /// # Errors
     /// As [`Gpu::download`].
     pub fn download(&self, gpu: &Gpu) -> Result<Array2<f32>> {
-        let words: Vec<f32> = gpu.download(&self.buffer)?;
-        let pitch = self.pitch();
-        Ok(Array2::from_shape_fn((self.rows, self.columns), |(r, c)| words[r * pitch + c]))
+        let mut words: Vec<f32> = gpu.download(&self.buffer)?;
+        if self.pitch() > self.columns {
+            for row in 0..self.rows {
+                let at = row * self.pitch();
+                words.copy_within(at..at + self.columns, row * self.columns);
+            }
+        }
+        words.truncate(self.rows * self.columns);
+        Array2::from_shape_vec((self.rows, self.columns), words).map_err(|e| Error::internal("matrix", e))
     }
 }
 
@@ -60,8 +66,9 @@ pub(crate) fn padded_rows(array: ArrayView2<'_, f32>) -> Vec<f32> {
     let pitch = columns.next_multiple_of(4);
     let mut words = vec![0f32; rows * pitch];
     for (row, out) in array.rows().into_iter().zip(words.chunks_exact_mut(pitch.max(1))) {
-        for (from, to) in row.iter().zip(out) {
-            *to = *from;
+        match row.as_slice() {
+            Some(row) => out[..columns].copy_from_slice(row),
+            None => out.iter_mut().zip(row).for_each(|(to, from)| *to = *from),
         }
     }
     words

@@ -69,6 +69,7 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::run`].
     pub fn timed(&self, recording: &Recording) -> Result<Vec<f64>> {
+        self.finish()?;
         for launch in recording.launches() {
             self.pipeline(launch, self.tile(launch)?)?;
         }
@@ -116,8 +117,8 @@ impl Gpu {
         Ok(seconds)
     }
 
-    /// Whether the timestamps of a known piece of work, some milliseconds of counting, span about what the host's clock
-    /// says. The host also sees what a submission costs and how long the processor was away, so it is asked a few times.
+    /// Whether the timestamps of a known piece of work, milliseconds of counting, span about what the host's clock says.
+    /// The host also sees what a submission costs and how long the processor was away, so it is asked a few times.
     fn stamps_agree(&self) -> Result<bool> {
         let period = f64::from(self.queue.get_timestamp_period()) * 1e-9;
         let counted = self.allocate("clock check", 4)?;
@@ -237,7 +238,7 @@ mod tests {
         assert_eq!(seconds.len(), 3000);
         let total = |odd: usize| seconds.iter().skip(odd).step_by(2).sum::<f64>();
         let (short, long) = (total(0), total(1));
-        println!("{:?}: short {short:.4} s, long {long:.4} s, host {wall:.4} s", gpu.clock().unwrap());
-        assert!(short + long <= wall && long > 2.0 * short);
+        let said = format!("{:?}: short {short}, long {long}, host {wall}", gpu.clock().unwrap());
+        assert!(short + long <= wall && long > 2.0 * short, "{said}");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::device::{Targets, fold_losses, refit, scales};
 use super::spectrum::{Space, Spectrum};
-use super::{Plan, least_bytes, overflow};
+use super::{Factorisation, Plan, cholesky, host, least_bytes, overflow};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
@@ -93,17 +93,34 @@ pub fn fit_among(
     plan: &Plan,
     progress: &mut dyn FnMut(f64),
 ) -> Result<Among> {
+    fit_among_by(gpu, spaces, responses, (plan, Factorisation::Auto), progress)
+}
+
+/// As [`fit_among`], by a given factorisation.
+///
+/// # Errors
+/// As [`super::fit`].
+pub fn fit_among_by(
+    gpu: &Gpu,
+    spaces: &[Space],
+    responses: ArrayView2<'_, f32>,
+    (plan, by): (&Plan, Factorisation),
+    progress: &mut dyn FnMut(f64),
+) -> Result<Among> {
     let (neurons, images) = responses.dim();
     if spaces.iter().any(|space| space.images() != images) || neurons == 0 || spaces.is_empty() {
         return Err(Error::internal("ridge", format!("{images} responses for other rows")));
     }
     let folds = spaces.len() * plan.folds.len();
     let steps = (folds + 1) as f64;
-    let mut grids = Vec::new();
+    let (mut grids, mut lasts) = (Vec::new(), Vec::new());
     for (number, space) in spaces.iter().enumerate() {
         let before = number * plan.folds.len();
         let mut done = |fold: usize| progress((before + fold) as f64 / steps);
-        grids.push(search(gpu, space, responses, plan, &mut done)?);
+        // Of several spaces some may be taken by no neuron, and all matrices together may be large.
+        let (grid, last) = search(gpu, space, responses, (plan, by), spaces.len() == 1, &mut done)?;
+        grids.push(grid);
+        lasts.push(last);
     }
     let (taken, chosen) = (0..neurons).map(|n| best(&grids, n)).unzip();
     let mut found = Among {
@@ -114,8 +131,8 @@ pub fn fit_among(
         coefficients: Array2::zeros(responses.raw_dim()),
         intercepts: Array1::zeros(neurons),
     };
-    for (number, space) in spaces.iter().enumerate() {
-        found.refit(gpu, number, space, responses, plan)?;
+    for (number, (space, last)) in spaces.iter().zip(lasts).enumerate() {
+        found.refit(gpu, (number, space, last), responses, (plan, by))?;
         progress((folds as f64 + (number + 1) as f64 / spaces.len() as f64) / steps);
     }
     let losses = found.grids.iter().flat_map(|grid| &grid.losses);
@@ -131,9 +148,10 @@ fn search(
     gpu: &Gpu,
     space: &Space,
     responses: ArrayView2<'_, f32>,
-    plan: &Plan,
+    (plan, by): (&Plan, Factorisation),
+    with_last: bool,
     done: &mut dyn FnMut(usize),
-) -> Result<Grid> {
+) -> Result<(Grid, Option<host::Last>)> {
     let unit = space.mean_eigenvalue(&plan.fit, plan.intercept);
     if !unit.is_finite() {
         return Err(overflow("products of features"));
@@ -149,18 +167,44 @@ fn search(
     }
     let penalties = plan.penalties.absolute(unit);
     let scales = scales(responses, &plan.fit);
-    let chunk_bytes = chunk_bytes(gpu, space, plan);
-    let mut losses = Array2::<f64>::zeros((penalties.len(), responses.nrows()));
-    let mut folds = Vec::with_capacity(plan.folds.len());
-    for (number, (train, held_out)) in plan.folds.iter().enumerate() {
-        let targets = Targets { responses, train, scales: &scales, centred: plan.intercept, chunk_bytes };
-        let spectrum = Spectrum::new(space, train, held_out, plan.intercept)?;
-        let folded = fold_losses(gpu, &spectrum, &targets, held_out, &penalties)?;
-        losses += &(&folded / plan.folds.len() as f64);
-        folds.push(folded);
-        done(number + 1);
+    let targets = |train| Targets {
+        responses,
+        train,
+        scales: &scales,
+        centred: plan.intercept,
+        chunk_bytes: chunk_bytes(gpu, space, plan),
+    };
+    let (mut folds, mut last) = (Vec::with_capacity(plan.folds.len()), None);
+    match (space, by.choose(gpu, space, plan, responses.nrows())) {
+        (Space::Kernel(k), Factorisation::Tridiagonal) => {
+            let found = host::search(k, responses, (plan, &scales), &penalties, with_last, done)?;
+            (folds, last) = found.unwrap_or_default();
+        }
+        (Space::Kernel(k), Factorisation::Cholesky) => {
+            for (number, (train, held_out)) in plan.folds.iter().enumerate() {
+                match cholesky::fold_losses(gpu, k, &targets(train), held_out, &penalties)? {
+                    Some(losses) => folds.push(losses),
+                    None => break,
+                }
+                done(number + 1);
+            }
+        }
+        _ => {}
     }
-    Ok(Grid { penalties, unit, losses, folds })
+    // What no other way can solve is decomposed, all folds alike.
+    if folds.len() < plan.folds.len() {
+        folds.clear();
+        for (number, (train, held_out)) in plan.folds.iter().enumerate() {
+            let spectrum = Spectrum::new(space, train, held_out, plan.intercept)?;
+            folds.push(fold_losses(gpu, &spectrum, &targets(train), held_out, &penalties)?);
+            done(number + 1);
+        }
+    }
+    let mut losses = Array2::<f64>::zeros((penalties.len(), responses.nrows()));
+    for fold in &folds {
+        losses += &(fold / plan.folds.len() as f64);
+    }
+    Ok((Grid { penalties, unit, losses, folds }, last))
 }
 
 fn chunk_bytes(gpu: &Gpu, space: &Space, plan: &Plan) -> usize {
@@ -186,17 +230,14 @@ impl Among {
     fn refit(
         &mut self,
         gpu: &Gpu,
-        number: usize,
-        space: &Space,
+        (number, space, last): (usize, &Space, Option<host::Last>),
         responses: ArrayView2<'_, f32>,
-        plan: &Plan,
+        (plan, by): (&Plan, Factorisation),
     ) -> Result<()> {
         let members: Vec<usize> = (0..self.spaces.len()).filter(|n| self.spaces[*n] == number).collect();
         if members.is_empty() {
             return Ok(());
         }
-        let all: Vec<usize> = (0..responses.ncols()).collect();
-        let spectrum = Spectrum::new(space, &plan.fit, &all, plan.intercept)?;
         let own = responses.select(Axis(0), &members);
         let targets = Targets {
             responses: own.view(),
@@ -206,7 +247,25 @@ impl Among {
             chunk_bytes: chunk_bytes(gpu, space, plan),
         };
         let chosen: Vec<usize> = members.iter().map(|n| self.chosen[*n]).collect();
-        let (predicted, weights) = refit(gpu, &spectrum, &targets, &chosen, &self.grids[number].penalties)?;
+        let penalties = &self.grids[number].penalties;
+        let found = match (space, by.choose(gpu, space, plan, responses.nrows())) {
+            (Space::Kernel(k), Factorisation::Tridiagonal) => {
+                let last = last.unwrap_or_else(|| host::Last::new(k, plan));
+                host::refit(&last, &targets, &chosen, penalties)
+            }
+            (Space::Kernel(k), Factorisation::Cholesky) => {
+                cholesky::refit(gpu, k, (plan, &targets), &chosen, penalties)?
+            }
+            _ => None,
+        };
+        let (predicted, weights) = match found {
+            Some(found) => found,
+            None => {
+                let all: Vec<usize> = (0..responses.ncols()).collect();
+                let spectrum = Spectrum::new(space, &plan.fit, &all, plan.intercept)?;
+                refit(gpu, &spectrum, &targets, &chosen, penalties)?
+            }
+        };
         for (row, neuron) in members.into_iter().enumerate() {
             self.predictions.row_mut(neuron).assign(&predicted.row(row));
             self.coefficients.row_mut(neuron).assign(&weights.row(row));

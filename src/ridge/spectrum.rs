@@ -106,10 +106,16 @@ fn eigen(symmetric: &Mat<f64>) -> Result<(Vec<f64>, Mat<f64>)> {
 }
 
 /// Training and other rows of a kernel matrix, both centred by the training rows' mean feature vector.
-fn centred_kernel(k: &Array2<f64>, train: &[usize], other: &[usize], centred: bool) -> (Mat<f64>, Mat<f64>) {
+pub(super) fn centred_kernel(
+    k: &Array2<f64>,
+    train: &[usize],
+    other: &[usize],
+    centred: bool,
+) -> (Mat<f64>, Mat<f64>) {
     let n = train.len();
-    let mut own = Mat::from_fn(n, n, |i, j| k[[train[i], train[j]]]);
-    let mut across = Mat::from_fn(other.len(), n, |i, j| k[[other[i], train[j]]]);
+    // The matrix is symmetric: columns are read along its rows.
+    let mut own = Mat::from_fn(n, n, |i, j| k[[train[j], train[i]]]);
+    let mut across = Mat::from_fn(other.len(), n, |i, j| k[[train[j], other[i]]]);
     if centred {
         let means: Vec<f64> = (0..n).map(|j| own.col(j).iter().sum::<f64>() / n as f64).collect();
         let grand = means.iter().sum::<f64>() / n as f64;

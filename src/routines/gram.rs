@@ -10,43 +10,54 @@ use ndarray::Array2;
 /// Columns whose products are summed in plain f32 before they enter the compensated sum.
 const PANEL: usize = 512;
 
-/// Rows of the Gram matrix that are made together. A multiple of 64, so that a block of rows starts where a buffer
-/// may be bound.
-const BLOCK_ROWS: usize = 1024;
+/// Columns of the Gram matrix that are made together. As right operand of one panel they take 512 KiB, which stay in a
+/// core's own cache while all rows pass by. A multiple of 64, so that they start where a buffer may be bound.
+const STRIPE: usize = 256;
 
-/// Words of partial products held at once, unless memory is scarce.
-const PARTIAL_WORDS: usize = 16 << 20;
+/// Words of partial products held at once, unless memory is scarce: what fills a GPU, and what stays in a processor's
+/// shared cache.
+const PARTIAL_WORDS: [usize; 2] = [16 << 20, 2 << 20];
 
 /// A Gram matrix under way: rows x rows, only the upper half, as an unevaluated sum of two f32.
 pub struct Gram {
     rows: usize,
     partial: Buffer,
-    blocks: Vec<Block>,
+    stripes: Vec<Stripe>,
 }
 
-/// Rows `first..first + rows` of the upper half, from column `first` on.
-struct Block {
+/// Columns `first..first + columns` of the upper half, with all rows down to the diagonal's end.
+struct Stripe {
     first: usize,
-    rows: usize,
     columns: usize,
     high: Buffer,
     low: Buffer,
 }
 
-impl Block {
-    /// Zeros for all rows.
+impl Stripe {
+    /// Zeros for all columns.
     fn all(gpu: &Gpu, rows: usize) -> Result<Vec<Self>> {
-        let block = |first| {
-            let (height, columns) = (BLOCK_ROWS.min(rows - first), rows - first);
-            let high = gpu.allocate("Gram matrix", height * columns)?;
-            let low = gpu.allocate("Gram matrix, rounding errors", height * columns)?;
-            Ok(Block { first, rows: height, columns, high, low })
+        let stripe = |first| {
+            let columns = STRIPE.min(rows - first);
+            let words = Self::words_of(rows, first);
+            let high = gpu.allocate("Gram matrix", words)?;
+            let low = gpu.allocate("Gram matrix, rounding errors", words)?;
+            Ok(Stripe { first, columns, high, low })
         };
-        (0..rows).step_by(BLOCK_ROWS).map(block).collect()
+        (0..rows).step_by(STRIPE).map(stripe).collect()
+    }
+
+    fn words_of(rows: usize, first: usize) -> usize {
+        let columns = STRIPE.min(rows - first);
+        (first + columns) * columns
+    }
+
+    /// Rows down to the end of the diagonal.
+    fn rows(&self) -> usize {
+        self.first + self.columns
     }
 
     fn words(&self) -> usize {
-        self.rows * self.columns
+        self.rows() * self.columns
     }
 }
 
@@ -56,16 +67,13 @@ impl Gram {
     /// # Errors
     /// Memory, if it does not fit the budget.
     pub fn new(gpu: &Gpu, rows: usize) -> Result<Self> {
-        let blocks = Block::all(gpu, rows)?;
-        let largest = blocks.iter().map(Block::words).max().unwrap_or(1);
+        let stripes = Stripe::all(gpu, rows)?;
+        let largest = stripes.iter().map(Stripe::words).max().unwrap_or(1);
         // A sixteenth of what is free, in words of four bytes.
         let spare = (gpu.ledger().free() / 64) as usize;
-        let words = largest.max(PARTIAL_WORDS.min(spare)).min(gpu.max_binding_bytes() as usize / 4);
-        Ok(Gram {
-            rows,
-            partial: gpu.allocate("Gram matrix, partial products", words.next_multiple_of(4))?,
-            blocks,
-        })
+        let wanted = PARTIAL_WORDS[usize::from(gpu.is_cpu())].min(spare);
+        let words = largest.max(wanted).min(gpu.max_binding_bytes() as usize / 4).next_multiple_of(4);
+        Ok(Gram { rows, partial: gpu.allocate("Gram matrix, partial products", words)?, stripes })
     }
 
     /// Another empty sum for as many rows, which shares the space for partial products.
@@ -73,14 +81,14 @@ impl Gram {
     /// # Errors
     /// Memory, if it does not fit the budget.
     pub fn another(&self, gpu: &Gpu) -> Result<Self> {
-        Ok(Gram { rows: self.rows, partial: self.partial.clone(), blocks: Block::all(gpu, self.rows)? })
+        Ok(Gram { rows: self.rows, partial: self.partial.clone(), stripes: Stripe::all(gpu, self.rows)? })
     }
 
     /// GPU memory in bytes that `count` sums take at least which share the space for partial products.
     pub fn bytes(rows: usize, count: usize) -> u64 {
-        let block = |first: usize| (BLOCK_ROWS.min(rows - first) * (rows - first)) as u64;
-        let words: u64 = (0..rows).step_by(BLOCK_ROWS).map(|f| 2 * block(f)).sum();
-        4 * (count as u64 * words + block(0).max(1))
+        let words = || (0..rows).step_by(STRIPE).map(|first| Stripe::words_of(rows, first) as u64);
+        let largest = words().max().unwrap_or(1);
+        4 * (2 * count as u64 * words().sum::<u64>() + largest)
     }
 
     /// Adds the products of a slab: rows x any number of columns.
@@ -95,18 +103,18 @@ impl Gram {
             ));
         }
         let mut recording = Recording::new();
-        for block in &self.blocks {
-            let cost = 2.0 * block.words() as f64 * PANEL as f64;
+        for stripe in &self.stripes {
+            let cost = 2.0 * stripe.words() as f64 * PANEL as f64;
             let affordable = (gpu.affordable(&gemm::KERNEL) / cost) as usize;
-            let at_once = (self.partial.words() / block.words()).min(affordable).max(1);
+            let at_once = (self.partial.words() / stripe.words()).min(affordable).max(1);
             let whole = slab.pitch() / PANEL;
             for first in (0..whole).step_by(at_once) {
                 let count = at_once.min(whole - first);
-                self.panels(&mut recording, slab, block, first * PANEL, PANEL, count)?;
+                self.panels(&mut recording, (slab, stripe), first * PANEL, PANEL, count)?;
             }
             let rest = slab.pitch() % PANEL;
             if rest > 0 {
-                self.panels(&mut recording, slab, block, whole * PANEL, rest, 1)?;
+                self.panels(&mut recording, (slab, stripe), whole * PANEL, rest, 1)?;
             }
         }
         gpu.start(&recording)
@@ -116,35 +124,46 @@ impl Gram {
     fn panels(
         &self,
         recording: &mut Recording,
-        slab: &Matrix,
-        block: &Block,
+        (slab, stripe): (&Matrix, &Stripe),
         start: usize,
         depth: usize,
         count: usize,
     ) -> Result<()> {
-        // PANEL words are a multiple of the 64 at which a binding may start, and so are 64 rows.
-        let words = slab.buffer.words();
-        let rows_at = block.first * slab.pitch() + start;
-        let source = slab.buffer.slice(rows_at, words - rows_at);
-        let operand = |rows| Operand { buffer: &source, rows, pitch: slab.pitch(), stride: depth };
-        let partial =
-            Operand { buffer: &self.partial, rows: block.rows, pitch: block.columns, stride: block.words() };
-        let product = Gemm {
-            a: operand(block.rows),
-            b: operand(block.columns),
-            c: partial,
-            depth,
-            batch: count,
-            alpha: 1.0,
-            upper: true,
+        // PANEL words are a multiple of the 64 at which a binding may start, and so are the rows of a stripe.
+        let from = |row: usize, buffer: &Buffer, pitch: usize, start: usize| {
+            let at = row * pitch + start;
+            buffer.slice(at, buffer.words() - at)
         };
-        recording.add(product.launch()?);
+        let source = |row| from(row, &slab.buffer, slab.pitch(), start);
+        let right = source(stripe.first);
+        // Rows above the diagonal's block, and the block, of which only the upper half is wanted.
+        for (row, rows, upper) in [(0, stripe.first, false), (stripe.first, stripe.columns, true)] {
+            if rows > 0 {
+                let (left, partial) = (source(row), from(row, &self.partial, stripe.columns, 0));
+                let [a, b] = [(&left, rows), (&right, stripe.columns)].map(|(buffer, rows)| Operand {
+                    buffer,
+                    rows,
+                    pitch: slab.pitch(),
+                    stride: depth,
+                });
+                let product = Gemm {
+                    a,
+                    b,
+                    c: Operand { buffer: &partial, rows, pitch: stripe.columns, stride: stripe.words() },
+                    depth,
+                    batch: count,
+                    alpha: 1.0,
+                    upper,
+                };
+                recording.add(product.launch()?);
+            }
+        }
         let sum = PanelSum {
             panels: &self.partial,
             count,
-            words: block.words(),
-            high: &block.high,
-            low: &block.low,
+            words: stripe.words(),
+            high: &stripe.high,
+            low: &stripe.low,
         };
         recording.add(sum.launch()?);
         Ok(())
@@ -156,16 +175,16 @@ impl Gram {
     /// As [`Gpu::download`].
     pub fn finish(&self, gpu: &Gpu) -> Result<Array2<f64>> {
         let mut gram = Array2::zeros((self.rows, self.rows));
-        for block in &self.blocks {
-            let high: Vec<f32> = gpu.download(&block.high)?;
-            let low: Vec<f32> = gpu.download(&block.low)?;
-            for r in 0..block.rows {
+        for stripe in &self.stripes {
+            let high: Vec<f32> = gpu.download(&stripe.high)?;
+            let low: Vec<f32> = gpu.download(&stripe.low)?;
+            for r in 0..stripe.rows() {
                 // Left of the diagonal the tiles may be empty.
-                for c in r..block.columns {
-                    let at = r * block.columns + c;
+                for c in r.saturating_sub(stripe.first)..stripe.columns {
+                    let at = r * stripe.columns + c;
                     let value = f64::from(high[at]) + f64::from(low[at]);
-                    gram[[block.first + r, block.first + c]] = value;
-                    gram[[block.first + c, block.first + r]] = value;
+                    gram[[r, stripe.first + c]] = value;
+                    gram[[stripe.first + c, r]] = value;
                 }
             }
         }

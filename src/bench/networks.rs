@@ -1,0 +1,61 @@
+//! The networks that are timed, with random images.
+
+use super::selection::NETWORKS;
+use super::{Bench, Effort};
+use crate::error::Result;
+use crate::io::images::{Filter, Images, Normalise, Preparation};
+use crate::io::resize::Size;
+use crate::networks::{INPUT_CHANNELS, Network};
+use crate::random::Random;
+use ndarray::{Array4, s};
+use std::ops::Range;
+use std::path::Path;
+
+/// A network, the size of its images, and the layer it is run to.
+#[derive(Debug, Clone)]
+pub(super) struct Timed {
+    pub network: &'static str,
+    pub height: usize,
+    pub width: usize,
+    pub layer: &'static str,
+}
+
+impl Timed {
+    /// How rows name it: `vgg19 36x64`, height before width.
+    pub fn name(&self) -> String {
+        format!("{} {}x{}", self.network, self.height, self.width)
+    }
+
+    /// Operations of the direct sums for one image.
+    pub fn operations(&self) -> Result<f64> {
+        let network = Network::named(self.network)?;
+        let macs = network.macs(self.height, self.width, network.find(self.layer)?)?;
+        Ok(2.0 * macs.iter().sum::<u64>() as f64)
+    }
+
+    /// Standard normal numbers, as normalisation makes of pictures; in memory.
+    pub fn images(&self, count: usize, seed: u64) -> Images {
+        let mut random = Random::stream(seed, "bench images");
+        let size = Size { height: self.height, width: self.width };
+        let shape = (count, size.height, size.width, INPUT_CHANNELS);
+        let all = Array4::from_shape_simple_fn(shape, || random.normal() as f32);
+        let read = move |range: Range<usize>| Ok(all.slice(s![range, .., .., ..]).to_owned().into_dyn());
+        Images::read_by(Path::new("simulated images"), [count, INPUT_CHANNELS], size, false, Box::new(read))
+    }
+}
+
+/// Images as they are.
+pub(super) fn unprepared() -> Preparation {
+    Preparation { size: None, filter: Filter::Bilinear, normalise: Normalise::None }
+}
+
+/// The networks that were asked for, at the sizes of the published comparisons.
+pub(super) fn wanted(bench: &Bench<'_>) -> Vec<Timed> {
+    let [alexnet, vgg19] = NETWORKS;
+    let timed = |network, height, width| Timed { network, height, width, layer: "pool5" };
+    let quick = [timed(alexnet, 224, 224), timed(vgg19, 48, 48)];
+    let more = [timed(vgg19, 36, 64), timed(vgg19, 224, 224)];
+    let more = if bench.request.effort == Effort::Quick { &more[..0] } else { &more[..] };
+    let wants = |one: &&Timed| bench.request.selection.wants(&[one.network, "features"]);
+    quick.iter().chain(more).filter(wants).cloned().collect()
+}

@@ -1,0 +1,155 @@
+//! Whole works by the host's clock: features of networks, ridge with cross-validation, an epoch of readouts.
+
+use super::networks::{Timed, unprepared, wanted};
+use super::report::{Measured, Row, Section};
+use super::{Bench, Effort, Job, readout, ridge};
+use crate::error::Result;
+use crate::features::{LayerRequest, NetworkSource, Slab, WeightSource};
+use crate::gpu::{Clock, Matrix};
+use crate::networks::Network;
+use ndarray::Array2;
+
+pub(super) fn jobs(bench: &Bench<'_>) -> Vec<Job> {
+    let mut jobs = features(bench);
+    let wants = |name: &str| bench.request.selection.wants(&[name]);
+    if wants("ridge") {
+        jobs.extend(ridge(bench.request.effort));
+    }
+    if wants("readout") {
+        jobs.extend(readouts(bench.request.effort));
+    }
+    jobs
+}
+
+fn job(name: &str, case: String, work: impl FnOnce(&Bench<'_>, &str) -> Result<Row> + 'static) -> Job {
+    let label = case.clone();
+    let work = Box::new(move |bench: &Bench<'_>| Ok(vec![work(bench, &label)?]));
+    Job { section: Section::Tasks, name: name.into(), case, work }
+}
+
+/// Repeats a whole work by the host's clock.
+pub(super) fn whole(
+    bench: &Bench<'_>,
+    operations: Option<f64>,
+    work: impl FnMut() -> Result<()>,
+) -> Result<Measured> {
+    let ledger = bench.gpu.ledger();
+    ledger.restart_peak();
+    let seconds = bench.budget.by_host(work)?;
+    let memory_bytes = Some(ledger.peak());
+    Ok(Measured { memory_bytes, ..Measured::new(seconds, Clock::Host, operations, None) })
+}
+
+fn features(bench: &Bench<'_>) -> Vec<Job> {
+    let batches: &[usize] = match bench.request.effort {
+        Effort::Quick => &[1],
+        Effort::Usual if bench.gpu.is_cpu() => &[1, 16],
+        _ => &[1, 16, 64],
+    };
+    let batches = bench.request.batch.map_or(batches.to_vec(), |batch| vec![batch]);
+    let pairs = wanted(bench)
+        .into_iter()
+        .flat_map(|timed| batches.clone().into_iter().map(move |b| (timed.clone(), b)));
+    let job = |(timed, batch): (Timed, usize)| {
+        let case = format!("{} to {}, {batch} images", timed.name(), timed.layer);
+        job("features", case, move |bench, case| feature_row(bench, &timed, batch, case))
+    };
+    pairs.map(job).collect()
+}
+
+/// From images in memory to features in memory.
+fn feature_row(bench: &Bench<'_>, timed: &Timed, batch: usize, case: &str) -> Result<Row> {
+    let operations = batch as f64 * timed.operations()?;
+    if let Some(why) = bench.too_long(operations) {
+        return Ok(Row::skipped(Section::Tasks, "features", case, why));
+    }
+    let gpu = bench.gpu;
+    let network = Network::named(timed.network)?;
+    let request = LayerRequest::new(&network, Some(timed.layer), None)?;
+    let images = timed.images(batch, bench.request.seed);
+    let weights = WeightSource::Random(bench.request.seed);
+    let mut source = NetworkSource::new(images, unprepared(), network, weights, vec![request])?;
+    source.convolve_by(bench.request.convolution);
+    source.load(gpu)?;
+    let columns = source.features(0);
+    let matrix = Matrix::zeros(gpu, "features", batch, columns)?;
+    let slabs = [Slab { layer: 0, columns: 0..columns, matrix, means: Vec::new() }];
+    let mut got = Array2::zeros((0, 0));
+    let measured = whole(bench, Some(operations), || {
+        source.fill(gpu, 0..batch, &slabs, &mut |_| ())?;
+        got = slabs[0].matrix.download(gpu)?;
+        Ok(())
+    })?;
+    let bad = got.iter().filter(|v| !v.is_finite()).count();
+    let wrong = (bad > 0).then(|| format!("{bad} of {} features are no numbers", got.len()));
+    Ok(Row { wrong, ..Row::new(Section::Tasks, "features", case, measured) })
+}
+
+fn ridge(effort: Effort) -> Vec<Job> {
+    let mut sizes = Vec::new();
+    for (train, held_out) in [(118, 50), (1000, 250)] {
+        for features in [9216, 36_864] {
+            sizes.extend([212, 5000].map(|targets| [train, held_out, features, targets]));
+        }
+    }
+    let count = if effort == Effort::Quick { 1 } else { sizes.len() };
+    let job = |[train, held_out, features, targets]: [usize; 4]| {
+        let case = format!("{train} images, {features} features, {targets} neurons");
+        job("ridge", case, move |bench, case| ridge_row(bench, [train, held_out, features, targets], case))
+    };
+    sizes.into_iter().take(count).map(job).collect()
+}
+
+/// Operations of the kernel matrix, of predictions for every penalty and fold, and of the final ones.
+fn ridge_operations([train, held_out, features, targets]: [usize; 4]) -> f64 {
+    let (rows, train, targets) = ((train + held_out) as f64, train as f64, targets as f64);
+    rows * rows * features as f64 + 2.0 * 20.0 * 0.8 * train * train * targets + 2.0 * rows * train * targets
+}
+
+fn ridge_row(bench: &Bench<'_>, size: [usize; 4], case: &str) -> Result<Row> {
+    if let Some(why) = bench.too_long(ridge_operations(size)) {
+        return Ok(Row::skipped(Section::Tasks, "ridge", case, why));
+    }
+    let [train, held_out, features, targets] = size;
+    let problem = ridge::Problem::simulated(train, held_out, features, targets, bench.request.seed);
+    let mut found = ridge::Found { mean_r2: f64::NAN, mean_log_penalty: f64::NAN };
+    let measured = whole(bench, None, || {
+        found = problem.solve(bench.gpu)?;
+        Ok(())
+    })?;
+    // The same in f64 takes minutes where there are many images, and says nothing new of many neurons.
+    let cheap = train < 200 && targets < 1000;
+    let exact = if cheap { Some(problem.solve_in_f64()?) } else { None };
+    let error = exact.map(|exact| (exact.mean_r2 - found.mean_r2).abs());
+    let note = Some(format!("mean R2 {:.6}", found.mean_r2));
+    let row = Row::new(Section::Tasks, "ridge", case, Measured { error, note, ..measured });
+    let wrong = error
+        .filter(|error| error.is_nan() || *error > 1e-4)
+        .map(|error| format!("mean R2 is off by {error:.1e}"));
+    Ok(Row { wrong, ..row })
+}
+
+fn readouts(effort: Effort) -> Vec<Job> {
+    let sizes: &[[usize; 2]] = match effort {
+        Effort::Quick => &[[64, 64]],
+        _ => &[[256, 212], [256, 2000]],
+    };
+    let job = |[images, neurons]: [usize; 2]| {
+        let case = format!("epoch of {images} images, {neurons} neurons");
+        job("readout", case, move |bench, case| readout_row(bench, [images, neurons], case))
+    };
+    sizes.iter().copied().map(job).collect()
+}
+
+fn readout_row(bench: &Bench<'_>, [images, neurons]: [usize; 2], case: &str) -> Result<Row> {
+    let operations = readout::operations(images, neurons);
+    if let Some(why) = bench.too_long(operations) {
+        return Ok(Row::skipped(Section::Tasks, "readout", case, why));
+    }
+    let problem = readout::Problem::simulated(bench.gpu, images, neurons, bench.request.seed)?;
+    // One more than are timed, so that none of them is the last, which also takes the readouts back.
+    let epochs = bench.budget.most + 2;
+    let mut trainer = problem.trainer(bench.gpu, epochs, &[readout::settings(1e-4, 1e-3)])?;
+    let measured = whole(bench, Some(operations), || trainer.epoch().map(drop))?;
+    Ok(Row::new(Section::Tasks, "readout", case, measured))
+}
