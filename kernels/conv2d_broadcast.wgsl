@@ -11,15 +11,15 @@
 // Channels and pixels beyond the end are copies of the last ones and are stored over them: the same value twice costs
 // less than branches. Stores are unrolled because an index that is not a constant would move the sums to memory.
 //!use conv2d_interface
-//!use columns
 //!use eight_rows
+//!use pairs
 
 const TILE_ROWS: u32 = 32u;
 const TILE_COLUMNS: u32 = 64u;
 alias Sums = array<vec4f, 64>;
 
 fn load(source: Source, quad: u32) -> vec4f {
-    return select(vec4f(), x[source.at + quad], source.inside);
+    return select(vec4f(), words(x[source.at + quad]), source.inside);
 }
 
 // Rows beyond the end repeat the last quad of rows.
@@ -85,14 +85,14 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lan
             let s7 = source(p7, tap_row, tap_column, group);
             for (var q = 0u; q < p.group_quads; q++) {
                 let at = q * plane;
-                let columns = turn(
-                    load(s0, at), load(s1, at), load(s2, at), load(s3, at),
-                    load(s4, at), load(s5, at), load(s6, at), load(s7, at),
-                );
-                eight_rows(&sums, 0u, weights[w0 + q], columns);
-                eight_rows(&sums, 16u, weights[w1 + q], columns);
-                eight_rows(&sums, 32u, weights[w2 + q], columns);
-                eight_rows(&sums, 48u, weights[w3 + q], columns);
+                let r0 = words(weights[w0 + q]);
+                let r1 = words(weights[w1 + q]);
+                let r2 = words(weights[w2 + q]);
+                let r3 = words(weights[w3 + q]);
+                let lo = four(load(s0, at), load(s1, at), load(s2, at), load(s3, at));
+                let hi = four(load(s4, at), load(s5, at), load(s6, at), load(s7, at));
+                rows_of_four(&sums, 0u, r0, r1, r2, r3, lo);
+                rows_of_four(&sums, 1u, r0, r1, r2, r3, hi);
             }
             w0 += p.group_quads;
             w1 += p.group_quads;

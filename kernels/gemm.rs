@@ -29,7 +29,7 @@ pub struct Gemm<'a> {
     pub a: Operand<'a>,
     /// Rows of the right operand, `[columns, depth]`.
     pub b: Operand<'a>,
-    /// The product, `[rows, columns]`.
+    /// The product, `[rows, columns]`, in a buffer of whole quads.
     pub c: Operand<'a>,
     /// Depth of the sums: a multiple of four, the words beyond the last being zero.
     pub depth: usize,
@@ -101,9 +101,14 @@ impl<'a> Gemm<'a> {
                 "depth, pitches and strides {quads:?} are multiples of 4, depth at most 131,072"
             ));
         }
+        if !self.c.buffer.words().is_multiple_of(4) {
+            return bug(format!("c has {} words, which are no whole quads", self.c.buffer.words()));
+        }
+        let whole = [columns, self.c.pitch, self.c.stride].iter().all(|w| w.is_multiple_of(4));
         let share = if self.upper { 0.5 } else { 1.0 };
         Ok(Launch::new(&KERNEL, Grid::Tiles([columns, rows, self.batch]))
             .constant("UPPER", f64::from(u8::from(self.upper)))
+            .constant("WHOLE", f64::from(u8::from(whole)))
             .read("a", self.a.buffer)
             .read("b", self.b.buffer)
             .write("c", self.c.buffer)
@@ -146,8 +151,10 @@ fn case(rows: usize, columns: usize, depth: usize, exact: bool, upper: bool) -> 
             Array2::zeros((columns, depth)).mapv_into(|_: f32| values.fill(exact, 1)[0])
         };
         let (left, right) = (Matrix::upload(gpu, "a", a.view())?, Matrix::upload(gpu, "b", b.view())?);
-        let pitch = columns + 3;
-        let output = Guarded::new(gpu, rows * pitch)?;
+        // Whole quads of columns lie at a pitch of whole quads, others at one that is none.
+        let pitch = columns + if columns.is_multiple_of(4) { 4 } else { 3 };
+        let words = (rows * pitch).next_multiple_of(4);
+        let output = Guarded::new(gpu, words)?;
         let c = Operand { buffer: &output.buffer, rows, pitch, stride: 0 };
         let gemm = Gemm {
             a: (&left).into(),
@@ -167,9 +174,9 @@ fn case(rows: usize, columns: usize, depth: usize, exact: bool, upper: bool) -> 
                 (interface.constants["TILE_ROWS"] as usize, interface.constants["TILE_COLUMNS"] as usize);
             upper && (n / wide + 1) * wide <= r / tall * tall
         };
-        let expected = (0..rows * pitch).map(|i| {
+        let expected = (0..words).map(|i| {
             let (r, n) = (i / pitch, i % pitch);
-            (n < columns && !skipped(r, n))
+            (r < rows && n < columns && !skipped(r, n))
                 .then(|| if exact { Bounded::exact(want[[r, n]].value) } else { want[[r, n]] })
         });
         Ok(Trial { recording, output, expected: expected.collect() })
@@ -186,6 +193,8 @@ pub fn cases() -> Vec<Case> {
         vec![case(1, 2, 1, true, false), case(7, 5, 3, false, false), case(64, 64, 16, true, false)];
     cases.push(case(65, 63, 17, true, false));
     cases.push(case(33, 129, 70, false, false));
+    cases.push(case(35, 68, 12, true, false));
+    cases.push(case(40, 4, 9, false, false));
     cases.push(case(3, 2, 20_000, false, false));
     cases.push(case(200, 200, 37, true, true));
     cases.push(case(130, 130, 515, false, true));
@@ -200,7 +209,7 @@ fn batched() -> Case {
         let mut values = Values::new(5);
         let (rows, columns, depth) = (9usize, 11usize, 8usize);
         let (a, b) = (values.integers(rows * depth), values.integers(3 * columns * depth));
-        let words = 3 * rows * columns;
+        let words = (3 * rows * columns).next_multiple_of(4);
         let (left, right) = (gpu.upload("a", &a)?, gpu.upload("b", &b)?);
         let output = Guarded::new(gpu, words)?;
         let gemm = Gemm {
@@ -216,6 +225,9 @@ fn batched() -> Case {
         recording.add(gemm.launch()?);
         let expected = (0..words).map(|i| {
             let (batch, m, n) = (i / (rows * columns), i / columns % rows, i % columns);
+            if batch == 3 {
+                return None;
+            }
             let product: f32 =
                 (0..depth).map(|k| a[m * depth + k] * b[(batch * columns + n) * depth + k]).sum();
             Some(Bounded::exact(f64::from(-product)))

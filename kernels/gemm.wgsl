@@ -10,6 +10,8 @@
 //!use gemm_interface
 //!use panels
 
+alias Stored = f32;
+
 fn load_a(starts: vec4u, k: u32, loads: bool) -> Block {
     var block: Block;
     if loads && k < p.depth_quads { block = Block(a[starts.x + k], a[starts.y + k], a[starts.z + k], a[starts.w + k]); }

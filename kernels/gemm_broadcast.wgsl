@@ -8,88 +8,106 @@
 // Rows and columns beyond the end are copies of the last one and are stored over it: the same value twice costs less
 // than 256 branches, which take LLVM seconds to compile. Stores are unrolled because an index that is not a constant
 // would move the sums to memory (measured: 3 times slower). With UPPER, tiles that lie wholly
-// below the diagonal are left alone.
+// below the diagonal are left alone. A lane's columns are two times four neighbours: with WHOLE a store is one vec4f
+// instead of four words (18 % faster at a depth of 64, and compiled in half the time).
 //!use gemm_interface
-//!use columns
 //!use eight_rows
+//!use pairs
 
 const TILE_ROWS: u32 = 32u;
 const TILE_COLUMNS: u32 = 64u;
+// Four words of c. Without WHOLE they are stored one by one.
+alias Stored = vec4f;
 alias Sums = array<vec4f, 64>;
 
-// Words of a lane's eight columns in a row of c.
-struct Places { lo: vec4u, hi: vec4u }
+fn put(at: u32, column: u32, sum: f32) {
+    let word = at + min(column, p.columns - 1u);
+    c[word / 4u][word % 4u] = p.alpha * sum;
+}
 
-fn put_row(row: u32, base: u32, places: Places, lo: vec4f, hi: vec4f) {
+// The sums of a row's columns from `left` and from `right` on.
+fn put_row(row: u32, base: u32, left: u32, right: u32, lo: vec4f, hi: vec4f) {
     let at = base + min(row, p.rows - 1u) * p.c_pitch;
-    c[at + places.lo.x] = p.alpha * lo.x;
-    c[at + places.lo.y] = p.alpha * lo.y;
-    c[at + places.lo.z] = p.alpha * lo.z;
-    c[at + places.lo.w] = p.alpha * lo.w;
-    c[at + places.hi.x] = p.alpha * hi.x;
-    c[at + places.hi.y] = p.alpha * hi.y;
-    c[at + places.hi.z] = p.alpha * hi.z;
-    c[at + places.hi.w] = p.alpha * hi.w;
+    if WHOLE {
+        c[(at + left) / 4u] = p.alpha * lo;
+        c[(at + right) / 4u] = p.alpha * hi;
+    } else {
+        put(at, left + 0u, lo.x);
+        put(at, left + 1u, lo.y);
+        put(at, left + 2u, lo.z);
+        put(at, left + 3u, lo.w);
+        put(at, right + 0u, hi.x);
+        put(at, right + 1u, hi.y);
+        put(at, right + 2u, hi.z);
+        put(at, right + 3u, hi.w);
+    }
+}
+
+// The first of a lane's four columns: with WHOLE, beyond the end, those of the last four.
+fn first_column(column: u32) -> u32 {
+    return select(column, min(column, p.columns - 4u), WHOLE);
 }
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
     let row = group.y * TILE_ROWS;
     if UPPER && (group.x + 1u) * TILE_COLUMNS <= row { return; }
-    let column = group.x * TILE_COLUMNS + lane;
-    let b0 = b_start(column + 0u, group.z);
-    let b1 = b_start(column + 8u, group.z);
-    let b2 = b_start(column + 16u, group.z);
-    let b3 = b_start(column + 24u, group.z);
-    let b4 = b_start(column + 32u, group.z);
-    let b5 = b_start(column + 40u, group.z);
-    let b6 = b_start(column + 48u, group.z);
-    let b7 = b_start(column + 56u, group.z);
+    let left = first_column(group.x * TILE_COLUMNS + 4u * lane);
+    let right = first_column(group.x * TILE_COLUMNS + 32u + 4u * lane);
+    let b0 = b_start(left + 0u, group.z);
+    let b1 = b_start(left + 1u, group.z);
+    let b2 = b_start(left + 2u, group.z);
+    let b3 = b_start(left + 3u, group.z);
+    let b4 = b_start(right + 0u, group.z);
+    let b5 = b_start(right + 1u, group.z);
+    let b6 = b_start(right + 2u, group.z);
+    let b7 = b_start(right + 3u, group.z);
     let a0 = a_start(row + 0u + lane, group.z);
     let a1 = a_start(row + 8u + lane, group.z);
     let a2 = a_start(row + 16u + lane, group.z);
     let a3 = a_start(row + 24u + lane, group.z);
     var sums: Sums;
     for (var k = 0u; k < p.depth_quads; k++) {
-        let columns = turn(b[b0 + k], b[b1 + k], b[b2 + k], b[b3 + k], b[b4 + k], b[b5 + k], b[b6 + k], b[b7 + k]);
-        eight_rows(&sums, 0u, a[a0 + k], columns);
-        eight_rows(&sums, 16u, a[a1 + k], columns);
-        eight_rows(&sums, 32u, a[a2 + k], columns);
-        eight_rows(&sums, 48u, a[a3 + k], columns);
+        let r0 = words(a[a0 + k]);
+        let r1 = words(a[a1 + k]);
+        let r2 = words(a[a2 + k]);
+        let r3 = words(a[a3 + k]);
+        let lo = four(words(b[b0 + k]), words(b[b1 + k]), words(b[b2 + k]), words(b[b3 + k]));
+        let hi = four(words(b[b4 + k]), words(b[b5 + k]), words(b[b6 + k]), words(b[b7 + k]));
+        rows_of_four(&sums, 0u, r0, r1, r2, r3, lo);
+        rows_of_four(&sums, 1u, r0, r1, r2, r3, hi);
     }
     let base = group.z * p.c_batch;
-    let last = vec4u(p.columns - 1u);
-    let places = Places(min(column + vec4u(0, 8, 16, 24), last), min(column + vec4u(32, 40, 48, 56), last));
-    put_row(row + 0u, base, places, sums[0], sums[1]);
-    put_row(row + 1u, base, places, sums[2], sums[3]);
-    put_row(row + 2u, base, places, sums[4], sums[5]);
-    put_row(row + 3u, base, places, sums[6], sums[7]);
-    put_row(row + 4u, base, places, sums[8], sums[9]);
-    put_row(row + 5u, base, places, sums[10], sums[11]);
-    put_row(row + 6u, base, places, sums[12], sums[13]);
-    put_row(row + 7u, base, places, sums[14], sums[15]);
-    put_row(row + 8u, base, places, sums[16], sums[17]);
-    put_row(row + 9u, base, places, sums[18], sums[19]);
-    put_row(row + 10u, base, places, sums[20], sums[21]);
-    put_row(row + 11u, base, places, sums[22], sums[23]);
-    put_row(row + 12u, base, places, sums[24], sums[25]);
-    put_row(row + 13u, base, places, sums[26], sums[27]);
-    put_row(row + 14u, base, places, sums[28], sums[29]);
-    put_row(row + 15u, base, places, sums[30], sums[31]);
-    put_row(row + 16u, base, places, sums[32], sums[33]);
-    put_row(row + 17u, base, places, sums[34], sums[35]);
-    put_row(row + 18u, base, places, sums[36], sums[37]);
-    put_row(row + 19u, base, places, sums[38], sums[39]);
-    put_row(row + 20u, base, places, sums[40], sums[41]);
-    put_row(row + 21u, base, places, sums[42], sums[43]);
-    put_row(row + 22u, base, places, sums[44], sums[45]);
-    put_row(row + 23u, base, places, sums[46], sums[47]);
-    put_row(row + 24u, base, places, sums[48], sums[49]);
-    put_row(row + 25u, base, places, sums[50], sums[51]);
-    put_row(row + 26u, base, places, sums[52], sums[53]);
-    put_row(row + 27u, base, places, sums[54], sums[55]);
-    put_row(row + 28u, base, places, sums[56], sums[57]);
-    put_row(row + 29u, base, places, sums[58], sums[59]);
-    put_row(row + 30u, base, places, sums[60], sums[61]);
-    put_row(row + 31u, base, places, sums[62], sums[63]);
+    put_row(row + 0u, base, left, right, sums[0], sums[1]);
+    put_row(row + 1u, base, left, right, sums[2], sums[3]);
+    put_row(row + 2u, base, left, right, sums[4], sums[5]);
+    put_row(row + 3u, base, left, right, sums[6], sums[7]);
+    put_row(row + 4u, base, left, right, sums[8], sums[9]);
+    put_row(row + 5u, base, left, right, sums[10], sums[11]);
+    put_row(row + 6u, base, left, right, sums[12], sums[13]);
+    put_row(row + 7u, base, left, right, sums[14], sums[15]);
+    put_row(row + 8u, base, left, right, sums[16], sums[17]);
+    put_row(row + 9u, base, left, right, sums[18], sums[19]);
+    put_row(row + 10u, base, left, right, sums[20], sums[21]);
+    put_row(row + 11u, base, left, right, sums[22], sums[23]);
+    put_row(row + 12u, base, left, right, sums[24], sums[25]);
+    put_row(row + 13u, base, left, right, sums[26], sums[27]);
+    put_row(row + 14u, base, left, right, sums[28], sums[29]);
+    put_row(row + 15u, base, left, right, sums[30], sums[31]);
+    put_row(row + 16u, base, left, right, sums[32], sums[33]);
+    put_row(row + 17u, base, left, right, sums[34], sums[35]);
+    put_row(row + 18u, base, left, right, sums[36], sums[37]);
+    put_row(row + 19u, base, left, right, sums[38], sums[39]);
+    put_row(row + 20u, base, left, right, sums[40], sums[41]);
+    put_row(row + 21u, base, left, right, sums[42], sums[43]);
+    put_row(row + 22u, base, left, right, sums[44], sums[45]);
+    put_row(row + 23u, base, left, right, sums[46], sums[47]);
+    put_row(row + 24u, base, left, right, sums[48], sums[49]);
+    put_row(row + 25u, base, left, right, sums[50], sums[51]);
+    put_row(row + 26u, base, left, right, sums[52], sums[53]);
+    put_row(row + 27u, base, left, right, sums[54], sums[55]);
+    put_row(row + 28u, base, left, right, sums[56], sums[57]);
+    put_row(row + 29u, base, left, right, sums[58], sums[59]);
+    put_row(row + 30u, base, left, right, sums[60], sums[61]);
+    put_row(row + 31u, base, left, right, sums[62], sums[63]);
 }

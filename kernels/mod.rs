@@ -8,6 +8,8 @@ pub mod adaptive_average_pool;
 pub mod average_pool;
 pub mod case;
 pub mod centre;
+pub mod cholesky_block;
+pub mod cholesky_rest;
 pub mod column_means;
 pub mod conv2d;
 pub mod copy_columns;
@@ -76,6 +78,7 @@ all! {
     max_pool average_pool adaptive_average_pool local_response relu
     maps_to_rows transpose column_means centre row_statistics
     panel_sum shrink ridge_losses multiply_add
+    cholesky_block cholesky_rest
     sine_transform scale_columns
     gather_rows copy_columns factor_sum factor_gradient factor_spread
     activate activate_gradient readout_loss laplacian penalty_sums update_weights

@@ -12,6 +12,7 @@
 //!use ridge_losses_interface
 //!use columns
 //!use eight_rows
+//!use pairs
 
 const TILE_IMAGES: u32 = 32u;
 const TILE_COLUMNS: u32 = 64u;
@@ -45,69 +46,69 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
         let a3 = left_start(image + 24u + lane);
         var sums = Sums();
         for (var k = 0u; k < p.depth_quads; k++) {
-            let columns = turn(
-                right[b0 + k], right[b1 + k], right[b2 + k], right[b3 + k],
-                right[b4 + k], right[b5 + k], right[b6 + k], right[b7 + k],
-            );
-            let shrink = shrinkage[penalty + k];
-            eight_rows(&sums, 0u, shrink * left[a0 + k], columns);
-            eight_rows(&sums, 16u, shrink * left[a1 + k], columns);
-            eight_rows(&sums, 32u, shrink * left[a2 + k], columns);
-            eight_rows(&sums, 48u, shrink * left[a3 + k], columns);
+            let shrink = words(shrinkage[penalty + k]);
+            let r0 = shrink * words(left[a0 + k]);
+            let r1 = shrink * words(left[a1 + k]);
+            let r2 = shrink * words(left[a2 + k]);
+            let r3 = shrink * words(left[a3 + k]);
+            let lo = four(words(right[b0 + k]), words(right[b1 + k]), words(right[b2 + k]), words(right[b3 + k]));
+            let hi = four(words(right[b4 + k]), words(right[b5 + k]), words(right[b6 + k]), words(right[b7 + k]));
+            rows_of_four(&sums, 0u, r0, r1, r2, r3, lo);
+            rows_of_four(&sums, 1u, r0, r1, r2, r3, hi);
         }
         let i0 = images_quad(image + 0u);
         let y0 = turn(
-            targets[t0 + i0], targets[t1 + i0], targets[t2 + i0], targets[t3 + i0],
-            targets[t4 + i0], targets[t5 + i0], targets[t6 + i0], targets[t7 + i0],
+            words(targets[t0 + i0]), words(targets[t1 + i0]), words(targets[t2 + i0]), words(targets[t3 + i0]),
+            words(targets[t4 + i0]), words(targets[t5 + i0]), words(targets[t6 + i0]), words(targets[t7 + i0]),
         );
         sum = quad_losses(sum, image + 0u, y0, sums[0], sums[2], sums[4], sums[6],
             sums[1], sums[3], sums[5], sums[7]);
         let i1 = images_quad(image + 4u);
         let y1 = turn(
-            targets[t0 + i1], targets[t1 + i1], targets[t2 + i1], targets[t3 + i1],
-            targets[t4 + i1], targets[t5 + i1], targets[t6 + i1], targets[t7 + i1],
+            words(targets[t0 + i1]), words(targets[t1 + i1]), words(targets[t2 + i1]), words(targets[t3 + i1]),
+            words(targets[t4 + i1]), words(targets[t5 + i1]), words(targets[t6 + i1]), words(targets[t7 + i1]),
         );
         sum = quad_losses(sum, image + 4u, y1, sums[8], sums[10], sums[12], sums[14],
             sums[9], sums[11], sums[13], sums[15]);
         let i2 = images_quad(image + 8u);
         let y2 = turn(
-            targets[t0 + i2], targets[t1 + i2], targets[t2 + i2], targets[t3 + i2],
-            targets[t4 + i2], targets[t5 + i2], targets[t6 + i2], targets[t7 + i2],
+            words(targets[t0 + i2]), words(targets[t1 + i2]), words(targets[t2 + i2]), words(targets[t3 + i2]),
+            words(targets[t4 + i2]), words(targets[t5 + i2]), words(targets[t6 + i2]), words(targets[t7 + i2]),
         );
         sum = quad_losses(sum, image + 8u, y2, sums[16], sums[18], sums[20], sums[22],
             sums[17], sums[19], sums[21], sums[23]);
         let i3 = images_quad(image + 12u);
         let y3 = turn(
-            targets[t0 + i3], targets[t1 + i3], targets[t2 + i3], targets[t3 + i3],
-            targets[t4 + i3], targets[t5 + i3], targets[t6 + i3], targets[t7 + i3],
+            words(targets[t0 + i3]), words(targets[t1 + i3]), words(targets[t2 + i3]), words(targets[t3 + i3]),
+            words(targets[t4 + i3]), words(targets[t5 + i3]), words(targets[t6 + i3]), words(targets[t7 + i3]),
         );
         sum = quad_losses(sum, image + 12u, y3, sums[24], sums[26], sums[28], sums[30],
             sums[25], sums[27], sums[29], sums[31]);
         let i4 = images_quad(image + 16u);
         let y4 = turn(
-            targets[t0 + i4], targets[t1 + i4], targets[t2 + i4], targets[t3 + i4],
-            targets[t4 + i4], targets[t5 + i4], targets[t6 + i4], targets[t7 + i4],
+            words(targets[t0 + i4]), words(targets[t1 + i4]), words(targets[t2 + i4]), words(targets[t3 + i4]),
+            words(targets[t4 + i4]), words(targets[t5 + i4]), words(targets[t6 + i4]), words(targets[t7 + i4]),
         );
         sum = quad_losses(sum, image + 16u, y4, sums[32], sums[34], sums[36], sums[38],
             sums[33], sums[35], sums[37], sums[39]);
         let i5 = images_quad(image + 20u);
         let y5 = turn(
-            targets[t0 + i5], targets[t1 + i5], targets[t2 + i5], targets[t3 + i5],
-            targets[t4 + i5], targets[t5 + i5], targets[t6 + i5], targets[t7 + i5],
+            words(targets[t0 + i5]), words(targets[t1 + i5]), words(targets[t2 + i5]), words(targets[t3 + i5]),
+            words(targets[t4 + i5]), words(targets[t5 + i5]), words(targets[t6 + i5]), words(targets[t7 + i5]),
         );
         sum = quad_losses(sum, image + 20u, y5, sums[40], sums[42], sums[44], sums[46],
             sums[41], sums[43], sums[45], sums[47]);
         let i6 = images_quad(image + 24u);
         let y6 = turn(
-            targets[t0 + i6], targets[t1 + i6], targets[t2 + i6], targets[t3 + i6],
-            targets[t4 + i6], targets[t5 + i6], targets[t6 + i6], targets[t7 + i6],
+            words(targets[t0 + i6]), words(targets[t1 + i6]), words(targets[t2 + i6]), words(targets[t3 + i6]),
+            words(targets[t4 + i6]), words(targets[t5 + i6]), words(targets[t6 + i6]), words(targets[t7 + i6]),
         );
         sum = quad_losses(sum, image + 24u, y6, sums[48], sums[50], sums[52], sums[54],
             sums[49], sums[51], sums[53], sums[55]);
         let i7 = images_quad(image + 28u);
         let y7 = turn(
-            targets[t0 + i7], targets[t1 + i7], targets[t2 + i7], targets[t3 + i7],
-            targets[t4 + i7], targets[t5 + i7], targets[t6 + i7], targets[t7 + i7],
+            words(targets[t0 + i7]), words(targets[t1 + i7]), words(targets[t2 + i7]), words(targets[t3 + i7]),
+            words(targets[t4 + i7]), words(targets[t5 + i7]), words(targets[t6 + i7]), words(targets[t7 + i7]),
         );
         sum = quad_losses(sum, image + 28u, y7, sums[56], sums[58], sums[60], sums[62],
             sums[57], sums[59], sums[61], sums[63]);

@@ -14,7 +14,12 @@ use crate::numbers::{Bounded, TINY, UNIT};
 use ndarray::{Array2, ArrayView4};
 
 /// The kernel.
-pub static KERNEL: Kernel = Kernel::new("winograd_input", include_str!("winograd_input.wgsl"), PARTS);
+pub static KERNEL: Kernel = Kernel::with_broadcast(
+    "winograd_input",
+    include_str!("winograd_input.wgsl"),
+    include_str!("winograd_input_broadcast.wgsl"),
+    PARTS,
+);
 
 /// `v[group][point] [tile, channel] = B x Bᵀ` of some tiles.
 pub struct WinogradInput<'a> {

@@ -11,7 +11,12 @@ use crate::numbers::{Bounded, TINY, UNIT};
 use ndarray::{Array2, Array4};
 
 /// The kernel.
-pub static KERNEL: Kernel = Kernel::new("winograd_output", include_str!("winograd_output.wgsl"), PARTS);
+pub static KERNEL: Kernel = Kernel::with_broadcast(
+    "winograd_output",
+    include_str!("winograd_output.wgsl"),
+    include_str!("winograd_output_broadcast.wgsl"),
+    PARTS,
+);
 
 /// What is done to results before they are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 mod command;
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use command::{Ran, Scratch};
@@ -323,8 +323,21 @@ fn without_an_adapter_doctor_says_what_to_install() {
 #[test]
 fn doctor_tests_and_measures_the_adapter() {
     let here = Scratch::new("doctor");
-    let ran = here.striate(&["doctor", "--json", "--quiet"]);
+    // Mesa's own cache stays where it is.
+    let own = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let own = own.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+    let ran = Ran::of(
+        here.command(&["doctor", "--json", "--quiet", "--no-tuning"])
+            .env("XDG_CACHE_HOME", here.0.join("cache"))
+            .env("MESA_SHADER_CACHE_DIR", own.unwrap_or_else(std::env::temp_dir))
+            .output()
+            .unwrap(),
+    );
     let document = ran.json();
+    assert_eq!(document["tuning"]["measured"], false);
+    let file = PathBuf::from(document["tuning"]["file"].as_str().unwrap());
+    assert!(cfg!(windows) || file.starts_with(here.0.join("cache/striate/tuning")), "{file:?}");
+    assert!(!here.0.join("cache/striate").exists(), "nothing was tuned, nothing is written");
     assert_eq!(ran.code, 0, "{ran:?}");
     let test = &document["self_test"];
     assert!(test["cases"].as_u64().unwrap() > 10 && test["cases"] == test["right"], "{test}");

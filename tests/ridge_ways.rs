@@ -1,10 +1,12 @@
 //! The ways to solve ridge's systems of equations against each other: the same penalties, the same predictions.
 
+use faer::Mat;
 use ndarray::{Array2, s};
 use striate::gpu::{AdapterChoice, Gpu, Options};
 use striate::io::split::folds;
 use striate::random::Random;
 use striate::ridge::{Among, Factorisation, Penalties, Plan, Space, fit_among_by};
+use striate::routines::Systems;
 use striate::scores::agreement;
 
 fn gpu() -> Gpu {
@@ -67,15 +69,42 @@ fn every_way_finds_the_same_penalties_and_predictions() {
             );
             assert!(same * 100 >= neurons * 99, "{way:?}: {same} of {neurons}");
             assert!(losses < 1e-5 && gap.abs() < 1e-5, "{way:?}: {losses} {gap}");
-            let spread = largest(eigen.coefficients.iter().map(|v| f64::from(*v)));
+            assert!(losses > 0.0, "{way:?} gave up, and eigenvalues were taken");
             let agreed = |n: &usize| eigen.chosen[*n] == other.chosen[*n];
-            let weights = (0..neurons).filter(agreed).flat_map(|n| {
-                let pairs = eigen.coefficients.row(n).to_owned() - other.coefficients.row(n);
-                pairs.into_iter().map(f64::from)
-            });
-            assert!(largest(weights) < 1e-4 * spread, "{way:?}");
+            for n in (0..neurons).filter(agreed) {
+                let (ours, theirs) = (other.predictions.row(n), eigen.predictions.row(n));
+                let spread = f64::from(theirs.std(0.0));
+                let off = largest(ours.iter().zip(theirs).map(|(a, b)| f64::from(a - b)));
+                assert!(off < 3e-5 * spread, "{way:?}: neuron {n} is {off} off, of a spread of {spread}");
+            }
         }
     }
+}
+
+/// Penalties are solved in as many batches as memory asks for; each is a matrix of its own.
+#[test]
+fn batches_of_penalties_do_not_change_a_bit() {
+    let (kernel, y) = data(330, 600, 40);
+    let fitted: Vec<usize> = (0..261).collect();
+    let plan = Plan {
+        folds: folds(&fitted, 4, Some(3)).expect("folds"),
+        fit: fitted,
+        penalties: "-4:2:9".parse::<Penalties>().expect("a grid"),
+        intercept: true,
+    };
+    let space = [Space::Kernel(kernel)];
+    let adapter = AdapterChoice::parse(&std::env::var("STRIATE_ADAPTER").unwrap_or_default());
+    let [all, some] = [None, Some(4 << 20)].map(|max_memory| {
+        let gpu = Gpu::open(&Options { adapter: adapter.clone(), max_memory, ..Options::default() });
+        let gpu = gpu.expect("an adapter");
+        let how = (&plan, Factorisation::Cholesky);
+        let found = fit_among_by(&gpu, &space, y.view(), how, &mut |_| ()).expect("a fit");
+        (found, gpu.ledger().peak())
+    });
+    println!("peaks of {} and {} bytes", all.1, some.1);
+    assert!(2 * some.1 < all.1);
+    assert_eq!(all.0.grids[0].losses, some.0.grids[0].losses);
+    assert_eq!(all.0.predictions, some.0.predictions);
 }
 
 /// What f32 cannot solve is solved all the same: a singular matrix with penalties at its rounding.
@@ -95,5 +124,54 @@ fn a_system_beyond_a_way_is_solved_by_another() {
     let eigen = by(Factorisation::Eigen);
     for way in [Factorisation::Tridiagonal, Factorisation::Cholesky] {
         assert_eq!(by(way).grids[0].losses, eigen.grids[0].losses, "{way:?}");
+    }
+}
+
+/// Unit roundoff of f32.
+const UNIT: f64 = 1.0 / (1u32 << 24) as f64;
+
+/// A symmetric matrix of eigenvalues from about 0 to 4, and right sides, all from one formula.
+fn system(n: usize, rows: usize) -> (Mat<f64>, Mat<f64>) {
+    let wave = |i: usize, j: usize| ((i * 37 + j * 101) as f64 * 0.7).sin();
+    let half = Mat::from_fn(n, n, |i, j| wave(i, j) / (n as f64).sqrt());
+    (&half * half.transpose(), Mat::from_fn(rows, n, |i, j| wave(i + 5, j + 3)))
+}
+
+/// One row, a block less, whole and more by one, a prime, several blocks; with penalties side by side.
+#[test]
+fn solutions_leave_no_residual() {
+    let gpu = gpu();
+    for (n, rows) in [(1, 1), (63, 3), (64, 64), (65, 1), (97, 70), (193, 5)] {
+        let (s, b) = system(n, rows);
+        let systems = Systems::new(&gpu, s.as_ref(), b.as_ref()).expect("a device");
+        let penalties = [0.01f32, 0.5, 30.0];
+        assert!(Systems::at_once(&gpu, n, rows, 1 << 30) >= 3);
+        let solved = systems.solve(&gpu, &penalties).expect("a device").expect("a definite matrix");
+        for (number, penalty) in penalties.iter().enumerate() {
+            let off = systems.residual(&gpu, &solved, number, f64::from(*penalty)).expect("a device");
+            // (n + 2) u |L||Lᵀ| of the factorisation and as much of each of the two solutions (Higham 2002, 10.4),
+            // times |X| / |B|, at most one over the penalty; the sums of the residual itself come on top.
+            let norm = s.norm_l2() + (n as f64).sqrt() * f64::from(*penalty);
+            let bound = 4.0 * (n + 64) as f64 * UNIT * norm / f64::from(*penalty);
+            println!("{n} x {n}, {rows} rows, penalty {penalty}: {off:.1e} of at most {bound:.1e}");
+            assert!(off < bound && off < 1e-4, "{off} {bound}");
+            let x = solved.rows(number).download(&gpu).expect("a device");
+            let exact = Mat::from_fn(n, n, |i, j| s[(i, j)] + if i == j { f64::from(*penalty) } else { 0.0 });
+            let left = Mat::from_fn(rows, n, |i, j| f64::from(x[[i, j]])) * exact - &b;
+            assert!(left.norm_l2() / b.norm_l2() < bound, "{n} {penalty}");
+            assert!(x.slice(ndarray::s![.., n..]).iter().all(|v| *v == 0.0), "padding is zero");
+        }
+    }
+}
+
+#[test]
+fn a_matrix_that_is_not_positive_definite_is_reported() {
+    let gpu = gpu();
+    for spoiled in [0, 70, 99] {
+        let (mut s, b) = system(100, 2);
+        s[(spoiled, spoiled)] = -1.0;
+        let systems = Systems::new(&gpu, s.as_ref(), b.as_ref()).expect("a device");
+        assert!(systems.solve(&gpu, &[0.1, 0.2]).expect("a device").is_none(), "{spoiled}");
+        assert!(systems.solve(&gpu, &[50.0]).expect("a device").is_some(), "{spoiled}");
     }
 }

@@ -18,6 +18,8 @@ fn parse(text: &str) -> Result<(Module, ModuleInfo), String> {
     let allowed = Capabilities::default() | Capabilities::IMMEDIATES | Capabilities::SUBGROUP;
     // unpack2x16float, which every version of WGSL has.
     let allowed = allowed | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    // Pairs of 64 bits: what a processor's family loads words by.
+    let allowed = allowed | Capabilities::SHADER_INT64;
     let info = Validator::new(ValidationFlags::all(), allowed).validate(&module);
     info.map(|info| (module, info)).map_err(|e| e.emit_to_string(text))
 }
@@ -108,10 +110,11 @@ fn families_have_the_same_interface() {
 }
 
 #[test]
-fn only_the_broadcast_family_uses_subgroups() {
+fn only_the_broadcast_family_uses_subgroups_and_64_bits() {
     for_all(|name, text, _| {
-        let wide = text.lines().any(|l| !l.trim_start().starts_with("//") && l.contains("subgroup"));
-        complaints([(wide && !name.ends_with("_broadcast.wgsl"), "it uses subgroups".into())])
+        let wide = |l: &str| l.contains("subgroup") || l.contains("u64");
+        let wide = text.lines().any(|l| !l.trim_start().starts_with("//") && wide(l));
+        complaints([(wide && !name.ends_with("_broadcast.wgsl"), "it uses subgroups or 64 bits".into())])
     });
 }
 
@@ -376,6 +379,8 @@ fn the_use_lint_sees_what_nothing_reads() {
     let module = sample("", "out[0] = p.n + thread;");
     let allowed =
         Capabilities::default() | Capabilities::IMMEDIATES | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    // Pairs of 64 bits: what a processor's family loads words by.
+    let allowed = allowed | Capabilities::SHADER_INT64;
     let info = Validator::new(ValidationFlags::all(), allowed).validate(&module).expect("a valid sample");
     assert_eq!(unused(&module, &info), ["shared_word"]);
 }

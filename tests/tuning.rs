@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use ndarray::Array2;
 use striate::gpu::{AdapterChoice, Family, Gpu, Launch, Matrix, Options, Recording, Tuning};
 use striate::kernels::gemm::Gemm;
+use striate::kernels::relu::Relu;
 
 fn scratch(name: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("striate-tuning-{name}-{}", std::process::id()));
@@ -110,6 +111,36 @@ fn what_was_measured_is_kept_and_read_again() {
     fs::remove_dir_all(cache).unwrap();
 }
 
+/// Tuning a launch overwrites its output: what stands before it in the recording must have read the old one.
+#[test]
+fn what_is_tuned_overwrites_nothing_that_is_still_needed() {
+    let cache = scratch("order");
+    let gpu = open(Tuning::Measured, &cache);
+    let (launch, c) = product(&gpu, 256, 192, 256);
+    run(&gpu, &launch, 1);
+    let product = gpu.download::<f32>(&c.buffer).unwrap();
+    let kept = Matrix::zeros(&gpu, "kept", 256, 192).unwrap();
+    let before: Vec<f32> = (0..c.buffer.words()).map(|i| i as f32 + 1.0).collect();
+    let source = gpu.upload("before", &before).unwrap();
+    let (mut fill, mut recording) = (Recording::new(), Recording::new());
+    fill.add(Relu { x: &source, y: &c.buffer }.launch().unwrap());
+    recording.add(Relu { x: &c.buffer, y: &kept.buffer }.launch().unwrap());
+    recording.add(launch);
+    let mut tuned = 0;
+    for _ in 0..200 {
+        gpu.run(&fill).unwrap();
+        gpu.run(&recording).unwrap();
+        assert!(gpu.download::<f32>(&kept.buffer).unwrap() == before);
+        assert!(gpu.download::<f32>(&c.buffer).unwrap() == product);
+        tuned = gpu.tuning().choices.len();
+        if tuned > 0 {
+            break;
+        }
+    }
+    assert_eq!(tuned, 1, "the launch was tuned on the way");
+    fs::remove_dir_all(cache).unwrap();
+}
+
 /// Whatever is wrong with the file is ignored, and the file written anew.
 #[test]
 fn a_damaged_file_is_ignored_and_replaced() {
@@ -140,7 +171,7 @@ fn a_damaged_file_is_ignored_and_replaced() {
     let again = open(Tuning::Measured, &cache);
     let (launch, _) = product(&again, 256, 192, 256);
     run(&again, &launch, 40);
-    run(&again, &launch, 4);
+    run(&again, &launch, 40);
     let read: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
     assert_ne!(read["choices"][0]["tile"], "1x1");
     assert_eq!(files(&cache), [file], "nothing else is left behind");

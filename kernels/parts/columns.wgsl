@@ -1,7 +1,4 @@
-// A thread's part of a tile: rows of eight columns, as two vec4 of sums a row. The kernel declares `alias Sums`.
-// Everything is unrolled: sums stay in registers only while every index is a constant.
-
-// The four depth values of eight columns, turned so that one multiplication serves four columns.
+// Eight columns of four values each, turned so that one operation serves four columns.
 struct Columns {
     x0: vec4f, y0: vec4f, z0: vec4f, w0: vec4f,
     x1: vec4f, y1: vec4f, z1: vec4f, w1: vec4f,
@@ -14,10 +11,4 @@ fn turn(c0: vec4f, c1: vec4f, c2: vec4f, c3: vec4f, c4: vec4f, c5: vec4f, c6: ve
         vec4f(c4.x, c5.x, c6.x, c7.x), vec4f(c4.y, c5.y, c6.y, c7.y),
         vec4f(c4.z, c5.z, c6.z, c7.z), vec4f(c4.w, c5.w, c6.w, c7.w),
     );
-}
-
-// Adds one row's four depth values times the columns.
-fn one_row(sums: ptr<function, Sums>, at: u32, a: vec4f, b: Columns) {
-    (*sums)[at] += a.x * b.x0 + a.y * b.y0 + a.z * b.z0 + a.w * b.w0;
-    (*sums)[at + 1u] += a.x * b.x1 + a.y * b.y1 + a.z * b.z1 + a.w * b.w1;
 }

@@ -1,6 +1,8 @@
 // What both families of gemm share: parameters, bindings, and where rows start.
 
 override UPPER: bool = false;
+// Whether columns, pitch and distance of c are whole quads.
+override WHOLE: bool = false;
 
 struct Params {
     rows: u32, columns: u32, depth_quads: u32,
@@ -10,9 +12,9 @@ struct Params {
 }
 var<immediate> p: Params;
 
-@group(0) @binding(0) var<storage, read> a: array<vec4f>;
-@group(0) @binding(1) var<storage, read> b: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> c: array<f32>;
+@group(0) @binding(0) var<storage, read> a: array<Quad>;
+@group(0) @binding(1) var<storage, read> b: array<Quad>;
+@group(0) @binding(2) var<storage, read_write> c: array<Stored>;
 
 // Rows and columns beyond the end read the last one: their sums are never stored.
 fn a_start(row: u32, batch: u32) -> u32 {

@@ -16,7 +16,11 @@ pub static PARTS: &Parts = &[
     ("nan", include_str!("nan.wgsl")),
     ("nonlinearity", include_str!("nonlinearity.wgsl")),
     ("panels", include_str!("panels.wgsl")),
+    ("pairs", include_str!("pairs.wgsl")),
     ("pool_interface", include_str!("pool_interface.wgsl")),
     ("ridge_losses_interface", include_str!("ridge_losses_interface.wgsl")),
+    ("vectors", include_str!("vectors.wgsl")),
     ("winograd", include_str!("winograd.wgsl")),
+    ("winograd_input_interface", include_str!("winograd_input_interface.wgsl")),
+    ("winograd_output_interface", include_str!("winograd_output_interface.wgsl")),
 ];

@@ -16,6 +16,8 @@ override ROW_QUADS: u32 = 8u * ROW_PITCH;
 override COLUMN_QUADS: u32 = 8u * COLUMN_PITCH;
 // Quads of the depth in a panel.
 const PANEL: u32 = 2u;
+// How operands are bound.
+alias Quad = vec4f;
 alias Sums = array<vec4f, 16>;
 
 var<workgroup> row_panel: array<vec4f, ROW_QUADS>;

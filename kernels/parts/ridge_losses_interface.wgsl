@@ -9,10 +9,10 @@ struct Params {
 }
 var<immediate> p: Params;
 
-@group(0) @binding(0) var<storage, read> left: array<vec4f>;
-@group(0) @binding(1) var<storage, read> shrinkage: array<vec4f>;
-@group(0) @binding(2) var<storage, read> right: array<vec4f>;
-@group(0) @binding(3) var<storage, read> targets: array<vec4f>;
+@group(0) @binding(0) var<storage, read> left: array<Quad>;
+@group(0) @binding(1) var<storage, read> shrinkage: array<Quad>;
+@group(0) @binding(2) var<storage, read> right: array<Quad>;
+@group(0) @binding(3) var<storage, read> targets: array<Quad>;
 @group(0) @binding(4) var<storage, read_write> losses: array<f32>;
 
 // Squared errors of four images for a thread's eight columns, added to its losses. Images beyond the last count

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use striate::ridge::{Penalties, Ratios};
+use striate::ridge::{Factorisation, Penalties, Ratios};
 use striate::tasks::{
     FitJob, FitRequest, Input, ReadoutRequest, RecordingRequest, RidgeRequest, SmoothRidgeRequest,
     TrainedRequest,
@@ -76,6 +76,10 @@ pub struct ReadoutArgs {
     /// 0,0.01,0.1,1,10,100]. Penalties are then in units of the mean eigenvalue of each ratio.
     #[arg(long, allow_hyphen_values = true, value_name = "LIST")]
     pub ratios: Option<Ratios>,
+    /// How the systems of equations of ridge are solved; the readout is the same but for rounding. auto goes by the number
+    /// of images and the adapter [default: auto].
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub factorisation: Option<Solver>,
     /// How many folds choose the penalty; in a profile of trained readouts, how many readouts are trained.
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub folds: usize,
@@ -118,6 +122,30 @@ impl Readout {
             Readout::Spatial => Some("spatial"),
             Readout::Factored => Some("factored"),
             Readout::Mlp => Some("mlp"),
+        }
+    }
+}
+
+/// How the systems of equations of ridge are solved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Solver {
+    /// By the number of images and the adapter.
+    Auto,
+    /// By a reduction to tridiagonal form, on the host's cores in double precision.
+    Tridiagonal,
+    /// By eigenvalues on the host in double precision, with products on the device.
+    Eigen,
+    /// By a factorisation for each penalty, on the device in single precision.
+    Cholesky,
+}
+
+impl From<Solver> for Factorisation {
+    fn from(solver: Solver) -> Self {
+        match solver {
+            Solver::Auto => Factorisation::Auto,
+            Solver::Tridiagonal => Factorisation::Tridiagonal,
+            Solver::Eigen => Factorisation::Eigen,
+            Solver::Cholesky => Factorisation::Cholesky,
         }
     }
 }
@@ -166,6 +194,7 @@ impl ReadoutArgs {
             folds: self.folds,
             shuffled_folds: self.fold_order == FoldOrder::Shuffled,
             intercept: !self.no_intercept,
+            factorisation: self.factorisation.map(Factorisation::from).unwrap_or_default(),
         };
         match (kind, &self.ratios) {
             (Readout::SmoothRidge, ratios) => {
@@ -205,6 +234,7 @@ impl ReadoutArgs {
             ("--lambdas", self.lambdas.is_some(), "Write --l2 instead"),
             ("--ratios", self.ratios.is_some(), "Write --laplace instead"),
             ("--no-intercept", self.no_intercept, "Leave it out"),
+            ("--factorisation", self.factorisation.is_some(), "Leave it out"),
         ];
         if let Some((option, _, advice)) = closed.into_iter().find(|(_, given, _)| *given) {
             let found = format!("is not for --readout {name}, which is trained");

@@ -64,6 +64,9 @@ pub struct Gpu {
     max_loop: u32,
 }
 
+/// What the broadcast family needs of the adapter beside subgroups of eight lanes: it loads two words as one of 64 bits.
+const BROADCAST: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::SHADER_INT64);
+
 pub(super) static LOOP_TEST: Kernel = Kernel::new("loop_test", include_str!("wgsl/loop_test.wgsl"), &[]);
 
 /// No kernel of ours loops more often, so that adapters with the 65,535 limit are right too.
@@ -91,10 +94,13 @@ impl Gpu {
             return Err(refuse("has no immediates (push constants)".into()));
         }
         let is_cpu = adapter.get_info().device_type == wgpu::DeviceType::Cpu;
-        let wide = has.contains(wgpu::Features::SUBGROUP) && report.subgroup == [8, 8];
+        let wide = has.contains(BROADCAST) && report.subgroup == [8, 8];
         let family = match options.family {
             Some(Family::Broadcast) if !wide => {
-                return Err(refuse("has no subgroups of eight lanes for the broadcast kernels".into()));
+                return Err(refuse(
+                    "has no subgroups of eight lanes, or no 64-bit integers, for the broadcast kernels"
+                        .into(),
+                ));
             }
             Some(family) => family,
             None if is_cpu && wide => Family::Broadcast,
@@ -236,7 +242,7 @@ impl Gpu {
 }
 
 /// Features that are taken where the adapter has them.
-const WELCOME: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::TIMESTAMP_QUERY);
+const WELCOME: wgpu::Features = BROADCAST.union(wgpu::Features::TIMESTAMP_QUERY);
 
 /// A kernel sees WebGPU's defaults, so that it fails here if it would fail on a laptop; memory is the adapter's.
 fn request(

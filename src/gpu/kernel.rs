@@ -58,7 +58,7 @@ impl Kernel {
     }
 
     /// The same kernel, whose source for `family` can be compiled for any of these tiles, from the largest to the
-    /// smallest.
+    /// smallest. It must do no more than write its output, for a launch is run several times to be timed.
     pub const fn with_tiles(mut self, family: Family, tiles: &'static [Tile]) -> Self {
         self.tiles[family as usize] = tiles;
         self

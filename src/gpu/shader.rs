@@ -140,7 +140,10 @@ fn settable(module: &naga::Module, tile: &[(&str, f64)]) -> Vec<String> {
         o.init.is_none_or(|init| matches!(module.global_expressions[init], naga::Expression::Literal(_)))
     };
     let names = module.overrides.iter().filter(|(_, o)| plain(o)).filter_map(|(_, o)| o.name.clone());
-    names.filter(|name| tile.iter().all(|(set, _)| set != name)).collect()
+    let mut names: Vec<String> = names.filter(|name| tile.iter().all(|(set, _)| set != name)).collect();
+    // naga orders them by their first use, which differs between families.
+    names.sort_unstable();
+    names
 }
 
 /// The module as it is for a tile: workgroup size, workgroup memory and constants are numbers then.

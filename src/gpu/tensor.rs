@@ -2,7 +2,7 @@
 
 use super::device::Gpu;
 use super::memory::Buffer;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use ndarray::{Array2, ArrayView2};
 
 /// `rows` x `columns` of f32, row-major. Each row starts at a multiple of four words, and the words between the
@@ -48,9 +48,15 @@ impl Matrix {
     /// # Errors
     /// As [`Gpu::download`].
     pub fn download(&self, gpu: &Gpu) -> Result<Array2<f32>> {
-        let words: Vec<f32> = gpu.download(&self.buffer)?;
-        let pitch = self.pitch();
-        Ok(Array2::from_shape_fn((self.rows, self.columns), |(r, c)| words[r * pitch + c]))
+        let mut words: Vec<f32> = gpu.download(&self.buffer)?;
+        if self.pitch() > self.columns {
+            for row in 0..self.rows {
+                let at = row * self.pitch();
+                words.copy_within(at..at + self.columns, row * self.columns);
+            }
+        }
+        words.truncate(self.rows * self.columns);
+        Array2::from_shape_vec((self.rows, self.columns), words).map_err(|e| Error::internal("matrix", e))
     }
 }
 

@@ -69,6 +69,7 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::run`].
     pub fn timed(&self, recording: &Recording) -> Result<Vec<f64>> {
+        self.finish()?;
         for launch in recording.launches() {
             self.pipeline(launch, self.tile(launch)?)?;
         }

@@ -19,8 +19,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use store::Choice;
 use store::Store;
 
-/// A class of shapes is timed when its launches have taken this many seconds together: less could never be won back.
-const WORTH_SECONDS: f64 = 0.03;
+/// A class of shapes is timed when its launches have taken this many seconds together: of less, nothing can be won back.
+const WORTH_SECONDS: f64 = 0.1;
 
 /// How tiles are chosen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -181,6 +181,7 @@ impl Gpu {
             return Ok(false);
         }
         let known = self.known(launch, 0.0)?;
-        Ok(known.tile.is_none() && known.spent + self.speeds.seconds(launch) >= WORTH_SECONDS)
+        let worth = known.spent + self.speeds.seconds(launch) >= WORTH_SECONDS;
+        Ok(known.tile.is_none() && worth && self.measurable(launch))
     }
 }

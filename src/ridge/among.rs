@@ -2,7 +2,7 @@
 
 use super::device::{Targets, fold_losses, refit, scales};
 use super::spectrum::{Space, Spectrum};
-use super::{Factorisation, Plan, host, least_bytes, overflow};
+use super::{Factorisation, Plan, cholesky, host, least_bytes, overflow};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
@@ -167,18 +167,36 @@ fn search(
     }
     let penalties = plan.penalties.absolute(unit);
     let scales = scales(responses, &plan.fit);
+    let targets = |train| Targets {
+        responses,
+        train,
+        scales: &scales,
+        centred: plan.intercept,
+        chunk_bytes: chunk_bytes(gpu, space, plan),
+    };
     let (mut folds, mut last) = (Vec::with_capacity(plan.folds.len()), None);
-    if let (Space::Kernel(k), Factorisation::Tridiagonal) =
-        (space, by.choose(gpu, space, plan, responses.nrows()))
-        && let Some(found) = host::search(k, responses, (plan, &scales), &penalties, with_last, done)?
-    {
-        (folds, last) = found;
-    } else {
-        let chunk_bytes = chunk_bytes(gpu, space, plan);
+    match (space, by.choose(gpu, space, plan, responses.nrows())) {
+        (Space::Kernel(k), Factorisation::Tridiagonal) => {
+            let found = host::search(k, responses, (plan, &scales), &penalties, with_last, done)?;
+            (folds, last) = found.unwrap_or_default();
+        }
+        (Space::Kernel(k), Factorisation::Cholesky) => {
+            for (number, (train, held_out)) in plan.folds.iter().enumerate() {
+                match cholesky::fold_losses(gpu, k, &targets(train), held_out, &penalties)? {
+                    Some(losses) => folds.push(losses),
+                    None => break,
+                }
+                done(number + 1);
+            }
+        }
+        _ => {}
+    }
+    // What no other way can solve is decomposed, all folds alike.
+    if folds.len() < plan.folds.len() {
+        folds.clear();
         for (number, (train, held_out)) in plan.folds.iter().enumerate() {
-            let targets = Targets { responses, train, scales: &scales, centred: plan.intercept, chunk_bytes };
             let spectrum = Spectrum::new(space, train, held_out, plan.intercept)?;
-            folds.push(fold_losses(gpu, &spectrum, &targets, held_out, &penalties)?);
+            folds.push(fold_losses(gpu, &spectrum, &targets(train), held_out, &penalties)?);
             done(number + 1);
         }
     }
@@ -230,14 +248,17 @@ impl Among {
         };
         let chosen: Vec<usize> = members.iter().map(|n| self.chosen[*n]).collect();
         let penalties = &self.grids[number].penalties;
-        let last = match (space, by.choose(gpu, space, plan, responses.nrows())) {
+        let found = match (space, by.choose(gpu, space, plan, responses.nrows())) {
             (Space::Kernel(k), Factorisation::Tridiagonal) => {
-                Some(last.unwrap_or_else(|| host::Last::new(k, plan)))
+                let last = last.unwrap_or_else(|| host::Last::new(k, plan));
+                host::refit(&last, &targets, &chosen, penalties)
+            }
+            (Space::Kernel(k), Factorisation::Cholesky) => {
+                cholesky::refit(gpu, k, (plan, &targets), &chosen, penalties)?
             }
             _ => None,
         };
-        let on_the_host = last.and_then(|last| host::refit(&last, &targets, &chosen, penalties));
-        let (predicted, weights) = match on_the_host {
+        let (predicted, weights) = match found {
             Some(found) => found,
             None => {
                 let all: Vec<usize> = (0..responses.ncols()).collect();

@@ -38,7 +38,7 @@ impl Targets<'_> {
     }
 
     /// (neurons, images) for a range of neurons and a list of images.
-    fn take(&self, neurons: std::ops::Range<usize>, images: &[usize]) -> Array2<f32> {
+    pub fn take(&self, neurons: std::ops::Range<usize>, images: &[usize]) -> Array2<f32> {
         let mut out = Array2::zeros((neurons.len(), images.len()));
         for (n, mut row) in neurons.zip(out.rows_mut()) {
             let mean = self.mean(n);
@@ -50,14 +50,14 @@ impl Targets<'_> {
     }
 
     /// Neurons from `first` on whose operands of `images` columns stay within `chunk_bytes`, and at most `most`.
-    fn chunk(&self, first: usize, images: usize, most: usize) -> std::ops::Range<usize> {
+    pub fn chunk(&self, first: usize, images: usize, most: usize) -> std::ops::Range<usize> {
         let fit = self.chunk_bytes / 4 / images.next_multiple_of(4);
         first..(first + fit.min(most).max(1)).min(self.responses.nrows())
     }
 }
 
 /// Neurons of a workgroup of the kernel: fewer are no faster.
-const LEAST_NEURONS: usize = 64;
+pub const LEAST_NEURONS: usize = 64;
 
 /// Held-out mean squared error of every penalty and neuron.
 pub fn fold_losses(

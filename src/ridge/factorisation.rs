@@ -21,6 +21,9 @@ pub enum Factorisation {
 /// Operations that the host makes in the time of a few submissions (about 10 ms on one core).
 const FEW_OPERATIONS: f64 = 1e9;
 
+/// Images beyond which an eigendecomposition takes longer than the products of most fits.
+const MANY_IMAGES: usize = 1500;
+
 impl Factorisation {
     /// What to do for one space; never [`Factorisation::Auto`]. Features, where they are fewer than images, are always
     /// decomposed.
@@ -38,6 +41,6 @@ impl Factorisation {
         if gpu.is_cpu() || plan.folds.iter().map(fold).sum::<f64>() < FEW_OPERATIONS {
             return Factorisation::Tridiagonal;
         }
-        Factorisation::Eigen
+        if plan.fit.len() > MANY_IMAGES { Factorisation::Cholesky } else { Factorisation::Eigen }
     }
 }

@@ -1,12 +1,14 @@
 //! Batched ridge regression: one spectrum a fold, every penalty and neuron from it, a penalty for each neuron.
 //!
 //! The model is `y = ȳ + (x - x̄) W`, minimising `Σ (y - ŷ)² + λ |W|²` over the training images, with x̄ and ȳ their
-//! means (without intercept both are 0). With K the kernel matrix of the centred training features, K = U S Uᵀ, the
-//! prediction for other images is `K_other U (S + λ)⁻¹ Uᵀ y` (dual ridge; the eigendecomposition serves all λ). The
-//! decomposition is done by faer in f64, because f32 loses the small eigenvalues that small penalties rest on; all
-//! that grows with the number of neurons or penalties runs on the GPU.
+//! means (without intercept both are 0). With K the kernel matrix of the centred training features, the prediction for
+//! other images is `K_other (K + λ)⁻¹ y` (dual ridge). A [`Factorisation`] says how these systems are solved: one
+//! reduction or eigendecomposition in f64 serves all λ, because f32 loses the small eigenvalues that small penalties rest
+//! on; where images are many, each λ has its own factorisation on the GPU in f32, and what f32 cannot solve is decomposed
+//! after all. Where features are fewer than images, their own matrix is decomposed (primal ridge).
 
 mod among;
+mod cholesky;
 mod device;
 mod factorisation;
 mod host;

@@ -72,7 +72,7 @@ impl Gram {
         // A sixteenth of what is free, in words of four bytes.
         let spare = (gpu.ledger().free() / 64) as usize;
         let wanted = PARTIAL_WORDS[usize::from(gpu.is_cpu())].min(spare);
-        let words = largest.max(wanted).min(gpu.max_binding_bytes() as usize / 4);
+        let words = largest.max(wanted).min(gpu.max_binding_bytes() as usize / 4).next_multiple_of(4);
         Ok(Gram { rows, partial: gpu.allocate("Gram matrix, partial products", words)?, stripes })
     }
 

@@ -1,6 +1,7 @@
 //! Several kernels that make one mathematical act. Knows matrices and maps, not images or neurons.
 
 mod change;
+mod cholesky;
 mod gram;
 mod mode;
 mod noise;
@@ -11,6 +12,7 @@ mod winograd;
 mod winograd_tiles;
 
 pub use change::{change_over_median, without_slow_part};
+pub use cholesky::{Solved, Systems};
 pub use gram::Gram;
 pub use mode::{windowed_mode, windowed_mode_bytes};
 pub use noise::noise;

@@ -52,7 +52,7 @@ pub struct ExtractSummary {
 }
 
 /// Bytes of rows of all layers that are computed before they are read back.
-const ROWS_BYTES: usize = 64 << 20;
+const ROWS_BYTES: usize = 16 << 20;
 
 /// Images whose rows of all layers stay within [`ROWS_BYTES`].
 fn rows_at_once(layers: &[LayerSummary]) -> usize {

@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::features::FeatureSpace;
 use crate::gpu::{Gpu, Matrix};
 use crate::io::split::folds;
-use crate::ridge::{self, Penalties, Ratios, Space};
+use crate::ridge::{self, Factorisation, Penalties, Ratios, Space};
 use crate::routines::Gram;
 use ndarray::{Array2, s};
 use serde::Serialize;
@@ -32,12 +32,20 @@ pub struct RidgeRequest {
     pub shuffled_folds: bool,
     /// Whether features and responses are centred.
     pub intercept: bool,
+    /// How the systems of equations are solved.
+    pub factorisation: Factorisation,
 }
 
 impl Default for RidgeRequest {
     /// 15 penalties, chosen on 5 folds drawn at random, with intercept.
     fn default() -> Self {
-        RidgeRequest { penalties: Penalties::default(), folds: 5, shuffled_folds: true, intercept: true }
+        RidgeRequest {
+            penalties: Penalties::default(),
+            folds: 5,
+            shuffled_folds: true,
+            intercept: true,
+            factorisation: Factorisation::Auto,
+        }
     }
 }
 
@@ -95,7 +103,8 @@ impl RidgeJob {
         };
         work.clock.done("features");
         let mut report = |share| progress("ridge", share);
-        let fitted = ridge::fit_among(gpu, &spaces, work.rows.responses.view(), &self.plan, &mut report)?;
+        let how = (&self.plan, self.request.factorisation);
+        let fitted = ridge::fit_among_by(gpu, &spaces, work.rows.responses.view(), how, &mut report)?;
         work.clock.done("ridge");
 
         let vectors = Vectors {
@@ -142,6 +151,7 @@ impl RidgeJob {
             ("shuffled_folds".into(), json!(asked.shuffled_folds)),
             ("penalties".into(), json!(asked.penalties)),
             ("intercept".into(), json!(asked.intercept)),
+            ("factorisation".into(), json!(asked.factorisation)),
         ]);
         let (absolute, unit) = match &self.smooth {
             None => (absolute.swap_remove(0), units.swap_remove(0)),

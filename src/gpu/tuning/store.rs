@@ -123,3 +123,56 @@ fn replace(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let renamed = std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, file));
     renamed.inspect_err(|_| drop(std::fs::remove_file(&temporary)))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    fn report(name: &str, driver: &str) -> AdapterReport {
+        AdapterReport {
+            index: 0,
+            name: name.into(),
+            backend: "Vulkan".into(),
+            kind: "DiscreteGpu".into(),
+            driver: driver.into(),
+            subgroup: [32, 32],
+            max_buffer_bytes: 1 << 30,
+            max_binding_bytes: 1 << 30,
+        }
+    }
+
+    fn choice(class: &str, tile: &str) -> Choice {
+        Choice { class: class.into(), tile: tile.into(), microseconds: BTreeMap::from([(tile.into(), 1.5)]) }
+    }
+
+    #[test]
+    fn adapters_and_drivers_have_files_of_their_own_and_processes_share_one() {
+        let cache = crate::io::commit::scratch("tuning-store");
+        let reports = [report("GPU (one)", "1.0"), report("GPU (two)", "1.0"), report("GPU (one)", "1.1")];
+        for (i, adapter) in reports.iter().enumerate() {
+            let mut store = Store::new(Some(cache.clone()), adapter);
+            assert_eq!(store.tile("gemm"), None);
+            store.add(choice("gemm", &i.to_string()));
+        }
+        assert_eq!(std::fs::read_dir(cache.join("tuning")).unwrap().count(), 3);
+        let open = || Store::new(Some(cache.clone()), &reports[1]);
+        let (mut one, mut other) = (open(), open());
+        assert_eq!((one.tile("gemm"), other.tile("conv2d")), (Some("1".into()), None));
+        one.add(choice("gemm", "7"));
+        other.add(choice("conv2d", "8"));
+        let mut third = open();
+        assert_eq!((third.tile("gemm"), third.tile("conv2d")), (Some("7".into()), Some("8".into())));
+        assert_eq!(Store::new(Some(cache.clone()), &reports[0]).tile("gemm"), Some("0".into()));
+        std::fs::remove_dir_all(cache).unwrap();
+    }
+
+    #[test]
+    fn without_a_folder_choices_last_as_long_as_the_store() {
+        let mut store = Store::new(None, &report("GPU", ""));
+        store.add(choice("gemm", "64x64"));
+        assert_eq!(store.tile("gemm"), Some("64x64".into()));
+        let report = store.report(true);
+        assert_eq!((report.file, report.problem, report.choices.len()), (None, None, 1));
+    }
+}

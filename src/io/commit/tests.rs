@@ -28,6 +28,26 @@ fn a_file_is_replaced_whole_or_not_at_all() {
 }
 
 #[test]
+fn several_files_are_written_each_of_them_whole() {
+    let folder = scratch("commit-several");
+    fs::create_dir(folder.join("plots")).unwrap();
+    let each: Vec<String> = (0..40).map(|number| format!("plots/{number:02}.csv")).collect();
+    let bytes: Vec<Vec<u8>> = (0..40).map(|number| vec![number; 1000 * usize::from(number)]).collect();
+    let mut files: Vec<(PathBuf, &[u8])> =
+        each.iter().zip(&bytes).map(|(name, bytes)| (folder.join(name), bytes.as_slice())).collect();
+    files.push((folder.join("page.html"), b"page"));
+    write_all(&files).unwrap();
+    assert!(files.iter().all(|(path, bytes)| fs::read(path).unwrap() == *bytes));
+    assert_eq!((names(&folder.join("plots")).len(), names(&folder).len()), (40, 2));
+    files.push((folder.join("absent/file"), b""));
+    files[0].1 = b"new";
+    assert!(write_all(&files).unwrap_err().to_string().contains("absent"));
+    let left = (names(&folder.join("plots")).len(), names(&folder).len());
+    assert_eq!(left, (40, 2), "nothing half-written is left");
+    write_all(&[]).unwrap();
+}
+
+#[test]
 fn a_file_without_a_folder_says_what_to_do() {
     let folder = scratch("commit-nowhere");
     let error = write(&folder.join("absent/file"), b"").unwrap_err().to_string();

@@ -9,7 +9,7 @@ use super::{Run, source};
 use crate::error::{Error, Result};
 use crate::features::{Slab, visit_layers};
 use crate::gpu::Gpu;
-use crate::ridge::{self, Space};
+use crate::ridge::{self, Factorisation, Space};
 use crate::routines::Gram;
 use crate::training::{Data, Outcome, Trainer};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
@@ -109,6 +109,8 @@ pub(super) struct Targets<'a> {
     pub test: &'a [usize],
     /// Rows and penalties; of readouts that are trained, rows alone.
     pub ridge: &'a ridge::Plan,
+    /// How their systems of equations are solved.
+    pub factorisation: Factorisation,
     /// What is trained, where readouts are not fitted in closed form.
     pub trained: Option<&'a TrainedRequest>,
 }
@@ -168,7 +170,8 @@ pub(super) fn fit_layers(
 }
 
 fn layer_fit(gpu: &Gpu, spaces: &[Space], targets: &Targets<'_>) -> Result<LayerFit> {
-    let fitted = ridge::fit_among(gpu, spaces, targets.responses, targets.ridge, &mut |_| {})?;
+    let how = (targets.ridge, targets.factorisation);
+    let fitted = ridge::fit_among_by(gpu, spaces, targets.responses, how, &mut |_| {})?;
     Ok(LayerFit {
         fold_losses: fitted.fold_losses(),
         predictions: fitted.predictions.select(Axis(1), targets.test),

@@ -89,6 +89,7 @@ fn score_layers(
         responses: stacked.as_ref().map_or(rows.responses.view(), |both| both.view()),
         test: &test,
         ridge: &job.ridge,
+        factorisation: job.request.ridge().0.factorisation,
         trained: job.request.trained(),
         neurons: responses.n_neurons(),
     };
@@ -219,6 +220,7 @@ fn write_record(
         "penalties": ridge.penalties,
         "ratios": ratios,
         "intercept": ridge.intercept,
+        "factorisation": ridge.factorisation,
         "labels": request.labels,
         "sizes": request.sizes,
         "controls": request.controls,

@@ -1,0 +1,170 @@
+//! Ridge by a factorisation of each penalty's matrix on the device in f32: where images are many, an eigendecomposition on
+//! the host would take longer than everything else.
+
+use super::Plan;
+use super::device::{LEAST_NEURONS, Targets};
+use super::spectrum::centred_kernel;
+use crate::error::Result;
+use crate::gpu::{Gpu, Matrix, Recording};
+use crate::kernels::ridge_losses::{self, RidgeLosses};
+use crate::routines::{Systems, multiply_rows};
+use faer::{Mat, MatRef};
+use ndarray::{Array1, Array2};
+use std::ops::Range;
+
+/// Smallest penalty over the mean of the diagonal that f32 is trusted with.
+const FLOOR: f64 = 1e-6;
+
+/// Largest residual, relative to the right sides.
+const RESIDUAL: f64 = 1e-5;
+
+/// A fold's held-out mean squared errors, (penalties, neurons); `None` where f32 cannot solve its systems (penalties below
+/// the floor, a matrix that is not positive definite, a residual that is too large), or memory does not hold them.
+pub(super) fn fold_losses(
+    gpu: &Gpu,
+    kernel: &Array2<f64>,
+    targets: &Targets<'_>,
+    held_out: &[usize],
+    penalties: &[f64],
+) -> Result<Option<Array2<f64>>> {
+    let (own, across) = centred_kernel(kernel, targets.train, held_out, targets.centred);
+    if !above_floor(&own, penalties) {
+        return Ok(None);
+    }
+    // The rest is for chunks of neurons, and for the residual.
+    let at_once = Systems::at_once(gpu, own.nrows(), across.nrows(), gpu.ledger().free() / 2);
+    if at_once == 0 {
+        return Ok(None);
+    }
+    let systems = Systems::new(gpu, own.as_ref(), across.as_ref())?;
+    let ones = Array2::from_elem((1, systems.columns()), 1.0);
+    let ones = Matrix::upload(gpu, "ones", ones.view())?;
+    let mut all = Array2::zeros((penalties.len(), targets.responses.nrows()));
+    for (group, some) in penalties.chunks(at_once).enumerate() {
+        let rounded: Vec<f32> = some.iter().map(|p| *p as f32).collect();
+        let Some(solved) = systems.solve(gpu, &rounded)? else { return Ok(None) };
+        // The smallest penalty has the worst condition.
+        if group == 0 && systems.residual(gpu, &solved, 0, f64::from(rounded[0]))? > RESIDUAL {
+            return Ok(None);
+        }
+        let lefts: Vec<Matrix> = (0..some.len()).map(|number| solved.rows(number)).collect();
+        let mut first = 0;
+        while first < targets.responses.nrows() {
+            let neurons = chunk(gpu, targets, &lefts[0], first);
+            first = neurons.end;
+            let sums = scores(gpu, targets, held_out, (&lefts, &ones), neurons.clone())?;
+            for (l, row) in sums.into_iter().enumerate() {
+                for (n, sum) in neurons.clone().zip(row) {
+                    let unit = targets.scales[n].powi(2) / held_out.len() as f64;
+                    all[[group * at_once + l, n]] = f64::from(sum) * unit;
+                }
+            }
+        }
+    }
+    Ok(Some(all))
+}
+
+fn above_floor(own: &Mat<f64>, penalties: &[f64]) -> bool {
+    let n = own.nrows();
+    let mean = (0..n).map(|i| own[(i, i)]).sum::<f64>() / n as f64;
+    penalties.iter().all(|penalty| *penalty >= FLOOR * mean)
+}
+
+/// Neurons of one launch.
+fn chunk(gpu: &Gpu, targets: &Targets<'_>, left: &Matrix, first: usize) -> Range<usize> {
+    let affordable = gpu.affordable(&ridge_losses::KERNEL) / (2.0 * (left.rows * left.columns) as f64);
+    targets.chunk(first, left.columns.max(left.rows), (affordable as usize).max(LEAST_NEURONS))
+}
+
+/// Held-out squared errors of some neurons, summed over images, for each penalty.
+fn scores(
+    gpu: &Gpu,
+    targets: &Targets<'_>,
+    held_out: &[usize],
+    (lefts, ones): (&[Matrix], &Matrix),
+    neurons: Range<usize>,
+) -> Result<Vec<Vec<f32>>> {
+    let (count, columns) = (neurons.len(), ones.columns);
+    let mut responses = Array2::zeros((count, columns));
+    let own = targets.take(neurons.clone(), targets.train);
+    responses.slice_mut(ndarray::s![.., ..own.ncols()]).assign(&own);
+    let right = Matrix::upload(gpu, "training responses", responses.view())?;
+    let held = Matrix::upload(gpu, "held-out responses", targets.take(neurons, held_out).view())?;
+    // Rows start where a buffer may be bound.
+    let pitch = count.next_multiple_of(64);
+    let sums = gpu.allocate("held-out losses", lefts.len() * pitch)?;
+    let mut recording = Recording::new();
+    for (l, left) in lefts.iter().enumerate() {
+        let losses = Matrix { buffer: sums.slice(l * pitch, pitch), rows: 1, columns: count };
+        let launch = RidgeLosses { left, shrinkage: ones, right: &right, targets: &held, losses: &losses };
+        recording.add(launch.launch()?);
+    }
+    gpu.run(&recording)?;
+    let sums: Vec<f32> = gpu.download(&sums)?;
+    Ok(sums.chunks(pitch).map(|row| row[..count].to_vec()).collect())
+}
+
+/// Predictions of all images, and the images' weights, with each neuron's own penalty; `None` as [`fold_losses`].
+pub(super) fn refit(
+    gpu: &Gpu,
+    kernel: &Array2<f64>,
+    (plan, targets): (&Plan, &Targets<'_>),
+    chosen: &[usize],
+    penalties: &[f64],
+) -> Result<Option<(Array2<f32>, Array2<f32>)>> {
+    let every: Vec<usize> = (0..kernel.nrows()).collect();
+    let (own, across) = centred_kernel(kernel, &plan.fit, &every, plan.intercept);
+    let taken: Vec<f64> = chosen.iter().map(|c| penalties[*c]).collect();
+    if !above_floor(&own, &taken) {
+        return Ok(None);
+    }
+    let shape = targets.responses.raw_dim();
+    let (mut predictions, mut weights) = (Array2::zeros(shape), Array2::zeros(shape));
+    for (number, penalty) in penalties.iter().enumerate() {
+        let members: Vec<usize> = (0..chosen.len()).filter(|n| chosen[*n] == number).collect();
+        let most = (targets.chunk_bytes / 8 / own.nrows()).max(LEAST_NEURONS);
+        for members in members.chunks(most) {
+            let right = responses(targets, members);
+            if Systems::at_once(gpu, own.nrows(), members.len(), gpu.ledger().free() / 2) == 0 {
+                return Ok(None);
+            }
+            let systems = Systems::new(gpu, own.as_ref(), right.as_ref())?;
+            let rounded = *penalty as f32;
+            let Some(solved) = systems.solve(gpu, &[rounded])? else { return Ok(None) };
+            if systems.residual(gpu, &solved, 0, f64::from(rounded))? > RESIDUAL {
+                return Ok(None);
+            }
+            let dual = solved.rows(0);
+            let predicted = predict(gpu, &dual, across.as_ref())?;
+            let dual = dual.download(gpu)?;
+            for (row, n) in members.iter().enumerate() {
+                let (mean, scale) = (targets.mean(*n), targets.scales[*n]);
+                let sum: Array1<f32> = predicted.row(row).mapv(|v| (f64::from(v) * scale + mean) as f32);
+                predictions.row_mut(*n).assign(&sum);
+                for (column, image) in targets.train.iter().enumerate() {
+                    weights[[*n, *image]] = (f64::from(dual[[row, column]]) * scale) as f32;
+                }
+            }
+        }
+    }
+    Ok(Some((predictions, weights)))
+}
+
+/// Fitted responses of some neurons, (neurons, fitted images).
+fn responses(targets: &Targets<'_>, members: &[usize]) -> Mat<f64> {
+    let mut out = Mat::zeros(members.len(), targets.train.len());
+    for (row, n) in members.iter().enumerate() {
+        let own = targets.take(*n..n + 1, targets.train);
+        for (column, value) in own.iter().enumerate() {
+            out[(row, column)] = f64::from(*value);
+        }
+    }
+    out
+}
+
+/// Products of images' weights and kernel rows, (neurons, images).
+fn predict(gpu: &Gpu, dual: &Matrix, across: MatRef<'_, f64>) -> Result<Array2<f32>> {
+    let n = across.ncols();
+    let padded = Mat::from_fn(across.nrows(), dual.columns, |i, j| if j < n { across[(i, j)] } else { 0.0 });
+    multiply_rows(gpu, "predictions", dual, padded.as_ref())?.download(gpu)
+}

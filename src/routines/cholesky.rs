@@ -1,0 +1,257 @@
+//! Systems `X (S + λ) = B` of one symmetric matrix and many λ, solved side by side on the device in f32.
+//!
+//! Each S + λ is factored as `L Lᵀ` by blocks of 64 columns, left to right: one product with everything to the left, the
+//! block on the diagonal in workgroup memory, and what is below it by the block's inverse. Rows of B stand below S and
+//! become `B L⁻ᵀ` on the way; going back from right to left makes them X. All but the blocks on the diagonal is `gemm`,
+//! of all matrices of a batch in one launch.
+
+use crate::error::Result;
+use crate::gpu::{Buffer, Gpu, Matrix, Recording};
+use crate::kernels::cholesky_block::{CholeskyBlock, SIDE};
+use crate::kernels::cholesky_rest::CholeskyRest;
+use crate::kernels::gemm::{Gemm, Operand};
+use faer::MatRef;
+
+/// Words of a block's inverse and of its transpose.
+const INVERSES: usize = 2 * SIDE * SIDE;
+
+/// A symmetric matrix and right sides, on the device.
+pub struct Systems {
+    /// Rows of the matrix, up to whole blocks.
+    padded: usize,
+    /// Rows of the right sides.
+    rows: usize,
+    /// (padded + rows) x padded.
+    source: Buffer,
+}
+
+/// Solutions for some penalties.
+pub struct Solved {
+    factors: Buffer,
+    padded: usize,
+    rows: usize,
+    /// Smallest pivot of each matrix, relative to its diagonal.
+    pub pivots: Vec<f32>,
+}
+
+impl Systems {
+    /// Uploads a symmetric matrix, `n` x `n`, and right sides, any number x `n`.
+    ///
+    /// # Errors
+    /// Memory, if they do not fit.
+    pub fn new(gpu: &Gpu, symmetric: MatRef<'_, f64>, right: MatRef<'_, f64>) -> Result<Self> {
+        let (n, rows) = (symmetric.nrows(), right.nrows());
+        let padded = n.next_multiple_of(SIDE);
+        let mut words = vec![0f32; (padded + rows) * padded];
+        for c in 0..n {
+            for r in 0..n {
+                words[r * padded + c] = symmetric[(r, c)] as f32;
+            }
+            for r in 0..rows {
+                words[(padded + r) * padded + c] = right[(r, c)] as f32;
+            }
+        }
+        // What fills the last block has nothing to do with the rest, and solutions that are zero.
+        for i in n..padded {
+            words[i * padded + i] = 1.0;
+        }
+        Ok(Systems { padded, rows, source: gpu.upload("kernel matrix", &words)? })
+    }
+
+    /// Columns of the solutions; those beyond the matrix's own are zero.
+    pub fn columns(&self) -> usize {
+        self.padded
+    }
+
+    /// How many penalties of `n` images and so many right sides are solved at once within some bytes of GPU memory,
+    /// beside the matrix itself; 0 where a factor is larger than the adapter binds.
+    pub fn at_once(gpu: &Gpu, n: usize, rows: usize, bytes: u64) -> usize {
+        let padded = n.next_multiple_of(SIDE);
+        let words = |height: usize, width: usize| 4 * (height * width) as u64;
+        let matrix = words(padded + rows, padded);
+        let each = matrix + words(padded + rows + padded / SIDE * INVERSES / SIDE, SIDE);
+        (gpu.max_binding_bytes() / matrix).min(bytes.saturating_sub(matrix) / each) as usize
+    }
+
+    /// The solutions for some penalties, at most [`Systems::at_once`]; `None` where a matrix is not positive definite.
+    ///
+    /// # Errors
+    /// Memory, if the factors do not fit; as [`Gpu::run`].
+    pub fn solve(&self, gpu: &Gpu, penalties: &[f32]) -> Result<Option<Solved>> {
+        let (batch, blocks, height) = (penalties.len(), self.padded / SIDE, self.padded + self.rows);
+        let work = Work {
+            systems: self,
+            batch,
+            penalties: gpu.upload("penalties", penalties)?,
+            factors: gpu.allocate("Cholesky factors", batch * height * self.padded)?,
+            rest: gpu.allocate("Cholesky factors, columns", batch * height * SIDE)?,
+            inverses: gpu.allocate("Cholesky factors, inverses", blocks * batch * INVERSES)?,
+            pivots: gpu.allocate("pivots", batch * blocks)?,
+        };
+        let mut recording = Recording::new();
+        for block in 0..blocks {
+            work.forward(&mut recording, block)?;
+        }
+        for block in (0..blocks).rev() {
+            work.backward(&mut recording, block)?;
+        }
+        gpu.run(&recording)?;
+        let pivots: Vec<f32> = gpu.download(&work.pivots)?;
+        let least =
+            |all: &[f32]| all.iter().fold(f32::INFINITY, |least, v| if *v > least { least } else { *v });
+        let pivots: Vec<f32> = pivots.chunks(blocks).map(least).collect();
+        let sound = pivots.iter().all(|pivot| *pivot > 0.0);
+        Ok(sound.then(|| Solved { factors: work.factors, padded: self.padded, rows: self.rows, pivots }))
+    }
+
+    /// `|B - X (S + penalty)| / |B|` of one of the solutions, in Frobenius norms.
+    ///
+    /// # Errors
+    /// As [`Gpu::run`].
+    pub fn residual(&self, gpu: &Gpu, solved: &Solved, number: usize, penalty: f64) -> Result<f64> {
+        let (n, rows) = (self.padded, self.rows);
+        let x = solved.rows(number);
+        let s = Matrix { buffer: self.source.slice(0, n * n), rows: n, columns: n };
+        let product = Matrix::zeros(gpu, "residual", rows, n)?;
+        let mut recording = Recording::new();
+        recording.add(Gemm::of(&x, &s, &product).launch()?);
+        gpu.run(&recording)?;
+        let (x, product) = (x.download(gpu)?, product.download(gpu)?);
+        let right: Vec<f32> = gpu.download(&self.source.slice(n * n, rows * n))?;
+        let (mut off, mut all) = (0f64, 0f64);
+        for ((b, x), xs) in right.iter().zip(&x).zip(&product) {
+            off += (f64::from(*b) - f64::from(*xs) - penalty * f64::from(*x)).powi(2);
+            all += f64::from(*b).powi(2);
+        }
+        Ok(if all > 0.0 { (off / all).sqrt() } else { off.sqrt() })
+    }
+}
+
+impl Solved {
+    /// The solution of penalty `number`: rows of B x [`Systems::columns`].
+    pub fn rows(&self, number: usize) -> Matrix {
+        let (n, rows) = (self.padded, self.rows);
+        let at = (number * (n + rows) + n) * n;
+        Matrix { buffer: self.factors.slice(at, rows * n), rows, columns: n }
+    }
+}
+
+/// A batch of factorisations under way.
+struct Work<'a> {
+    systems: &'a Systems,
+    batch: usize,
+    penalties: Buffer,
+    /// `[batch][padded + rows][padded]`: L, and Lᵀ beyond the diagonal's blocks; below them the right sides.
+    factors: Buffer,
+    /// `[batch][padded + rows][SIDE]`: what is left of some columns.
+    rest: Buffer,
+    /// `[blocks][batch][2][SIDE][SIDE]`.
+    inverses: Buffer,
+    pivots: Buffer,
+}
+
+impl Work<'_> {
+    fn height(&self) -> usize {
+        self.systems.padded + self.systems.rows
+    }
+
+    /// `count` rows of the factors from a row and column on.
+    fn factor(&self, row: usize, column: usize, count: usize) -> Rows {
+        let n = self.systems.padded;
+        Rows::new(&self.factors, row * n + column, [count, n, self.height() * n])
+    }
+
+    /// `count` rows of the rest from a row on.
+    fn rest(&self, row: usize, count: usize) -> Rows {
+        Rows::new(&self.rest, row * SIDE, [count, SIDE, self.height() * SIDE])
+    }
+
+    /// A block's inverse, or its transpose.
+    fn inverse(&self, block: usize, transposed: bool) -> Rows {
+        let at = block * self.batch * INVERSES + if transposed { SIDE * SIDE } else { 0 };
+        Rows::new(&self.inverses, at, [SIDE, SIDE, INVERSES])
+    }
+
+    fn product(&self, recording: &mut Recording, [a, b, c]: [&Rows; 3], depth: usize) -> Result<()> {
+        let (a, b, c) = (a.operand(), b.operand(), c.operand());
+        let product = Gemm { a, b, c, depth, batch: self.batch, alpha: 1.0, upper: false };
+        recording.add(product.launch()?);
+        Ok(())
+    }
+
+    /// Columns of one block: the triangle on the diagonal and all rows below it, right sides included.
+    fn forward(&self, recording: &mut Recording, block: usize) -> Result<()> {
+        let (n, top) = (self.systems.padded, block * SIDE);
+        let (next, below) = (top + SIDE, self.height() - top - SIDE);
+        if block > 0 {
+            let (left, own) = (self.factor(top, 0, SIDE + below), self.factor(top, 0, SIDE));
+            self.product(recording, [&left, &own, &self.rest(0, SIDE + below)], top)?;
+        }
+        let source = |row: usize| Rows::new(&self.systems.source, row * n + top, [below, n, 0]);
+        let (diagonal, inverse) = (self.factor(top, top, SIDE), self.inverse(block, false));
+        let triangle = CholeskyBlock {
+            source: &source(top).buffer,
+            source_pitch: n,
+            penalties: &self.penalties,
+            product: &self.rest,
+            product_stride: self.height() * SIDE,
+            factor: &diagonal.buffer,
+            pitch: n,
+            factor_stride: self.height() * n,
+            inverse: &inverse.buffer,
+            pivots: &self.pivots,
+            block,
+            blocks: n / SIDE,
+            batch: self.batch,
+        };
+        recording.add(triangle.launch()?);
+        if below == 0 {
+            return Ok(());
+        }
+        let (under, rest) = (source(next), self.rest(SIDE, below));
+        let (s, own) = (under.operand(), rest.operand());
+        recording.add(CholeskyRest { s, rest: own, batch: self.batch, products: block > 0 }.launch()?);
+        self.product(recording, [&rest, &inverse, &self.factor(next, top, below)], SIDE)?;
+        if next < n {
+            // The same turned, for the way back.
+            let rest = self.rest(SIDE, n - next);
+            self.product(recording, [&inverse, &rest, &self.factor(top, next, SIDE)], SIDE)?;
+        }
+        Ok(())
+    }
+
+    /// Columns of one block of the solutions, when all to the right are known.
+    fn backward(&self, recording: &mut Recording, block: usize) -> Result<()> {
+        let (n, rows, top) = (self.systems.padded, self.systems.rows, block * SIDE);
+        if rows == 0 {
+            return Ok(());
+        }
+        let (next, rest) = (top + SIDE, self.rest(0, rows));
+        if next < n {
+            let (known, turned) = (self.factor(n, next, rows), self.factor(top, next, SIDE));
+            self.product(recording, [&known, &turned, &rest], n - next)?;
+        }
+        let own = self.factor(n, top, rows);
+        let (s, left) = (own.operand(), rest.operand());
+        recording.add(CholeskyRest { s, rest: left, batch: self.batch, products: next < n }.launch()?);
+        self.product(recording, [&rest, &self.inverse(block, true), &own], SIDE)
+    }
+}
+
+/// An operand that owns its part of a buffer.
+struct Rows {
+    buffer: Buffer,
+    shape: [usize; 3],
+}
+
+impl Rows {
+    /// `[rows, pitch, stride]` from a word on.
+    fn new(buffer: &Buffer, at: usize, shape: [usize; 3]) -> Self {
+        Rows { buffer: buffer.slice(at, buffer.words() - at), shape }
+    }
+
+    fn operand(&self) -> Operand<'_> {
+        let [rows, pitch, stride] = self.shape;
+        Operand { buffer: &self.buffer, rows, pitch, stride }
+    }
+}
