@@ -8,7 +8,7 @@ use super::penalty_sums;
 use crate::error::Result;
 use crate::gpu::{Gpu, Grid, Kernel, Launch, Matrix, Recording};
 use crate::numbers::{Bounded, TINY, UNIT};
-use ndarray::{Array1, Array2};
+use ndarray::Array2;
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel::new("update_weights", include_str!("update_weights.wgsl"), PARTS);
