@@ -17,7 +17,7 @@ const SIDES: [usize; 4] = [512, 1024, 2048, 4096];
 /// A product that takes this many seconds is long enough to hide what a submission costs.
 const LONG_ENOUGH: f64 = 0.05;
 /// Runs of each measurement, of which the fastest counts.
-const RUNS: usize = 3;
+const RUNS: usize = 6;
 /// Launches of the memory measurement in one recording.
 const PASSES: usize = 16;
 

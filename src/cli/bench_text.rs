@@ -130,7 +130,7 @@ impl Page<'_> {
 
     /// A tail that does not fit stands on lines of its own.
     fn wrapped(&mut self, start: &str, tail: &str) {
-        if start.chars().count() + 2 + tail.chars().count() <= self.width {
+        if tail.is_empty() || start.chars().count() + 2 + tail.chars().count() <= self.width {
             return self.line(&format!("{start}  {tail}"));
         }
         self.line(start);
@@ -263,11 +263,12 @@ mod tests {
         for width in [80, 140] {
             let text = Page { report: &report(), width, text: String::new() }.write();
             assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
-            for words in
-                ["adaptive_average_pool", "of it", "--all times", "vgg19 224x224", "2.00", "123 ms!", "2e-7"]
-            {
-                assert!(text.contains(words), "no {words:?} in {text}");
+            let words = "adaptive_average_pool of it, --all times vgg19 224x224, conv1_1 2.00 123 ms! 1e-7";
+            for word in words.split(' ') {
+                let there = text.split_whitespace().any(|found| found == word);
+                assert!(there, "no {word:?} in {text}");
             }
+            assert!(!text.contains("\n\n\n"), "{text}");
         }
     }
 
