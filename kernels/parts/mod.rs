@@ -18,6 +18,7 @@ pub static PARTS: &Parts = &[
     ("panels", include_str!("panels.wgsl")),
     ("pool_interface", include_str!("pool_interface.wgsl")),
     ("ridge_losses_interface", include_str!("ridge_losses_interface.wgsl")),
+    ("split_product", include_str!("split_product.wgsl")),
     ("winograd", include_str!("winograd.wgsl")),
     ("winograd_input_interface", include_str!("winograd_input_interface.wgsl")),
     ("winograd_output_interface", include_str!("winograd_output_interface.wgsl")),
