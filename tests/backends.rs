@@ -68,8 +68,9 @@ fn cooperative_matrices_translate_to_spirv_and_msl() {
             if family == Family::Cooperative8 {
                 let options =
                     msl::Options { fake_missing_bindings: true, lang_version: (2, 3), ..Default::default() };
-                let (metal, _) = msl::write_string(&module, &info, &options, &msl::PipelineOptions::default())
-                    .unwrap_or_else(|e| panic!("{name} to MSL: {e}"));
+                let (metal, _) =
+                    msl::write_string(&module, &info, &options, &msl::PipelineOptions::default())
+                        .unwrap_or_else(|e| panic!("{name} to MSL: {e}"));
                 assert!(metal.contains("simdgroup"), "{name}");
             }
         }

@@ -269,7 +269,9 @@ fn request(
     };
     adapter.request_device(&wgpu::DeviceDescriptor {
         label: Some("striate"),
-        required_features: wgpu::Features::IMMEDIATES | (adapter.features() & WELCOME) | cooperative::features(family),
+        required_features: wgpu::Features::IMMEDIATES
+            | (adapter.features() & WELCOME)
+            | cooperative::features(family),
         experimental_features: cooperative::consent(family),
         required_limits: limits,
         ..Default::default()

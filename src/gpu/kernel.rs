@@ -46,7 +46,15 @@ impl Kernel {
     /// A kernel with one source for every adapter, which may use some of `parts`.
     pub const fn new(name: &'static str, source: &'static str, parts: &'static Parts) -> Self {
         let sources = [const { OnceLock::new() }; FAMILIES];
-        Self { name, tiled: source, broadcast: None, cooperative: None, parts, tiles: [&[]; FAMILIES], sources }
+        Self {
+            name,
+            tiled: source,
+            broadcast: None,
+            cooperative: None,
+            parts,
+            tiles: [&[]; FAMILIES],
+            sources,
+        }
     }
 
     /// A heavy kernel with a second source for CPU adapters ([`Family::Broadcast`]).
