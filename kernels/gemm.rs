@@ -153,7 +153,7 @@ fn case(rows: usize, columns: usize, depth: usize, exact: bool, upper: bool) -> 
         };
         let (left, right) = (Matrix::upload(gpu, "a", a.view())?, Matrix::upload(gpu, "b", b.view())?);
         // Whole quads of columns lie at a pitch of whole quads, others at one that is none.
-        let pitch = columns + if columns % 4 == 0 { 4 } else { 3 };
+        let pitch = columns + if columns.is_multiple_of(4) { 4 } else { 3 };
         let words = (rows * pitch).next_multiple_of(4);
         let output = Guarded::new(gpu, words)?;
         let c = Operand { buffer: &output.buffer, rows, pitch, stride: 0 };
