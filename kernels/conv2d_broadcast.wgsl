@@ -12,6 +12,7 @@
 // less than branches. Stores are unrolled because an index that is not a constant would move the sums to memory.
 //!use conv2d_interface
 //!use eight_rows
+//!use pairs
 
 const TILE_ROWS: u32 = 32u;
 const TILE_COLUMNS: u32 = 64u;

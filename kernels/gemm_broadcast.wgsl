@@ -12,6 +12,7 @@
 // instead of four words (18 % faster at a depth of 64, and compiled in half the time).
 //!use gemm_interface
 //!use eight_rows
+//!use pairs
 
 const TILE_ROWS: u32 = 32u;
 const TILE_COLUMNS: u32 = 64u;

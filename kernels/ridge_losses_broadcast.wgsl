@@ -12,6 +12,7 @@
 //!use ridge_losses_interface
 //!use columns
 //!use eight_rows
+//!use pairs
 
 const TILE_IMAGES: u32 = 32u;
 const TILE_COLUMNS: u32 = 64u;

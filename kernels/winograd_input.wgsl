@@ -8,6 +8,7 @@
 //
 // One invocation a tile and quad. Neighbours along the quads write one after the other; no barrier.
 //!use winograd
+//!use vectors
 //!use winograd_input_interface
 
 const TILE_ROWS: u32 = 8u;

@@ -9,6 +9,7 @@
 // CPU adapters: eight lanes are eight quads of one tile. A workgroup is one subgroup, and lanes beyond the last quad do the
 // last again: with more subgroups, or a lane that leaves, lavapipe takes half as long again.
 //!use winograd
+//!use pairs
 //!use winograd_input_interface
 
 const TILE_ROWS: u32 = 1u;

@@ -10,11 +10,16 @@
 //
 // One invocation a tile and quad; no barrier.
 //!use winograd
+//!use vectors
 //!use winograd_output_interface
 //!use nan
 
 const TILE_ROWS: u32 = 8u;
 const TILE_COLUMNS: u32 = 8u;
+
+fn larger(a: vec4f, b: vec4f) -> vec4f {
+    return keep(a, b, b > a);
+}
 
 @compute @workgroup_size(8, 8)
 fn main(@builtin(global_invocation_id) id: vec3u) {

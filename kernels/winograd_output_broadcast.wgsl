@@ -11,11 +11,17 @@
 // CPU adapters: eight lanes are eight quads of one tile. A workgroup is one subgroup, and lanes beyond the last quad do the
 // last again: with more subgroups, or a lane that leaves, lavapipe takes half as long again.
 //!use winograd
+//!use pairs
 //!use winograd_output_interface
 //!use nan
 
 const TILE_ROWS: u32 = 1u;
 const TILE_COLUMNS: u32 = 8u;
+
+// A NaN that comes first stays, for nothing is larger than it.
+fn larger(a: vec4f, b: vec4f) -> vec4f {
+    return select(a, b, (b > a) | is_nan(b));
+}
 
 @compute @workgroup_size(8)
 fn main(@builtin(global_invocation_id) id: vec3u) {

@@ -175,6 +175,36 @@ fn layers_of_every_network_equal_a_plain_f64_pass() {
     }
 }
 
+/// Every method is near a plain f64 pass, and they are not the same.
+#[test]
+fn methods_of_convolution_differ_by_rounding() {
+    let gpu = gpu();
+    let net = Network::named("vgg19").expect("vgg19");
+    let images = Array4::from_shape_fn((2, 3, 24, 20), |(i, c, r, q)| {
+        ((i + 5 * c + 3 * r * q + q) % 37) as f32 / 37.0
+    });
+    let path = scratch("methods").join("images.npy");
+    npy::write(&path, images.view().into_dyn()).expect("a file");
+    let want = forward(&net, 2, images.mapv(f64::from), net.find("pool1").expect("a layer")).into_dyn();
+    let mut outputs: Vec<ArrayD<f32>> = Vec::new();
+    for (name, convolution) in Convolution::ALL {
+        let known = input(path.clone(), "vgg19", "random:2".into(), &["pool1"], Normalise::None);
+        let got = features(&gpu, NetworkInput { convolution, ..known }, name);
+        let (largest, l2) = distance(&got, &want);
+        println!("{name}: {largest:.1e} of the largest, L2 {l2:.1e}");
+        assert!(l2 < if convolution == Convolution::Winograd6 { 5e-6 } else { 1e-6 });
+        outputs.push(got);
+    }
+    for (one, other) in [(0, 1), (0, 2), (2, 3)] {
+        assert!(
+            outputs[one] != outputs[other],
+            "{:?} and {:?}",
+            Convolution::ALL[one],
+            Convolution::ALL[other]
+        );
+    }
+}
+
 /// Dense layers are the largest filters: cut into chunks where a binding cannot hold them.
 #[test]
 fn a_dense_layer_equals_a_plain_f64_product() {

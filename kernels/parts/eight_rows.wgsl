@@ -2,13 +2,6 @@
 // lavapipe is a loop over lanes whose cost is per component and the same from one shared address, so operands are
 // bound as pairs of 64 bits (15 % faster than vec4f at 512), and the row operand is loaded once for eight rows.
 
-// Four words of an operand.
-alias Quad = vec2<u64>;
-
-fn words(q: Quad) -> vec4f {
-    return bitcast<vec4f>(vec4u(u32(q.x), u32(q.x >> 32u), u32(q.y), u32(q.y >> 32u)));
-}
-
 // The four depth values of four columns, turned so that one multiplication serves four columns.
 struct Four { x: vec4f, y: vec4f, z: vec4f, w: vec4f }
 

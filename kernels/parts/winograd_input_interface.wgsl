@@ -12,8 +12,8 @@ struct Params {
 }
 var<immediate> p: Params;
 
-@group(0) @binding(0) var<storage, read> x: array<vec4f>;
-@group(0) @binding(1) var<storage, read_write> v: array<vec4f>;
+@group(0) @binding(0) var<storage, read> x: array<Quad>;
+@group(0) @binding(1) var<storage, read_write> v: array<Quad>;
 
 // A row or column of pixels: whether it is inside the map, and which one it is, at the edge if it is not.
 struct Pixel { inside: bool, at: u32 }
@@ -25,7 +25,7 @@ fn pixel(at: i32, size: u32) -> Pixel {
 fn load(points: u32, i: u32, top: i32, column: Pixel, plane: u32) -> vec4f {
     if i >= points { return vec4f(); }
     let row = pixel(top + i32(STRIDE * i), p.in_height);
-    return select(vec4f(), x[plane + row.at * p.in_width + column.at], row.inside && column.inside);
+    return select(vec4f(), words(x[plane + row.at * p.in_width + column.at]), row.inside && column.inside);
 }
 
 // A column of the tile, transformed.
@@ -44,14 +44,14 @@ fn put(i: u32, at: u32, step: u32, row: Line) {
     if i >= ROWS { return; }
     let t = before(COLUMNS, row);
     let start = at + i * COLUMNS * step;
-    v[start] = t.a;
-    v[start + step] = t.b;
-    v[start + 2u * step] = t.c;
-    v[start + 3u * step] = t.d;
-    if COLUMNS > 4u { v[start + 4u * step] = t.e; }
-    if COLUMNS > 5u { v[start + 5u * step] = t.f; }
-    if COLUMNS > 6u { v[start + 6u * step] = t.g; }
-    if COLUMNS > 7u { v[start + 7u * step] = t.h; }
+    v[start] = quad(t.a);
+    v[start + step] = quad(t.b);
+    v[start + 2u * step] = quad(t.c);
+    v[start + 3u * step] = quad(t.d);
+    if COLUMNS > 4u { v[start + 4u * step] = quad(t.e); }
+    if COLUMNS > 5u { v[start + 5u * step] = quad(t.f); }
+    if COLUMNS > 6u { v[start + 6u * step] = quad(t.g); }
+    if COLUMNS > 7u { v[start + 7u * step] = quad(t.h); }
 }
 
 // A tile of the launch and a quad of the depth of a group.

@@ -13,13 +13,13 @@ struct Params {
 }
 var<immediate> p: Params;
 
-@group(0) @binding(0) var<storage, read> m: array<vec4f>;
+@group(0) @binding(0) var<storage, read> m: array<Quad>;
 @group(0) @binding(1) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> y: array<Quad>;
 
 fn load(i: u32, j: u32, at: u32, step: u32) -> vec4f {
     if i >= ROWS { return vec4f(); }
-    return m[at + (i * COLUMNS + j) * step];
+    return words(m[at + (i * COLUMNS + j) * step]);
 }
 
 // A column of the tile's results.
@@ -38,19 +38,22 @@ fn finish_one(value: vec4f, add: vec4f) -> vec4f {
     return sum;
 }
 
-// A row of the tile's results, with bias and ReLU.
-fn across(row: Line, add: vec4f) -> Line {
-    let t = after(COLUMNS, WIDTH, row);
+// Bias and ReLU of a row of results.
+fn finish(row: Line, add: vec4f) -> Line {
     return Line(
-        finish_one(t.a, add), finish_one(t.b, add), finish_one(t.c, add), finish_one(t.d, add),
-        finish_one(t.e, add), finish_one(t.f, add), vec4f(), vec4f(),
+        finish_one(row.a, add), finish_one(row.b, add), finish_one(row.c, add),
+        finish_one(row.d, add), finish_one(row.e, add), finish_one(row.f, add), vec4f(), vec4f(),
     );
 }
 
-fn larger(a: vec4f, b: vec4f) -> vec4f {
-    return keep(a, b, b > a);
+// A row of the tile's results, finished before they are pooled: drivers may change the order of a sum with what is made of it,
+// and pooled results are to have the bits of those that are not.
+fn across(row: Line, add: vec4f) -> Line {
+    let t = after(COLUMNS, WIDTH, row);
+    return finish(t, add);
 }
 
+// The largest of every two results of two rows. The family says what is larger.
 fn pooled(r: Line, s: Line) -> Line {
     return Line(
         larger(larger(r.a, r.b), larger(s.a, s.b)),
@@ -63,21 +66,21 @@ fn pooled(r: Line, s: Line) -> Line {
 // Stores `width` results from column `left` on; beyond the edge the last inside stands again.
 fn put(width: u32, at: u32, left: u32, row: Line) {
     let last = p.out_width - 1u;
-    y[at + left] = row.a;
+    y[at + left] = quad(row.a);
     if width < 2u { return; }
     let b = select(row.b, row.a, left + 1u > last);
-    y[at + min(left + 1u, last)] = b;
+    y[at + min(left + 1u, last)] = quad(b);
     if width < 3u { return; }
     let c = select(row.c, b, left + 2u > last);
-    y[at + min(left + 2u, last)] = c;
+    y[at + min(left + 2u, last)] = quad(c);
     if width < 4u { return; }
     let d = select(row.d, c, left + 3u > last);
-    y[at + min(left + 3u, last)] = d;
+    y[at + min(left + 3u, last)] = quad(d);
     if width < 6u { return; }
     let e = select(row.e, d, left + 4u > last);
-    y[at + min(left + 4u, last)] = e;
+    y[at + min(left + 4u, last)] = quad(e);
     let f = select(row.f, e, left + 5u > last);
-    y[at + min(left + 5u, last)] = f;
+    y[at + min(left + 5u, last)] = quad(f);
 }
 
 fn choose(row: Line, before: Line, beyond: bool) -> Line {

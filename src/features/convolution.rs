@@ -128,7 +128,7 @@ mod tests {
         let input = Shape { channels: 3, height: side, width: side };
         let steps = plan(&network, convolution, &wanted, input, &shapes);
         let name = |s: &Planned| network.entries[s.entry..=s.last].iter().map(|e| e.name.as_str()).collect();
-        steps.iter().map(|s| (Vec::<&str>::join(&name(s), "+"), s.tiling.is_some())).collect()
+        steps.iter().map(|s| (name(s).join("+"), s.tiling.is_some())).collect()
     }
 
     #[test]

@@ -139,7 +139,8 @@ impl WinogradFilters {
         })
     }
 
-    /// Records `y = relu?(x * filters + bias)`; with `pool`, the largest of every 2 x 2 of it.
+    /// Records `y = relu?(x * filters + bias)` of `results` rows and columns, or, where `y` has half of both, the largest of
+    /// every 2 x 2 of it.
     ///
     /// # Errors
     /// Internal, if maps, filters and scratch do not fit each other.
@@ -198,9 +199,20 @@ fn transform(weight: ArrayView4<'_, f32>, tiling: &Tiling) -> Result<Vec<f32>> {
     let (depth, width) = (depth(tiling, channels.inputs), width(tiling, outputs));
     let own = outputs / tiling.groups;
     let along = [filter_matrix(tiling.rows.points, taps[0]), filter_matrix(tiling.columns.points, taps[1])];
-    // Filters with the channels last, so that all channels of a point are made together.
-    let spread: Vec<Vec<f64>> =
-        (0..outputs).into_par_iter().map(|o| virtual_weights(weight, o, tiling, depth)).collect();
+    // Along the rows first, channels last, so that all channels of a point are made together.
+    let half: Vec<Vec<f64>> = (0..outputs)
+        .into_par_iter()
+        .map(|output| {
+            let weights = virtual_weights(weight, output, tiling, depth);
+            let mut rows = vec![0f64; tiling.rows.points * taps[1] * depth];
+            for (i, row) in rows.chunks_mut(taps[1] * depth).enumerate() {
+                for (tap, weights) in weights.chunks(taps[1] * depth).enumerate() {
+                    add(row, along[0][[i, tap]], weights);
+                }
+            }
+            rows
+        })
+        .collect();
     let mut words = vec![0f32; filter_words(tiling, channels)];
     words.par_chunks_mut(depth).enumerate().for_each_init(
         || vec![0f64; depth],
@@ -212,13 +224,9 @@ fn transform(weight: ArrayView4<'_, f32>, tiling: &Tiling) -> Result<Vec<f32>> {
             }
             let (i, j) = (point / tiling.columns.points, point % tiling.columns.points);
             sums.fill(0.0);
-            for (tap, weights) in spread[group * own + output].chunks(depth).enumerate() {
-                let factor = along[0][[i, tap / taps[1]]] * along[1][[j, tap % taps[1]]];
-                if factor != 0.0 {
-                    for (sum, weight) in sums.iter_mut().zip(weights) {
-                        *sum += factor * weight;
-                    }
-                }
+            let rows = half[group * own + output].chunks(depth).skip(i * taps[1]).take(taps[1]);
+            for (tap, weights) in rows.enumerate() {
+                add(sums, along[1][[j, tap]], weights);
             }
             for (to, sum) in out.iter_mut().zip(sums) {
                 *to = *sum as f32;
@@ -226,4 +234,12 @@ fn transform(weight: ArrayView4<'_, f32>, tiling: &Tiling) -> Result<Vec<f32>> {
         },
     );
     Ok(words)
+}
+
+fn add(sums: &mut [f64], factor: f64, terms: &[f64]) {
+    if factor != 0.0 {
+        for (sum, term) in sums.iter_mut().zip(terms) {
+            *sum += factor * term;
+        }
+    }
 }
