@@ -127,7 +127,9 @@ mod tests {
         let shapes = network.shapes(side, side, *wanted.iter().max().unwrap()).unwrap();
         let input = Shape { channels: 3, height: side, width: side };
         let steps = plan(&network, convolution, &wanted, input, &shapes);
-        let name = |s: &Planned| network.entries[s.entry..=s.last].iter().map(|e| e.name.as_str()).collect();
+        let name = |s: &Planned| -> Vec<&str> {
+            network.entries[s.entry..=s.last].iter().map(|e| e.name.as_str()).collect()
+        };
         steps.iter().map(|s| (name(s).join("+"), s.tiling.is_some())).collect()
     }
 
