@@ -8,7 +8,7 @@ use super::penalty_sums;
 use crate::error::Result;
 use crate::gpu::{Gpu, Grid, Kernel, Launch, Matrix, Recording};
 use crate::numbers::{Bounded, TINY, UNIT};
-use ndarray::{Array1, Array2};
+use ndarray::Array2;
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel::new("update_weights", include_str!("update_weights.wgsl"), PARTS);
@@ -234,6 +234,8 @@ struct Inputs {
     state: [Array2<f32>; 3],
     gradient: Array2<f32>,
     bend: Array2<f32>,
+    /// The same in f64, converted once for all weights.
+    wide: Array2<f64>,
     own: Array2<f32>,
     other: Array2<f32>,
     hyper: Array2<f32>,
@@ -255,7 +257,8 @@ impl Inputs {
         let hyper = Array2::from_shape_fn((configurations, HYPER), |(c, at)| {
             [0.01, 0.9, 0.3, 0.02, 0.05].get(at).map_or(0.0, |v| v * (c + 1) as f32)
         });
-        Inputs { rows, columns, map, state, gradient, bend, own, other, hyper }
+        let wide = bend.mapv(f64::from);
+        Inputs { rows, columns, map, state, gradient, bend, wide, own, other, hyper }
     }
 
     /// The step of one weight; `steps` of Adam.
@@ -272,12 +275,12 @@ impl Inputs {
             hyper[4] /= every(&self.own, 1);
             hyper[3] -= hyper[4] * every(&self.own, 2) / every(&self.own, 1);
         }
-        let wide: Array1<f64> = self.bend.column(column).mapv(f64::from);
+        let wide = self.wide.column(column);
         let flat = Bounded::exact(0.0);
         Step {
             state: [0, 1, 2].map(|of| at(&self.state[of], row)),
             gradient: at(&self.gradient, row),
-            curvature: if options.laplace { curvature(wide.view(), row, self.map) } else { flat },
+            curvature: if options.laplace { curvature(wide, row, self.map) } else { flat },
             hyper,
             adam: options.adam.then_some(steps),
             proximal: options.proximal,

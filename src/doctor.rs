@@ -10,7 +10,7 @@ use crate::gpu::{Gpu, Matrix, Recording};
 use crate::kernels::ALL;
 use crate::kernels::gemm::Gemm;
 use crate::kernels::multiply_add::MultiplyAdd;
-use crate::kernels::shrink::{Choice, Shrink};
+use crate::kernels::relu::Relu;
 
 /// Sides of the matrices of the product: the largest that the time and the memory allow is what counts.
 const SIDES: [usize; 4] = [512, 1024, 2048, 4096];
@@ -100,7 +100,7 @@ pub fn peaks(gpu: &Gpu) -> Result<Peaks> {
     let (matrix_gflops, matrix_side) = matrix_product(gpu)?;
     // 16 or 64 MiB: beyond the caches, and quickly made.
     let side = if gpu.is_cpu() { 2048 } else { 4096 };
-    let memory_gb_per_s = memory(gpu, side)?;
+    let memory_gb_per_s = memory(gpu, side * side)?;
     let (upload_gb_per_s, download_gb_per_s) = transfers(gpu, side * side)?;
     Ok(Peaks {
         arithmetic_gflops,
@@ -166,19 +166,16 @@ fn matrix_product(gpu: &Gpu) -> Result<(f64, usize)> {
     Ok(best)
 }
 
-/// Every element is read once and written once by [`Shrink`], whose factors stay in the caches.
-fn memory(gpu: &Gpu, side: usize) -> Result<f64> {
-    let x = Matrix::zeros(gpu, "memory measurement, read", side, side)?;
-    let y = Matrix::zeros(gpu, "memory measurement, written", side, side)?;
-    let shrinkage = Matrix::zeros(gpu, "memory measurement, factors", 1, side)?;
-    let choice = Choice::upload(gpu, &vec![0u32; side])?;
-    let shrink = Shrink { x: &x, shrinkage: &shrinkage, choice: &choice, y: &y };
+/// Every word is read once and written once by [`Relu`].
+fn memory(gpu: &Gpu, words: usize) -> Result<f64> {
+    let x = gpu.allocate("memory measurement, read", words)?;
+    let y = gpu.allocate("memory measurement, written", words)?;
     let mut recording = Recording::new();
     for _ in 0..PASSES {
-        recording.add(shrink.launch()?);
+        recording.add(Relu { x: &x, y: &y }.launch()?);
     }
     let seconds = fastest(|| gpu.run(&recording))?;
-    Ok((2 * 4 * side * side * PASSES) as f64 / seconds / 1e9)
+    Ok((2 * 4 * words * PASSES) as f64 / seconds / 1e9)
 }
 
 fn transfers(gpu: &Gpu, words: usize) -> Result<(f64, f64)> {

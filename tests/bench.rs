@@ -72,13 +72,13 @@ fn layers_are_timed_beside_their_distance_from_f64() {
 #[test]
 fn whole_works_are_timed_and_what_does_not_fit_is_named() {
     let here = Scratch::new("bench-tasks");
-    let words = ["bench", "--quick", "layers", "tasks", "alexnet", "ridge", "--batch", "64"];
-    let document = here.works(&[&words[..], &["--max-memory", "200M", "--json"]].concat()).json();
+    let words = ["bench", "--quick", "layers", "tasks", "alexnet", "ridge", "--batch", "24"];
+    let document = here.works(&[&words[..], &["--max-memory", "140M", "--json"]].concat()).json();
     let left_out = row(&document, "layers", "alexnet", "all layers");
     assert!(left_out["measured"].is_null(), "{left_out}");
     assert!(left_out["skipped"].as_str().unwrap().contains("at most"), "{left_out}");
     // Features pass through the network in smaller batches.
-    let features = row(&document, "tasks", "features", "alexnet 224x224 to pool5, 64 images");
+    let features = row(&document, "tasks", "features", "alexnet 224x224 to pool5, 24 images");
     assert!(features["measured"]["gop_per_s"].as_f64().unwrap() > 0.0, "{features}");
     let ridge = row(&document, "tasks", "ridge", "118 images, 9216 features, 212 neurons");
     assert!(ridge["measured"]["error"].as_f64().unwrap() < 1e-4, "{ridge}");

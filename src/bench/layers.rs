@@ -9,7 +9,7 @@ use crate::features::{Extractor, WeightSource, Wish};
 use crate::gpu::{Gpu, Launch, Maps, Recording};
 use crate::io::images::Batch;
 use crate::networks::weights::he_normal;
-use crate::networks::{INPUT_CHANNELS, Network, Operation, Shape};
+use crate::networks::{Entry, INPUT_CHANNELS, Network, Operation, Shape};
 use crate::random::Random;
 use ndarray::ArrayD;
 use std::collections::HashMap;
@@ -75,10 +75,11 @@ fn rows(bench: &Bench<'_>, timed: &Timed, batch: usize) -> Result<Vec<Row>> {
     let errors = Referee::new(gpu, &network, seed).errors(&extractor, &images)?;
     let all = bench.budget.repeat_parts(first, || pass.seconds(gpu, &images))?;
     let macs = network.macs(input.height, input.width, last)?;
+    let shapes = network.shapes(input.height, input.width, last)?;
     let measured = |seconds: &Seconds, step: &Step, error| {
         let operations = 2.0 * batch as f64 * macs[step.entries.clone()].iter().sum::<u64>() as f64;
         let launches = &pass.recording.launches()[step.launches.clone()];
-        let bytes = launches.iter().map(Launch::bytes).sum();
+        let bytes = least_bytes(&network, input, &shapes, &step.entries, batch);
         let measured = Measured::new(seconds.clone(), bench.report.clock, Some(operations), Some(bytes));
         Measured { error, note: Some(kernels(launches)), ..measured }
     };
@@ -139,6 +140,21 @@ fn label(network: &Network, entries: &Range<usize>) -> String {
         1 => name(entries.start).into(),
         _ => format!("{} to {}", name(entries.start), name(entries.end - 1)),
     }
+}
+
+/// Bytes that have to move whatever the algorithm: the maps that the first entry reads and the last one writes, and the
+/// weights of all.
+fn least_bytes(
+    network: &Network,
+    input: Shape,
+    shapes: &[Shape],
+    entries: &Range<usize>,
+    batch: usize,
+) -> f64 {
+    let read = entries.start.checked_sub(1).map_or(input, |before| shapes[before]);
+    let parameters = network.entries[entries.clone()].iter().filter_map(Entry::parameter);
+    let weights: usize = parameters.map(|p| p.weight_shape.iter().product::<usize>()).sum();
+    4.0 * (batch * (read.values() + shapes[entries.end - 1].values()) + weights) as f64
 }
 
 /// Names of the kernels that a step launches, each once.

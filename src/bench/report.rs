@@ -43,7 +43,8 @@ pub struct Measured {
     /// Operations of a run; for convolutions those of the direct sum, whatever the algorithm. `None` where nothing is
     /// counted.
     pub operations: Option<f64>,
-    /// Bytes that a run moves at least: everything that is bound, once a launch. `None` for whole works.
+    /// Bytes that a run moves at least: of kernels everything that is bound, once a launch; of layers the maps read and
+    /// written, and the weights. `None` for whole works.
     pub bytes: Option<f64>,
     /// 10^9 operations a second.
     pub gop_per_s: Option<f64>,

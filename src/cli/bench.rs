@@ -33,7 +33,7 @@ The table:
   time      median of the runs after the first; of launches by the device's own timestamps, where these can be believed
   first     the first run, with compilation; of layers their share of the first pass
   Gop/s     10^9 operations a second; of layers and networks those of the direct sum, whatever the algorithm
-  GB/s      10^9 bytes a second, everything that a launch reads or writes counted once
+  GB/s      10^9 bytes a second: of kernels everything that is bound, once; of layers maps read and written, and weights
   peak      share of the measured peak of what bounds the row: A arithmetic in registers, M memory. Above 100 % where
             caches serve what counts as memory, or an algorithm needs fewer operations than the direct sum
   error     distance from f64. Kernels: the largest, over the largest value. Layers: root of the squared distances over

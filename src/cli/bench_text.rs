@@ -11,7 +11,7 @@ use super::output::mebibytes;
 /// Columns where stdout is no terminal.
 const WIDE: usize = 140;
 /// Columns of the first column.
-const FIRST: usize = 19;
+const FIRST: usize = 21;
 
 /// The whole report, for a terminal of this width.
 pub fn table(report: &Report) -> String {
@@ -79,12 +79,12 @@ impl Page<'_> {
     }
 
     fn section(&mut self, section: Section, title: &str, rows: &[&Row]) {
-        let cpu = if self.report.software { format!("{:>9}", "cpu") } else { String::new() };
+        let cpu = if self.report.software { format!("{:>8}", "cpu") } else { String::new() };
         self.line("");
         let last = if section == Section::Layers { "kernels" } else { "case" };
         let [time, first, operations, bytes, peak, error] =
             ["time", "first", "Gop/s", "GB/s", "peak", "error"];
-        let columns = format!("{time:>9}{first:>9}{operations:>8}{bytes:>7}{peak:>8}{error:>8}{cpu}");
+        let columns = format!("{time:>9}{first:>9}{operations:>8}{bytes:>7}{peak:>9}{error:>8}{cpu}");
         let columns = format!("{title:FIRST$}{columns}");
         let last = if self.width < 100 { "" } else { last };
         self.line(&format!("{columns}  {last}"));
@@ -158,12 +158,12 @@ impl Page<'_> {
             None => "-".into(),
         };
         let cpu = match (self.report.software, m.seconds.cpu_s) {
-            (true, Some(cpu)) => format!("{:>9}", seconds(cpu)),
-            (true, None) => format!("{:>9}", "-"),
+            (true, Some(cpu)) => format!("{:>8}", seconds(cpu)),
+            (true, None) => format!("{:>8}", "-"),
             _ => String::new(),
         };
         format!(
-            "{:>8}{flag}{:>9}{:>8}{:>7}{share:>8}{error:>8}{cpu}",
+            "{:>8}{flag}{:>9}{:>8}{:>7}{share:>9}{error:>8}{cpu}",
             seconds(m.seconds.median_s),
             seconds(m.seconds.first_s),
             number(m.gop_per_s),
@@ -190,6 +190,9 @@ fn three_digits(value: f64) -> String {
     }
 }
 
+/// Rows without a counterpart that are named.
+const NAMED: usize = 20;
+
 /// How the report compares with another.
 pub fn compared(comparison: &Comparison, other: &Path) -> String {
     let mut text = format!("\nAgainst {}\n", other.display());
@@ -215,8 +218,11 @@ pub fn compared(comparison: &Comparison, other: &Path) -> String {
         ));
     }
     for (rows, place) in [(&comparison.only_here, "only here"), (&comparison.only_there, "only there")] {
-        for row in rows {
+        for row in rows.iter().take(NAMED) {
             line(format!("  {place}: {row}"));
+        }
+        if rows.len() > NAMED {
+            line(format!("  {place}: {} more, which --json names", rows.len() - NAMED));
         }
     }
     text
@@ -234,7 +240,7 @@ mod tests {
             json!({"section": section, "name": name, "case": case, "measured": {
                 "first_s": 123.0, "median_s": 0.1234, "fastest_s": 0.1, "runs": 20, "outliers": outliers,
                 "cpu_s": 99.9, "clock": "device", "operations": 1e12, "bytes": 1e9, "gop_per_s": 12345.0,
-                "gb_per_s": 1234.0, "bound": "memory", "share": 12.34, "error": 1.5e-7,
+                "gb_per_s": 1234.0, "bound": "memory", "share": 12.34, "error": 1.2e-7,
                 "memory_bytes": 1 << 30, "note": "mean R2 0.123456"}})
         };
         let case =
