@@ -13,7 +13,8 @@ use ndarray::{Array2, ArrayView2};
 /// The kernel. Tiles of 128 x 128, 128 x 64, 64 x 64 and 32 x 64 rows x columns.
 pub static KERNEL: Kernel =
     Kernel::with_broadcast("gemm", include_str!("gemm.wgsl"), include_str!("gemm_broadcast.wgsl"), PARTS)
-        .with_tiles(Family::Tiled, TILES);
+        .with_tiles(Family::Tiled, TILES)
+        .with_cooperative(include_str!("gemm_cooperative8.wgsl"), include_str!("gemm_cooperative16.wgsl"));
 
 const TILES: &[Tile] = &[
     Tile { rows: 16, columns: 16 },

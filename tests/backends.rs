@@ -48,3 +48,31 @@ fn translate(kernel: &Kernel, tile: usize) {
         .unwrap_or_else(|e| panic!("{name} to HLSL: {e}"));
     assert!(directx.contains("numthreads"), "{name}");
 }
+
+#[test]
+fn cooperative_matrices_translate_to_spirv_and_msl() {
+    for kernel in ALL.iter().map(|e| e.kernel) {
+        for family in [Family::Cooperative8, Family::Cooperative16] {
+            if !kernel.families().contains(&family) {
+                continue;
+            }
+            let name = format!("{} {family:?}", kernel.name());
+            let (text, _) = kernel.source(family).expect("WGSL that naga can read");
+            let module = naga::front::wgsl::parse_str(text).expect("WGSL that naga can read");
+            let mut validator = Validator::new(ValidationFlags::all(), Capabilities::all());
+            let info = validator.validate(&module).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+            let (module, info) = process_overrides(&module, &info, None, &Default::default())
+                .unwrap_or_else(|e| panic!("{name}: {e:?}"));
+            let words = spv::write_vec(&module, &info, &spv::Options::default(), None);
+            assert!(words.unwrap_or_else(|e| panic!("{name} to SPIR-V: {e}")).len() > 100, "{name}");
+            if family == Family::Cooperative8 {
+                let options =
+                    msl::Options { fake_missing_bindings: true, lang_version: (2, 3), ..Default::default() };
+                let (metal, _) =
+                    msl::write_string(&module, &info, &options, &msl::PipelineOptions::default())
+                        .unwrap_or_else(|e| panic!("{name} to MSL: {e}"));
+                assert!(metal.contains("simdgroup"), "{name}");
+            }
+        }
+    }
+}

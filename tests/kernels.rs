@@ -91,3 +91,26 @@ fn tiles_give_the_same_bits() {
         assert!(compared > 1000, "{}: {compared} words were compared", entry.kernel.name());
     }
 }
+
+/// Of the drivers tested so far, Mesa's lavapipe of 2026 has matrices of eight by eight; none has others.
+#[test]
+fn cooperative_matrices_equal_the_oracle() {
+    for family in [Family::Cooperative8, Family::Cooperative16] {
+        let gpu = match Gpu::open(&options(Some(family), false)) {
+            Ok(gpu) => gpu,
+            Err(why) if why.kind() == striate::Kind::Adapter => {
+                println!("{family:?} is not tested: {why}");
+                continue;
+            }
+            Err(why) => panic!("{why}"),
+        };
+        for entry in ALL.iter().filter(|e| e.kernel.families().contains(&family)) {
+            for case in (entry.cases)() {
+                let name = format!("{} {family:?} {}", entry.kernel.name(), case.label);
+                let trial = (case.build)(&gpu).unwrap_or_else(|e| panic!("{name}: {e}"));
+                let error = trial.check(&gpu).unwrap_or_else(|e| panic!("{name}: {e}"));
+                println!("{:8.1e}  {name}", error.unwrap_or_else(|e| panic!("{name}: {e}")));
+            }
+        }
+    }
+}

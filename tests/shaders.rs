@@ -18,6 +18,8 @@ fn parse(text: &str) -> Result<(Module, ModuleInfo), String> {
     let allowed = Capabilities::default() | Capabilities::IMMEDIATES | Capabilities::SUBGROUP;
     // unpack2x16float, which every version of WGSL has.
     let allowed = allowed | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    // Products by cooperative matrices of f16.
+    let allowed = allowed | Capabilities::COOPERATIVE_MATRIX | Capabilities::SHADER_FLOAT16;
     // Pairs of 64 bits: what a processor's family loads words by.
     let allowed = allowed | Capabilities::SHADER_INT64;
     let info = Validator::new(ValidationFlags::all(), allowed).validate(&module);
@@ -25,7 +27,12 @@ fn parse(text: &str) -> Result<(Module, ModuleInfo), String> {
 }
 
 fn file_name(kernel: &str, family: Family) -> String {
-    let suffix = if family == Family::Broadcast { "_broadcast" } else { "" };
+    let suffix = match family {
+        Family::Tiled => "",
+        Family::Broadcast => "_broadcast",
+        Family::Cooperative8 => "_cooperative8",
+        Family::Cooperative16 => "_cooperative16",
+    };
     format!("{kernel}{suffix}.wgsl")
 }
 
@@ -110,11 +117,15 @@ fn families_have_the_same_interface() {
 }
 
 #[test]
-fn only_the_broadcast_family_uses_subgroups_and_64_bits() {
+fn what_few_adapters_have_is_used_in_its_family_only() {
     for_all(|name, text, _| {
         let wide = |l: &str| l.contains("subgroup") || l.contains("u64");
         let wide = text.lines().any(|l| !l.trim_start().starts_with("//") && wide(l));
-        complaints([(wide && !name.ends_with("_broadcast.wgsl"), "it uses subgroups or 64 bits".into())])
+        let matrices = text.lines().any(|l| !l.trim_start().starts_with("//") && l.contains("coop_mat"));
+        complaints([
+            (wide && !name.ends_with("_broadcast.wgsl"), "it uses subgroups or 64 bits".into()),
+            (matrices && !name.contains("_cooperative"), "it uses cooperative matrices".into()),
+        ])
     });
 }
 
@@ -379,6 +390,8 @@ fn the_use_lint_sees_what_nothing_reads() {
     let module = sample("", "out[0] = p.n + thread;");
     let allowed =
         Capabilities::default() | Capabilities::IMMEDIATES | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    // Products by cooperative matrices of f16.
+    let allowed = allowed | Capabilities::COOPERATIVE_MATRIX | Capabilities::SHADER_FLOAT16;
     // Pairs of 64 bits: what a processor's family loads words by.
     let allowed = allowed | Capabilities::SHADER_INT64;
     let info = Validator::new(ValidationFlags::all(), allowed).validate(&module).expect("a valid sample");

@@ -19,6 +19,7 @@ pub static PARTS: &Parts = &[
     ("pairs", include_str!("pairs.wgsl")),
     ("pool_interface", include_str!("pool_interface.wgsl")),
     ("ridge_losses_interface", include_str!("ridge_losses_interface.wgsl")),
+    ("split_product", include_str!("split_product.wgsl")),
     ("vectors", include_str!("vectors.wgsl")),
     ("winograd", include_str!("winograd.wgsl")),
     ("winograd_input_interface", include_str!("winograd_input_interface.wgsl")),

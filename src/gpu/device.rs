@@ -2,6 +2,7 @@
 
 use super::adapter::{self, AdapterChoice, AdapterReport};
 use super::bindings::Bindings;
+use super::cooperative;
 use super::flights::Flights;
 use super::kernel::{Grid, Kernel, Launch};
 use super::memory::{Ledger, host_memory_available};
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// The two families of the heavy kernels.
+/// The families of the heavy kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
@@ -25,6 +26,11 @@ pub enum Family {
     Tiled,
     /// Tiles in registers, one operand broadcast across a subgroup of eight: CPU adapters.
     Broadcast,
+    /// Cooperative matrices of f16, eight by eight, where a kernel has a source for them, otherwise tiles. Never chosen
+    /// by itself: for tests, until it has been measured on a GPU.
+    Cooperative8,
+    /// The same, sixteen by sixteen.
+    Cooperative16,
 }
 
 /// How to open an adapter.
@@ -102,11 +108,14 @@ impl Gpu {
                         .into(),
                 ));
             }
+            Some(family) if !cooperative::has(&adapter, family) => {
+                return Err(refuse("has no cooperative matrices of that size".into()));
+            }
             Some(family) => family,
             None if is_cpu && wide => Family::Broadcast,
             None => Family::Tiled,
         };
-        let request = request(&adapter);
+        let request = request(&adapter, family);
         let (device, queue) = pollster::block_on(request).map_err(|e| refuse(e.to_string()))?;
         let failure = keep_failures(&device);
         let budget = options.max_memory.unwrap_or_else(|| default_budget(is_cpu, &adapter.get_info()));
@@ -133,6 +142,9 @@ impl Gpu {
             return Err(refuse(format!(
                 "stops loops before {LONGEST_LOOP} rounds: its results would be wrong"
             )));
+        }
+        if !gpu.multiplies_matrices()? {
+            return Err(refuse("multiplies cooperative matrices wrongly".into()));
         }
         Ok(gpu)
     }
@@ -247,6 +259,7 @@ const WELCOME: wgpu::Features = BROADCAST.union(wgpu::Features::TIMESTAMP_QUERY)
 /// A kernel sees WebGPU's defaults, so that it fails here if it would fail on a laptop; memory is the adapter's.
 fn request(
     adapter: &wgpu::Adapter,
+    family: Family,
 ) -> impl Future<Output = std::result::Result<(wgpu::Device, wgpu::Queue), wgpu::RequestDeviceError>> {
     let limits = wgpu::Limits {
         max_buffer_size: adapter.limits().max_buffer_size,
@@ -256,7 +269,10 @@ fn request(
     };
     adapter.request_device(&wgpu::DeviceDescriptor {
         label: Some("striate"),
-        required_features: wgpu::Features::IMMEDIATES | (adapter.features() & WELCOME),
+        required_features: wgpu::Features::IMMEDIATES
+            | (adapter.features() & WELCOME)
+            | cooperative::features(family),
+        experimental_features: cooperative::consent(family),
         required_limits: limits,
         ..Default::default()
     })

@@ -6,15 +6,18 @@ use super::shader::{Access, Interface, Parts, expand, reflect};
 use crate::error::{Error, Result};
 use std::sync::OnceLock;
 
-/// One kernel: a name and its WGSL, in one or two families with the same bindings and parameters.
+/// One kernel: a name and its WGSL, in one or more families with the same bindings and parameters.
 pub struct Kernel {
     name: &'static str,
     tiled: &'static str,
     broadcast: Option<&'static str>,
+    cooperative: Option<[&'static str; 2]>,
     parts: &'static Parts,
-    tiles: [&'static [Tile]; 2],
-    sources: [OnceLock<Source>; 2],
+    tiles: [&'static [Tile]; FAMILIES],
+    sources: [OnceLock<Source>; FAMILIES],
 }
+
+const FAMILIES: usize = 4;
 
 /// A tile that a kernel can be compiled for: how many threads make it. The WGSL says as constants TILE_ROWS and
 /// TILE_COLUMNS how large it is then. No tile changes a bit of the result.
@@ -42,8 +45,16 @@ struct Source {
 impl Kernel {
     /// A kernel with one source for every adapter, which may use some of `parts`.
     pub const fn new(name: &'static str, source: &'static str, parts: &'static Parts) -> Self {
-        let sources = [OnceLock::new(), OnceLock::new()];
-        Self { name, tiled: source, broadcast: None, parts, tiles: [&[], &[]], sources }
+        let sources = [const { OnceLock::new() }; FAMILIES];
+        Self {
+            name,
+            tiled: source,
+            broadcast: None,
+            cooperative: None,
+            parts,
+            tiles: [&[]; FAMILIES],
+            sources,
+        }
     }
 
     /// A heavy kernel with a second source for CPU adapters ([`Family::Broadcast`]).
@@ -53,8 +64,15 @@ impl Kernel {
         broadcast: &'static str,
         parts: &'static Parts,
     ) -> Self {
-        let sources = [OnceLock::new(), OnceLock::new()];
-        Self { name, tiled, broadcast: Some(broadcast), parts, tiles: [&[], &[]], sources }
+        let sources = [const { OnceLock::new() }; FAMILIES];
+        let tiles: [&[Tile]; FAMILIES] = [&[]; FAMILIES];
+        Self { name, tiled, broadcast: Some(broadcast), cooperative: None, parts, tiles, sources }
+    }
+
+    /// The same kernel with sources for cooperative matrices of eight by eight and of sixteen by sixteen.
+    pub const fn with_cooperative(mut self, eight: &'static str, sixteen: &'static str) -> Self {
+        self.cooperative = Some([eight, sixteen]);
+        self
     }
 
     /// The same kernel, whose source for `family` can be compiled for any of these tiles, from the largest to the
@@ -71,12 +89,18 @@ impl Kernel {
 
     /// The families that this kernel has a source for.
     pub fn families(&self) -> &'static [Family] {
-        if self.broadcast.is_some() { &[Family::Tiled, Family::Broadcast] } else { &[Family::Tiled] }
+        use Family::{Broadcast, Cooperative8, Cooperative16, Tiled};
+        match (self.broadcast.is_some(), self.cooperative.is_some()) {
+            (true, true) => &[Tiled, Broadcast, Cooperative8, Cooperative16],
+            (false, true) => &[Tiled, Cooperative8, Cooperative16],
+            (true, false) => &[Tiled, Broadcast],
+            (false, false) => &[Tiled],
+        }
     }
 
     /// The family that runs when the device prefers `wanted`.
     pub fn family(&self, wanted: Family) -> Family {
-        if self.broadcast.is_some() { wanted } else { Family::Tiled }
+        if self.families().contains(&wanted) { wanted } else { Family::Tiled }
     }
 
     /// The tiles that a family's source can be compiled for; empty where there is nothing to choose.
@@ -121,8 +145,10 @@ impl Kernel {
     }
 
     fn read(&self, family: Family) -> Result<Source> {
-        let source = match (family, self.broadcast) {
-            (Family::Broadcast, Some(text)) => text,
+        let source = match (family, self.broadcast, self.cooperative) {
+            (Family::Broadcast, Some(text), _)
+            | (Family::Cooperative8, _, Some([text, _]))
+            | (Family::Cooperative16, _, Some([_, text])) => text,
             _ => self.tiled,
         };
         let text = expand(self.name, source, self.parts)?;

@@ -5,6 +5,7 @@
 
 mod adapter;
 mod bindings;
+mod cooperative;
 mod device;
 mod flights;
 mod kernel;

@@ -45,7 +45,10 @@ impl Gpu {
         let name = launch.kernel.name();
         let (text, interface) = launch.kernel.tiled_source(family, tile)?;
         let tile = launch.kernel.tiles(family).get(tile).map(|t| t.overrides());
-        let constants = [tile.as_ref().map_or(&[][..], |t| t), &launch.overrides].concat();
+        let mut constants = [tile.as_ref().map_or(&[][..], |t| t), &launch.overrides].concat();
+        if interface.overrides.iter().any(|name| name == "WIDTH") {
+            constants.push(("WIDTH", f64::from(self.report().subgroup[0])));
+        }
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let module = self.module(name, text);
         let layout = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {

@@ -1,0 +1,31 @@
+// c[b, m, n] = alpha sum_k a[b, m, k] b[b, n, k]
+//
+//   a  [batch][rows][a_pitch]      vec4 along k, zero beyond the last k
+//   b  [batch][columns][b_pitch]   vec4 along k, zero beyond the last k
+//   c  [batch][rows][c_pitch]
+//
+// GPUs with cooperative matrices of 16 x 16: a subgroup makes 32 x 32 sums by three products of f16 a term (part
+// `split_product`). Ragged edges load the last row, so every lane reaches every barrier. With UPPER, tiles that lie wholly
+// below the diagonal are left alone.
+enable f16;
+enable wgpu_cooperative_matrix;
+//!use gemm_interface
+//!use split_product
+
+const SIZE: u32 = 16u;
+alias Left = coop_mat16x16<f16, A>;
+alias Right = coop_mat16x16<f16, B>;
+alias Sums = coop_mat16x16<f32, C>;
+
+// [row][k] of both operands, and a square of sums.
+var<workgroup> a_high: array<f16, 512>;
+var<workgroup> a_low: array<f16, 512>;
+var<workgroup> b_high: array<f16, 512>;
+var<workgroup> b_low: array<f16, 512>;
+var<workgroup> most: array<f32, 256>;
+var<workgroup> rest: array<f32, 256>;
+
+@compute @workgroup_size(WIDTH)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+    multiply(group, lane);
+}
