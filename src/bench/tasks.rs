@@ -51,7 +51,8 @@ fn features(bench: &Bench<'_>) -> Vec<Job> {
         .into_iter()
         .flat_map(|timed| batches.clone().into_iter().map(move |b| (timed.clone(), b)));
     let job = |(timed, batch): (Timed, usize)| {
-        let case = format!("{} to {}, {batch} images", timed.name(), timed.layer);
+        let plural = if batch == 1 { "" } else { "s" };
+        let case = format!("{} to {}, {batch} image{plural}", timed.name(), timed.layer);
         job("features", case, move |bench, case| feature_row(bench, &timed, batch, case))
     };
     pairs.map(job).collect()

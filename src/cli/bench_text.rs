@@ -263,7 +263,7 @@ mod tests {
         for width in [80, 140] {
             let text = Page { report: &report(), width, text: String::new() }.write();
             assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
-            let words = "adaptive_average_pool of it, --all times vgg19 224x224, conv1_1 2.00 123 ms! 1e-7";
+            let words = "adaptive_average_pool of it, --all times vgg19 224x224, conv1_1 2.00, 123 ms! 1e-7";
             for word in words.split(' ') {
                 let there = text.split_whitespace().any(|found| found == word);
                 assert!(there, "no {word:?} in {text}");
