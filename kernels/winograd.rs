@@ -120,6 +120,15 @@ impl Tiling {
         self.rows.points * self.columns.points
     }
 
+    /// What a case says of it.
+    pub(super) fn label(&self) -> String {
+        let Tiling { rows, columns, stride, padding, groups } = self;
+        format!(
+            "{} x {} results of {} x {} points, stride {stride} padding {padding} groups {groups}",
+            rows.results, columns.results, rows.points, columns.points
+        )
+    }
+
     /// Tiles of an image.
     pub fn tiles(&self) -> usize {
         self.rows.tiles * self.columns.tiles

@@ -133,7 +133,7 @@ fn case(
     exact: bool,
     strange: &'static [(usize, f32)],
 ) -> Case {
-    let label = format!("{shape:?} {tiling:?} {span:?}{}", if exact { " exact" } else { "" });
+    let label = format!("{shape:?}: {}{}", tiling.label(), if exact { " exact" } else { "" });
     Case::new(label, move |gpu| {
         let mut x = random_maps(shape, (shape[1] * 37 + shape[2]) as u64, exact);
         for (at, value) in strange {

@@ -164,7 +164,8 @@ fn case(shape: Shape, exact: bool, strange: &'static [(usize, f32)]) -> Case {
     let Shape { results, tiling, relu, pool } = &shape;
     let word = |on: &bool, text| if *on { text } else { "" };
     let label = format!(
-        "{results:?} {tiling:?}{}{}{}",
+        "{results:?}: {}{}{}{}",
+        tiling.label(),
         word(relu, " relu"),
         word(pool, " pool"),
         word(&exact, " exact")
