@@ -44,8 +44,11 @@ pub(super) fn fold_losses(
         let rounded: Vec<f32> = some.iter().map(|p| *p as f32).collect();
         let Some(solved) = systems.solve(gpu, &rounded)? else { return Ok(None) };
         // The smallest penalty has the worst condition.
-        if group == 0 && systems.residual(gpu, &solved, 0, f64::from(rounded[0]))? > RESIDUAL {
-            return Ok(None);
+        if group == 0 {
+            let small = systems.residual(gpu, &solved, 0, f64::from(rounded[0]))? <= RESIDUAL;
+            if !small {
+                return Ok(None);
+            }
         }
         let lefts: Vec<Matrix> = (0..some.len()).map(|number| solved.rows(number)).collect();
         let mut first = 0;
@@ -131,7 +134,8 @@ pub(super) fn refit(
             let systems = Systems::new(gpu, own.as_ref(), right.as_ref())?;
             let rounded = *penalty as f32;
             let Some(solved) = systems.solve(gpu, &[rounded])? else { return Ok(None) };
-            if systems.residual(gpu, &solved, 0, f64::from(rounded))? > RESIDUAL {
+            let small = systems.residual(gpu, &solved, 0, f64::from(rounded))? <= RESIDUAL;
+            if !small {
                 return Ok(None);
             }
             let dual = solved.rows(0);

@@ -97,8 +97,9 @@ impl Systems {
         }
         gpu.run(&recording)?;
         let pivots: Vec<f32> = gpu.download(&work.pivots)?;
-        let least =
-            |all: &[f32]| all.iter().fold(f32::INFINITY, |least, v| if *v > least { least } else { *v });
+        // What is no number stays: it is not positive either.
+        let smaller = |least: f32, v: &f32| if least.is_nan() || *v > least { least } else { *v };
+        let least = |all: &[f32]| all.iter().fold(f32::INFINITY, smaller);
         let pivots: Vec<f32> = pivots.chunks(blocks).map(least).collect();
         let sound = pivots.iter().all(|pivot| *pivot > 0.0);
         Ok(sound.then(|| Solved { factors: work.factors, padded: self.padded, rows: self.rows, pivots }))
