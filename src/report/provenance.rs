@@ -101,8 +101,9 @@ fn scalar(value: &Value) -> String {
 }
 
 /// Options that a command line of a fit of either ridge can give, and what the record says of their results.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 16] = [
     "factorisation",
+    "factorisation_taken",
     "ratios",
     "readout",
     "responses",
