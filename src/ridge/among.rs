@@ -258,8 +258,8 @@ impl Among {
         let mut way = self.ways[number].search;
         let found = match (space, way) {
             (Space::Kernel(k), Factorisation::Tridiagonal) => {
-                let last = last.unwrap_or_else(|| host::Last::new(k, plan));
-                host::refit(&last, &targets, &chosen, penalties)
+                let last = last.or_else(|| host::Last::new(k, plan, penalties));
+                last.and_then(|last| host::refit(&last, &targets, &chosen, penalties))
             }
             (Space::Kernel(k), Factorisation::Cholesky) => {
                 cholesky::refit(gpu, k, (plan, &targets), &chosen, penalties)?
