@@ -5,7 +5,7 @@ use ndarray::{Array2, s};
 use striate::gpu::{AdapterChoice, Gpu, Options};
 use striate::io::split::folds;
 use striate::random::Random;
-use striate::ridge::{Among, Factorisation, Penalties, Plan, Space, fit_among_by};
+use striate::ridge::{Among, Factorisation, Penalties, Plan, Space, Ways, fit_among_by};
 use striate::routines::Systems;
 use striate::scores::agreement;
 
@@ -69,7 +69,7 @@ fn every_way_finds_the_same_penalties_and_predictions() {
             );
             assert!(same * 100 >= neurons * 99, "{way:?}: {same} of {neurons}");
             assert!(losses < 1e-5 && gap.abs() < 1e-5, "{way:?}: {losses} {gap}");
-            assert!(losses > 0.0, "{way:?} gave up, and eigenvalues were taken");
+            assert_eq!(other.ways, [Ways { search: way, refit: Some(way) }], "{way:?} gave up");
             let agreed = |n: &usize| eigen.chosen[*n] == other.chosen[*n];
             for n in (0..neurons).filter(agreed) {
                 let (ours, theirs) = (other.predictions.row(n), eigen.predictions.row(n));
@@ -123,8 +123,11 @@ fn a_system_beyond_a_way_is_solved_by_another() {
     let by = |way| fit_among_by(&gpu, &space, y.view(), (&plan, way), &mut |_| ()).expect("a fit");
     let eigen = by(Factorisation::Eigen);
     for way in [Factorisation::Tridiagonal, Factorisation::Cholesky] {
-        assert_eq!(by(way).grids[0].losses, eigen.grids[0].losses, "{way:?}");
+        let other = by(way);
+        assert_eq!(other.grids[0].losses, eigen.grids[0].losses, "{way:?}");
+        assert_eq!((&other.ways, other.ways[0].keep(way)), (&eigen.ways, false), "{way:?}");
     }
+    assert!(eigen.ways[0].keep(Factorisation::Eigen));
 }
 
 /// Images shown again and again make a matrix of low rank, whose small eigenvalues are rounding: what f32 cannot be
@@ -147,6 +150,7 @@ fn repeated_images_are_solved_to_the_same_coefficients() {
     let by = |way| fit_among_by(&gpu, &space, y.view(), (&plan, way), &mut |_| ()).expect("a fit");
     let (eigen, cholesky, host) =
         (by(Factorisation::Eigen), by(Factorisation::Cholesky), by(Factorisation::Tridiagonal));
+    assert_eq!((&cholesky.ways, cholesky.ways[0].keep(Factorisation::Cholesky)), (&eigen.ways, false));
     assert_eq!(cholesky.chosen, eigen.chosen);
     assert_eq!(cholesky.grids[0].losses, eigen.grids[0].losses, "f32 was trusted");
     assert_eq!(cholesky.predictions, eigen.predictions);
