@@ -145,9 +145,9 @@ struct Matrix {
     penalty: f32,
 }
 
-/// A block and what to take from it. Exact: `T Tᵀ` of a triangle of small integers in three steps, whose square roots and
-/// inverses are whole numbers or halves. Otherwise rounded, and well conditioned.
-fn inputs(values: &mut Values, exact: bool, batch: usize) -> (Array2<f32>, Vec<Matrix>) {
+/// A triangle of small integers in three steps, whose diagonal is powers of two and whose inverse is whole numbers or
+/// halves, quarters and eighths.
+fn triangle(values: &mut Values) -> Array2<f32> {
     let step = |r: usize| usize::from(r >= 20) + usize::from(r >= 44);
     let mut whole = Array2::zeros((SIDE, SIDE)).mapv_into(|_: f32| values.integers(1)[0]);
     for ((r, c), v) in whole.indexed_iter_mut() {
@@ -160,19 +160,26 @@ fn inputs(values: &mut Values, exact: bool, batch: usize) -> (Array2<f32>, Vec<M
             0.0
         };
     }
-    let block = if exact {
-        whole.dot(&whole.t())
-    } else {
-        let noise = Array2::zeros((SIDE, SIDE)).mapv_into(|_: f32| values.integers(1)[0] / 7.3);
-        noise.dot(&noise.t()) + Array2::<f32>::eye(SIDE) * 11.0
-    };
-    let of = |number: usize| {
-        let penalty = if exact { number as f32 } else { 0.3 * number as f32 };
-        // What a product takes away, the penalty gives back, or a rounded product that leaves it well conditioned.
-        let product = Array2::<f32>::eye(SIDE) * if exact { penalty } else { 1.7 };
-        Matrix { product, penalty }
-    };
-    (block, (0..batch).map(of).collect())
+    whole
+}
+
+/// A block and what to take from it. Exact: the products leave `T Tᵀ` of another [`triangle`] for every matrix, and of the
+/// first all of the block, so that it needs no product. Otherwise rounded, and well conditioned.
+fn inputs(values: &mut Values, exact: bool, batch: usize) -> (Array2<f32>, Vec<Matrix>) {
+    let square = |m: Array2<f32>| m.dot(&m.t());
+    let eye = Array2::<f32>::eye(SIDE);
+    if exact {
+        let left: Vec<Array2<f32>> = (0..batch).map(|_| square(triangle(values))).collect();
+        let of = |(number, own): (usize, &Array2<f32>)| {
+            let penalty = number as f32;
+            Matrix { product: &left[0] + &eye * penalty - own, penalty }
+        };
+        let matrices = left.iter().enumerate().map(of).collect();
+        return (left[0].clone(), matrices);
+    }
+    let noise = Array2::zeros((SIDE, SIDE)).mapv_into(|_: f32| values.integers(1)[0] / 7.3);
+    let of = |number: usize| Matrix { product: &eye * 1.7, penalty: 0.3 * number as f32 };
+    (square(noise) + &eye * 11.0, (0..batch).map(of).collect())
 }
 
 /// Block `block` of three, for `batch` matrices; `spoiled` makes the last matrix indefinite.
@@ -235,41 +242,50 @@ fn trial(
     };
     let mut recording = Recording::new();
     recording.add(launch.launch()?);
-    let mut expected = Vec::new();
-    for matrix in matrices {
-        let shifted = source.mapv(f64::from) + Array2::<f64>::eye(SIDE) * f64::from(matrix.penalty);
-        let product = matrix.product.mapv(|v| if block > 0 { f64::from(v) } else { 0.0 });
-        let diagonal = shifted.diag().to_vec();
-        let found = oracle(&(shifted - product), &diagonal);
-        let [of_factor, of_inverse, of_pivot] = bounds(&found);
-        let bounded =
-            |value, bound| Some(if exact { Bounded::exact(value) } else { Bounded { value, bound } });
-        match output {
-            Output::Factor => expected.extend((0..stride).map(|i| {
-                let (r, c) = (i / pitch, i % pitch);
-                (c < SIDE).then(|| bounded(found.factor[[r, c]], of_factor)).flatten()
-            })),
-            Output::Inverse => {
-                let both = found.inverse.iter().chain(found.inverse.t());
-                expected.extend(both.map(|v| bounded(*v, of_inverse)));
-            }
-            Output::Pivots => expected.extend((0..3).map(|at| {
-                let bound = if found.pivot < 0.0 { 0.0 } else { of_pivot };
-                (at == block).then_some(Bounded { value: found.pivot, bound })
-            })),
-        }
-    }
-    Ok(Trial { recording, output: guarded, expected })
+    let expected = matrices.iter().flat_map(|matrix| wanted(source, matrix, block, pitch, (exact, output)));
+    Ok(Trial { recording, output: guarded, expected: expected.collect() })
 }
 
-/// Cases that hurt: the first block, whose product must not be looked at; a later one of several matrices; matrices of
-/// which one is not positive definite.
+/// What one matrix's part of an output should be, where the kernel writes it.
+fn wanted(
+    source: &Array2<f32>,
+    matrix: &Matrix,
+    block: usize,
+    pitch: usize,
+    (exact, output): (bool, Output),
+) -> Vec<Option<Bounded>> {
+    let shifted = source.mapv(f64::from) + Array2::<f64>::eye(SIDE) * f64::from(matrix.penalty);
+    let product = matrix.product.mapv(|v| if block > 0 { f64::from(v) } else { 0.0 });
+    let diagonal = shifted.diag().to_vec();
+    let found = oracle(&(shifted - product), &diagonal);
+    let [of_factor, of_inverse, of_pivot] = bounds(&found);
+    let bounded = |value, bound| Some(if exact { Bounded::exact(value) } else { Bounded { value, bound } });
+    match output {
+        Output::Factor => {
+            let own = |i: usize| (i % pitch < SIDE).then(|| found.factor[[i / pitch, i % pitch]]);
+            (0..SIDE * pitch).map(|i| own(i).and_then(|value| bounded(value, of_factor))).collect()
+        }
+        Output::Inverse => {
+            let both = found.inverse.iter().chain(found.inverse.t());
+            both.map(|value| bounded(*value, of_inverse)).collect()
+        }
+        Output::Pivots => {
+            let bound = if found.pivot < 0.0 { 0.0 } else { of_pivot };
+            (0..3).map(|at| (at == block).then_some(Bounded { value: found.pivot, bound })).collect()
+        }
+    }
+}
+
+/// Cases that hurt: the first block, whose product must not be looked at; later ones of several matrices, exact because
+/// the bounds of rounded inverses are wide; matrices of which one is not positive definite.
 pub fn cases() -> Vec<Case> {
     vec![
         case(1, 0, true, false, Output::Factor),
         case(3, 1, true, false, Output::Factor),
         case(3, 1, false, false, Output::Factor),
         case(1, 0, true, false, Output::Inverse),
+        case(3, 2, true, false, Output::Inverse),
+        case(5, 1, true, false, Output::Inverse),
         case(3, 2, false, false, Output::Inverse),
         case(3, 1, false, false, Output::Pivots),
         case(3, 1, false, true, Output::Pivots),

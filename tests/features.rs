@@ -247,6 +247,35 @@ fn several_layers_of_one_pass_equal_each_layer_alone() {
     }
 }
 
+/// Whether a ReLU or a pool is done in the same pass depends on what is wanted, and no bit does.
+#[test]
+fn what_else_is_wanted_changes_no_bit() {
+    let gpu = gpu();
+    let images = Array4::from_shape_fn((3, 3, 20, 18), |(i, c, r, q)| {
+        ((2 * i + 3 * c + 5 * r * q) % 29) as f32 / 29.0
+    });
+    let home = scratch("wanted");
+    let path = home.join("images.npy");
+    npy::write(&path, images.view().into_dyn()).expect("a file");
+    for method in [Convolution::Winograd, Convolution::Winograd6, Convolution::Direct] {
+        let request = |layers: &[&str]| NetworkInput {
+            convolution: method,
+            ..input(path.clone(), "vgg16", "random:1".into(), layers, Normalise::None)
+        };
+        let alone = features(&gpu, request(&["pool1"]), "alone");
+        for (number, layers) in
+            [&["relu1_2", "pool1"][..], &["conv1_2", "relu1_2", "pool1"]].iter().enumerate()
+        {
+            let out = home.join(format!("{method:?}-{number}"));
+            extract(&gpu, &ExtractRequest { input: request(layers), out: out.clone() }, &mut |_, _| ())
+                .expect("features");
+            let other = npy::read(&out.join("pool1.npy"), None).expect("a file of the layer");
+            let same = alone.iter().zip(&other).all(|(a, b)| a.to_bits() == b.to_bits());
+            assert!(same && alone.shape() == other.shape(), "{method:?}: pool1 beside {layers:?}");
+        }
+    }
+}
+
 #[test]
 fn trained_networks_give_their_published_outputs() {
     let Some(data) = folder("STRIATE_DATA", "../shared/data") else { return };

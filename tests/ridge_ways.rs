@@ -5,7 +5,7 @@ use ndarray::{Array2, s};
 use striate::gpu::{AdapterChoice, Gpu, Options};
 use striate::io::split::folds;
 use striate::random::Random;
-use striate::ridge::{Among, Factorisation, Penalties, Plan, Space, fit_among_by};
+use striate::ridge::{Among, Factorisation, Penalties, Plan, Space, Ways, fit_among_by};
 use striate::routines::Systems;
 use striate::scores::agreement;
 
@@ -52,7 +52,7 @@ fn every_way_finds_the_same_penalties_and_predictions() {
         let plan = Plan {
             folds: folds(&fitted, 4, Some(3)).expect("folds"),
             fit: fitted,
-            penalties: "-5:2:15".parse::<Penalties>().expect("a grid"),
+            penalties: "-1.5:2:15".parse::<Penalties>().expect("a grid"),
             intercept,
         };
         let space = [Space::Kernel(kernel)];
@@ -69,7 +69,7 @@ fn every_way_finds_the_same_penalties_and_predictions() {
             );
             assert!(same * 100 >= neurons * 99, "{way:?}: {same} of {neurons}");
             assert!(losses < 1e-5 && gap.abs() < 1e-5, "{way:?}: {losses} {gap}");
-            assert!(losses > 0.0, "{way:?} gave up, and eigenvalues were taken");
+            assert_eq!(other.ways, [Ways { search: way, refit: Some(way) }], "{way:?} gave up");
             let agreed = |n: &usize| eigen.chosen[*n] == other.chosen[*n];
             for n in (0..neurons).filter(agreed) {
                 let (ours, theirs) = (other.predictions.row(n), eigen.predictions.row(n));
@@ -89,7 +89,7 @@ fn batches_of_penalties_do_not_change_a_bit() {
     let plan = Plan {
         folds: folds(&fitted, 4, Some(3)).expect("folds"),
         fit: fitted,
-        penalties: "-4:2:9".parse::<Penalties>().expect("a grid"),
+        penalties: "-1.5:2:9".parse::<Penalties>().expect("a grid"),
         intercept: true,
     };
     let space = [Space::Kernel(kernel)];
@@ -123,7 +123,43 @@ fn a_system_beyond_a_way_is_solved_by_another() {
     let by = |way| fit_among_by(&gpu, &space, y.view(), (&plan, way), &mut |_| ()).expect("a fit");
     let eigen = by(Factorisation::Eigen);
     for way in [Factorisation::Tridiagonal, Factorisation::Cholesky] {
-        assert_eq!(by(way).grids[0].losses, eigen.grids[0].losses, "{way:?}");
+        let other = by(way);
+        assert_eq!(other.grids[0].losses, eigen.grids[0].losses, "{way:?}");
+        assert_eq!((&other.ways, other.ways[0].keep(way)), (&eigen.ways, false), "{way:?}");
+    }
+    assert!(eigen.ways[0].keep(Factorisation::Eigen));
+}
+
+/// Images shown again and again make a matrix of low rank, whose small eigenvalues are rounding: what f32 cannot be
+/// trusted with is decomposed, coefficients and all.
+#[test]
+fn repeated_images_are_solved_to_the_same_coefficients() {
+    let gpu = gpu();
+    let (once, other) = data(40, 600, 12);
+    let kernel = Array2::from_shape_fn((400, 400), |(i, j)| once[[i % 40, j % 40]]);
+    let mut random = Random::stream(5, "repeats");
+    let y = Array2::from_shape_fn((12, 400), |(n, i)| other[[n, i % 40]] + 0.3 * random.normal() as f32);
+    let fitted: Vec<usize> = (0..360).collect();
+    let plan = Plan {
+        folds: folds(&fitted, 4, Some(3)).expect("folds"),
+        fit: fitted,
+        penalties: "-5:-3:5".parse::<Penalties>().expect("a grid"),
+        intercept: true,
+    };
+    let space = [Space::Kernel(kernel)];
+    let by = |way| fit_among_by(&gpu, &space, y.view(), (&plan, way), &mut |_| ()).expect("a fit");
+    let (eigen, cholesky, host) =
+        (by(Factorisation::Eigen), by(Factorisation::Cholesky), by(Factorisation::Tridiagonal));
+    assert_eq!((&cholesky.ways, cholesky.ways[0].keep(Factorisation::Cholesky)), (&eigen.ways, false));
+    assert_eq!(cholesky.chosen, eigen.chosen);
+    assert_eq!(cholesky.grids[0].losses, eigen.grids[0].losses, "f32 was trusted");
+    assert_eq!(cholesky.predictions, eigen.predictions);
+    assert_eq!(cholesky.coefficients, eigen.coefficients);
+    for n in (0..12).filter(|n| host.chosen[*n] == eigen.chosen[*n]) {
+        let (ours, theirs) = (host.predictions.row(n), eigen.predictions.row(n));
+        let off = largest(ours.iter().zip(theirs).map(|(a, b)| f64::from(a - b)));
+        println!("neuron {n}: {off:.1e} off, of a spread of {:.1e}", theirs.std(0.0));
+        assert!(off < 3e-5 * f64::from(theirs.std(0.0)), "neuron {n} is {off} off");
     }
 }
 
@@ -148,13 +184,14 @@ fn solutions_leave_no_residual() {
         assert!(Systems::at_once(&gpu, n, rows, 1 << 30) >= 3);
         let solved = systems.solve(&gpu, &penalties).expect("a device").expect("a definite matrix");
         for (number, penalty) in penalties.iter().enumerate() {
-            let off = systems.residual(&gpu, &solved, number, f64::from(*penalty)).expect("a device");
+            let whole = (s.as_ref(), b.as_ref());
+            let off = Systems::residual(&gpu, whole, &solved, number, f64::from(*penalty)).expect("a device");
             // (n + 2) u |L||Lᵀ| of the factorisation and as much of each of the two solutions (Higham 2002, 10.4),
-            // times |X| / |B|, at most one over the penalty; the sums of the residual itself come on top.
+            // over the penalty: relative to |X|, and to |B| / penalty, which is larger.
             let norm = s.norm_l2() + (n as f64).sqrt() * f64::from(*penalty);
             let bound = 4.0 * (n + 64) as f64 * UNIT * norm / f64::from(*penalty);
             println!("{n} x {n}, {rows} rows, penalty {penalty}: {off:.1e} of at most {bound:.1e}");
-            assert!(off < bound && off < 1e-4, "{off} {bound}");
+            assert!(off < bound && off < 1e-3, "{off} {bound}");
             let x = solved.rows(number).download(&gpu).expect("a device");
             let exact = Mat::from_fn(n, n, |i, j| s[(i, j)] + if i == j { f64::from(*penalty) } else { 0.0 });
             let left = Mat::from_fn(rows, n, |i, j| f64::from(x[[i, j]])) * exact - &b;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use ndarray::Array4;
+use ndarray::{Array4, s};
 use striate::gpu::{AdapterChoice, Gpu, Maps, Options, Recording};
 use striate::kernels::conv2d::{self, Conv2d, Filters, Geometry, to_quads};
 use striate::kernels::winograd::Tiling;
@@ -157,6 +157,28 @@ fn pooled_results_are_the_largest_of_those_that_are_not() {
             );
             let all = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(p, q)| at(map, 2 * r + p, 2 * c + q, k));
             assert_eq!(*got, all.into_iter().fold(f32::MIN, f32::max), "{name}: word {i}");
+        }
+    }
+}
+
+/// A batch that is made in parts has the bits of each image alone, with and without a fused pool.
+#[test]
+fn parts_of_a_batch_change_no_bit() {
+    let gpu = gpu();
+    let geometry = Geometry { stride: 1, padding: 1, groups: 1, relu: true };
+    let layer = Layer::new([8, 512, 15], 8, 3, geometry);
+    let (tiling, channels) = (layer.tiling(Reach::Four), Channels { inputs: 512, outputs: 8 });
+    let words = |images| scratch_words(&tiling, channels, images).v;
+    assert!(8 * tiling.tiles() > 64 && words(8) < 8 * words(1), "the batch is made in one part");
+    let even = tiling.rows.results.is_multiple_of(2) && tiling.columns.results.is_multiple_of(2);
+    for pool in [false, true].into_iter().filter(|pool| even || !pool) {
+        let together = layer.winograd(&gpu, tiling, pool);
+        for (i, own) in together.chunks(together.len() / 8).enumerate() {
+            let x = layer.x.slice(s![i..i + 1, .., .., ..]).to_owned();
+            let alone = Layer { x, w: layer.w.clone(), bias: layer.bias.clone(), geometry };
+            let alone = alone.winograd(&gpu, tiling, pool);
+            let same = own.iter().zip(&alone).all(|(a, b)| a.to_bits() == b.to_bits());
+            assert!(same && own.len() == alone.len(), "image {i}, pool: {pool}");
         }
     }
 }

@@ -48,7 +48,8 @@ fn source(pixel: Pixel, tap_row: u32, tap_column: u32, group: u32) -> Source {
 // Bias and ReLU of four channels.
 fn finish(row: u32, group: u32, sums: vec4f) -> vec4f {
     let value = sums + bias[(group * p.rows + row) / 4u];
-    return select(value, max(value, vec4f()), p.relu != 0u);
+    // NaN is not less than zero; max() may lose it.
+    return select(value, vec4f(), (value < vec4f()) & vec4<bool>(p.relu != 0u));
 }
 
 // The word of a pixel's first quad of the group in y.

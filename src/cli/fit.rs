@@ -77,7 +77,7 @@ pub struct ReadoutArgs {
     #[arg(long, allow_hyphen_values = true, value_name = "LIST")]
     pub ratios: Option<Ratios>,
     /// How the systems of equations of ridge are solved; the readout is the same but for rounding. auto goes by the number
-    /// of images and the adapter [default: auto].
+    /// of images and the adapter, and never takes cholesky [default: auto].
     #[arg(long, value_enum, value_name = "NAME")]
     pub factorisation: Option<Solver>,
     /// How many folds choose the penalty; in a profile of trained readouts, how many readouts are trained.
@@ -135,7 +135,9 @@ pub enum Solver {
     Tridiagonal,
     /// By eigenvalues on the host in double precision, with products on the device.
     Eigen,
-    /// By a factorisation for each penalty, on the device in single precision.
+    /// By a factorisation for each penalty, on the device in single precision. Not yet measured on GPUs; for matrices that
+    /// the adapter binds (128 MiB, about 5,000 rows, on small adapters) and penalties above their rounding, or else
+    /// eigenvalues are taken, with a warning.
     Cholesky,
 }
 

@@ -26,6 +26,13 @@ pub fn warnings(summary: &FitSummary) -> Vec<String> {
              to the mean of the other trials of that image there, and scores leave them out"
         ));
     }
+    if summary.factorisation_not_kept {
+        warnings.push(
+            "--factorisation was not kept for all systems: they are too large for it or penalties are too small, or there \
+             are fewer features than images; factorisation_taken in the record says what solved them"
+                .into(),
+        );
+    }
     let grids = [
         ("penalty", "--lambdas", summary.at_grid_edges),
         ("ratio", "--ratios", summary.ratios_at_grid_edges),

@@ -8,7 +8,8 @@ use crate::routines::{Channels, Reach, tiling};
 use serde::{Deserialize, Serialize};
 
 /// How convolutions are computed. All methods give the same features up to rounding; each gives the same bits whatever the
-/// batch, the memory and the other layers that are asked for.
+/// batch, the memory and the other layers that are asked for. Winograd's products mix the pixels of a tile: one that is NaN
+/// or infinite spoils all results of its tiles, where direct sums spoil only those whose filter covers it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Convolution {

@@ -101,7 +101,9 @@ fn scalar(value: &Value) -> String {
 }
 
 /// Options that a command line of a fit of either ridge can give, and what the record says of their results.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 16] = [
+    "factorisation",
+    "factorisation_taken",
     "ratios",
     "readout",
     "responses",
@@ -158,6 +160,7 @@ fn command(run: &Run) -> Option<String> {
         line.0.push("--no-intercept".into());
     }
     line.option("--seed", options.get("seed")?);
+    line.option("--factorisation", options.get("factorisation").unwrap_or(&Value::Null));
     line.option("--out", record.summary.get("out")?);
     Some(line.0.join(" \\\n    "))
 }

@@ -2,7 +2,7 @@
 
 use super::device::{Targets, fold_losses, refit, scales};
 use super::spectrum::{Space, Spectrum};
-use super::{Factorisation, Plan, cholesky, host, least_bytes, overflow};
+use super::{Factorisation, Plan, Ways, cholesky, host, least_bytes, overflow};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
@@ -40,6 +40,8 @@ pub struct Among {
     pub coefficients: Array2<f32>,
     /// Mean response of each neuron over the fitted images; 0 without intercept.
     pub intercepts: Array1<f64>,
+    /// What solved each space's systems.
+    pub ways: Vec<Ways>,
 }
 
 impl Among {
@@ -113,12 +115,13 @@ pub fn fit_among_by(
     }
     let folds = spaces.len() * plan.folds.len();
     let steps = (folds + 1) as f64;
-    let (mut grids, mut lasts) = (Vec::new(), Vec::new());
+    let (mut grids, mut lasts, mut ways) = (Vec::new(), Vec::new(), Vec::new());
     for (number, space) in spaces.iter().enumerate() {
         let before = number * plan.folds.len();
         let mut done = |fold: usize| progress((before + fold) as f64 / steps);
         // Of several spaces some may be taken by no neuron, and all matrices together may be large.
-        let (grid, last) = search(gpu, space, responses, (plan, by), spaces.len() == 1, &mut done)?;
+        let (grid, last, search) = search(gpu, space, responses, (plan, by), spaces.len() == 1, &mut done)?;
+        ways.push(Ways { search, refit: None });
         grids.push(grid);
         lasts.push(last);
     }
@@ -130,9 +133,10 @@ pub fn fit_among_by(
         predictions: Array2::zeros(responses.raw_dim()),
         coefficients: Array2::zeros(responses.raw_dim()),
         intercepts: Array1::zeros(neurons),
+        ways,
     };
     for (number, (space, last)) in spaces.iter().zip(lasts).enumerate() {
-        found.refit(gpu, (number, space, last), responses, (plan, by))?;
+        found.refit(gpu, (number, space, last), responses, plan)?;
         progress((folds as f64 + (number + 1) as f64 / spaces.len() as f64) / steps);
     }
     let losses = found.grids.iter().flat_map(|grid| &grid.losses);
@@ -143,7 +147,7 @@ pub fn fit_among_by(
     Ok(found)
 }
 
-/// Held-out losses of every penalty in one space.
+/// Held-out losses of every penalty in one space, and what found them.
 fn search(
     gpu: &Gpu,
     space: &Space,
@@ -151,7 +155,7 @@ fn search(
     (plan, by): (&Plan, Factorisation),
     with_last: bool,
     done: &mut dyn FnMut(usize),
-) -> Result<(Grid, Option<host::Last>)> {
+) -> Result<(Grid, Option<host::Last>, Factorisation)> {
     let unit = space.mean_eigenvalue(&plan.fit, plan.intercept);
     if !unit.is_finite() {
         return Err(overflow("products of features"));
@@ -175,7 +179,8 @@ fn search(
         chunk_bytes: chunk_bytes(gpu, space, plan),
     };
     let (mut folds, mut last) = (Vec::with_capacity(plan.folds.len()), None);
-    match (space, by.choose(gpu, space, plan, responses.nrows())) {
+    let mut way = by.choose(gpu, space, plan, responses.nrows());
+    match (space, way) {
         (Space::Kernel(k), Factorisation::Tridiagonal) => {
             let found = host::search(k, responses, (plan, &scales), &penalties, with_last, done)?;
             (folds, last) = found.unwrap_or_default();
@@ -193,6 +198,7 @@ fn search(
     }
     // What no other way can solve is decomposed, all folds alike.
     if folds.len() < plan.folds.len() {
+        (way, last) = (Factorisation::Eigen, None);
         folds.clear();
         for (number, (train, held_out)) in plan.folds.iter().enumerate() {
             let spectrum = Spectrum::new(space, train, held_out, plan.intercept)?;
@@ -204,7 +210,7 @@ fn search(
     for fold in &folds {
         losses += &(fold / plan.folds.len() as f64);
     }
-    Ok((Grid { penalties, unit, losses, folds }, last))
+    Ok((Grid { penalties, unit, losses, folds }, last, way))
 }
 
 fn chunk_bytes(gpu: &Gpu, space: &Space, plan: &Plan) -> usize {
@@ -232,7 +238,7 @@ impl Among {
         gpu: &Gpu,
         (number, space, last): (usize, &Space, Option<host::Last>),
         responses: ArrayView2<'_, f32>,
-        (plan, by): (&Plan, Factorisation),
+        plan: &Plan,
     ) -> Result<()> {
         let members: Vec<usize> = (0..self.spaces.len()).filter(|n| self.spaces[*n] == number).collect();
         if members.is_empty() {
@@ -248,10 +254,12 @@ impl Among {
         };
         let chosen: Vec<usize> = members.iter().map(|n| self.chosen[*n]).collect();
         let penalties = &self.grids[number].penalties;
-        let found = match (space, by.choose(gpu, space, plan, responses.nrows())) {
+        // What the search gave up is not tried again.
+        let mut way = self.ways[number].search;
+        let found = match (space, way) {
             (Space::Kernel(k), Factorisation::Tridiagonal) => {
-                let last = last.unwrap_or_else(|| host::Last::new(k, plan));
-                host::refit(&last, &targets, &chosen, penalties)
+                let last = last.or_else(|| host::Last::new(k, plan, penalties));
+                last.and_then(|last| host::refit(&last, &targets, &chosen, penalties))
             }
             (Space::Kernel(k), Factorisation::Cholesky) => {
                 cholesky::refit(gpu, k, (plan, &targets), &chosen, penalties)?
@@ -261,11 +269,13 @@ impl Among {
         let (predicted, weights) = match found {
             Some(found) => found,
             None => {
+                way = Factorisation::Eigen;
                 let all: Vec<usize> = (0..responses.ncols()).collect();
                 let spectrum = Spectrum::new(space, &plan.fit, &all, plan.intercept)?;
                 refit(gpu, &spectrum, &targets, &chosen, penalties)?
             }
         };
+        self.ways[number].refit = Some(way);
         for (row, neuron) in members.into_iter().enumerate() {
             self.predictions.row_mut(neuron).assign(&predicted.row(row));
             self.coefficients.row_mut(neuron).assign(&weights.row(row));

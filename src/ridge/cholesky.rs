@@ -12,11 +12,11 @@ use faer::{Mat, MatRef};
 use ndarray::{Array1, Array2};
 use std::ops::Range;
 
-/// Smallest penalty over the mean of the diagonal that f32 is trusted with.
-const FLOOR: f64 = 1e-6;
+/// Unit roundoff of f32.
+const UNIT: f64 = 1.0 / (1u32 << 24) as f64;
 
-/// Largest residual, relative to the right sides.
-const RESIDUAL: f64 = 1e-5;
+/// Largest error of a solution, as [`Systems::residual`] bounds it.
+const RESIDUAL: f64 = 1e-3;
 
 /// A fold's held-out mean squared errors, (penalties, neurons); `None` where f32 cannot solve its systems (penalties below
 /// the floor, a matrix that is not positive definite, a residual that is too large), or memory does not hold them.
@@ -44,8 +44,12 @@ pub(super) fn fold_losses(
         let rounded: Vec<f32> = some.iter().map(|p| *p as f32).collect();
         let Some(solved) = systems.solve(gpu, &rounded)? else { return Ok(None) };
         // The smallest penalty has the worst condition.
-        if group == 0 && systems.residual(gpu, &solved, 0, f64::from(rounded[0]))? > RESIDUAL {
-            return Ok(None);
+        if group == 0 {
+            let small =
+                Systems::residual(gpu, (own.as_ref(), across.as_ref()), &solved, 0, some[0])? <= RESIDUAL;
+            if !small {
+                return Ok(None);
+            }
         }
         let lefts: Vec<Matrix> = (0..some.len()).map(|number| solved.rows(number)).collect();
         let mut first = 0;
@@ -64,10 +68,11 @@ pub(super) fn fold_losses(
     Ok(Some(all))
 }
 
+/// Whether no penalty drowns in the rounding of a factorisation in f32, about `n u` times the largest eigenvalue (Higham
+/// 2002, theorem 10.3), which the Frobenius norm bounds.
 fn above_floor(own: &Mat<f64>, penalties: &[f64]) -> bool {
-    let n = own.nrows();
-    let mean = (0..n).map(|i| own[(i, i)]).sum::<f64>() / n as f64;
-    penalties.iter().all(|penalty| *penalty >= FLOOR * mean)
+    let floor = own.nrows() as f64 * UNIT * own.norm_l2();
+    penalties.iter().all(|penalty| *penalty >= floor)
 }
 
 /// Neurons of one launch.
@@ -131,7 +136,9 @@ pub(super) fn refit(
             let systems = Systems::new(gpu, own.as_ref(), right.as_ref())?;
             let rounded = *penalty as f32;
             let Some(solved) = systems.solve(gpu, &[rounded])? else { return Ok(None) };
-            if systems.residual(gpu, &solved, 0, f64::from(rounded))? > RESIDUAL {
+            let small =
+                Systems::residual(gpu, (own.as_ref(), right.as_ref()), &solved, 0, *penalty)? <= RESIDUAL;
+            if !small {
                 return Ok(None);
             }
             let dual = solved.rows(0);

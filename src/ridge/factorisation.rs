@@ -14,15 +14,29 @@ pub enum Factorisation {
     Tridiagonal,
     /// An eigendecomposition on the host in f64, shared by all penalties; products on the device.
     Eigen,
-    /// A factorisation of each penalty's matrix in f32, all on the device.
+    /// A factorisation of each penalty's matrix in f32, all on the device, only where asked for: not yet measured on GPUs.
     Cholesky,
 }
 
 /// Operations that the host makes in the time of a few submissions (about 10 ms on one core).
 const FEW_OPERATIONS: f64 = 1e9;
 
-/// Images beyond which an eigendecomposition takes longer than the products of most fits.
-const MANY_IMAGES: usize = 1500;
+/// What solved the systems of one space, which may be another way than was asked for: never [`Factorisation::Auto`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Ways {
+    /// The systems of the folds.
+    pub search: Factorisation,
+    /// Those of the last fit; none where no neuron took the space.
+    pub refit: Option<Factorisation>,
+}
+
+impl Ways {
+    /// Whether they are what was asked for.
+    pub fn keep(&self, asked: Factorisation) -> bool {
+        let kept = |way| asked == Factorisation::Auto || asked == way;
+        kept(self.search) && self.refit.is_none_or(kept)
+    }
+}
 
 impl Factorisation {
     /// What to do for one space; never [`Factorisation::Auto`]. Features, where they are fewer than images, are always
@@ -41,6 +55,6 @@ impl Factorisation {
         if gpu.is_cpu() || plan.folds.iter().map(fold).sum::<f64>() < FEW_OPERATIONS {
             return Factorisation::Tridiagonal;
         }
-        if plan.fit.len() > MANY_IMAGES { Factorisation::Cholesky } else { Factorisation::Eigen }
+        Factorisation::Eigen
     }
 }

@@ -6,8 +6,9 @@
 use super::Plan;
 use super::device::Targets;
 use super::spectrum::centred_kernel;
-use super::tridiagonal::{Shifted, Tridiagonal};
+use super::tridiagonal::{Shifted, Tridiagonal, rounding};
 use crate::error::{Error, Result};
+use crate::gpu::host_memory_available;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
 use ndarray::{Array2, ArrayView2};
@@ -33,18 +34,40 @@ pub(super) struct Last {
 }
 
 impl Last {
-    pub fn new(kernel: &Array2<f64>, plan: &Plan) -> Self {
+    /// `None` where a penalty is so small that it drowns in the rounding of the reduction.
+    pub fn new(kernel: &Array2<f64>, plan: &Plan, penalties: &[f64]) -> Option<Self> {
         let mut is_fitted = vec![false; kernel.nrows()];
         plan.fit.iter().for_each(|i| is_fitted[*i] = true);
         let others: Vec<usize> = (0..is_fitted.len()).filter(|i| !is_fitted[*i]).collect();
         let (own, across) = centred_kernel(kernel, &plan.fit, &others, plan.intercept);
-        Last { reduced: Tridiagonal::new(own), others, across }
+        let reduced = reduced(own, penalties)?;
+        Some(Last { reduced, others, across })
     }
 }
 
-/// Held-out mean squared error of every penalty and neuron in each fold of the plan, and if asked the matrix that all of
-/// the plan's rows make; `None` where a penalty is so small that it drowns in the rounding of the reduction. `done` is
-/// called with the number of folds that are done.
+/// The reduced matrix, unless a penalty drowns in its rounding.
+fn reduced(own: Mat<f64>, penalties: &[f64]) -> Option<Tridiagonal> {
+    let rounding = rounding(&own);
+    penalties.iter().all(|penalty| *penalty > rounding).then(|| Tridiagonal::new(own))
+}
+
+/// How many of the plan's matrices are worked on at once, by what the host's memory has left; at least one.
+fn matrices_at_once(plan: &Plan, neurons: usize, penalties: usize) -> usize {
+    let penalties = penalties.min(rayon::current_num_threads());
+    let words = |(train, held_out): &(Vec<usize>, Vec<usize>)| {
+        let (n, held_out) = (train.len(), held_out.len());
+        n * n + (3 + penalties) * n * held_out + (n + held_out) * neurons.min(neurons_at_once(n))
+    };
+    let all_rows = plan.fit.len().pow(2);
+    let most = plan.folds.iter().map(words).max().unwrap_or(1).max(all_rows).max(1);
+    // Half is left to everything else.
+    let fit = host_memory_available().map(|free| free / 16 / most as u64);
+    fit.map_or(usize::MAX, |fit| usize::try_from(fit).unwrap_or(usize::MAX)).max(1)
+}
+
+/// Held-out mean squared error of every penalty and neuron in each fold of the plan, and if asked, and if memory holds it
+/// beside them, the matrix that all of the plan's rows make; `None` where a penalty is so small that it drowns in the
+/// rounding of the reduction. `done` is called with the number of folds that are done.
 pub(super) fn search(
     kernel: &Array2<f64>,
     responses: ArrayView2<'_, f32>,
@@ -53,8 +76,10 @@ pub(super) fn search(
     with_last: bool,
     done: &mut dyn FnMut(usize),
 ) -> Result<Option<(Vec<Losses>, Option<Last>)>> {
+    let at_once = matrices_at_once(plan, responses.nrows(), penalties.len());
+    let with_last = with_last && at_once > plan.folds.len();
     let (sender, finished) = mpsc::channel();
-    let folds = || {
+    let folds = move || {
         let one = |sender: &mut mpsc::Sender<()>, (train, held_out): &(Vec<usize>, Vec<usize>)| {
             let targets = Targets { responses, train, scales, centred: plan.intercept, chunk_bytes: 0 };
             let losses = fold(kernel, &targets, held_out, penalties);
@@ -62,17 +87,24 @@ pub(super) fn search(
             let _ = sender.send(());
             losses
         };
-        plan.folds.par_iter().map_with(sender, one).collect::<Option<Vec<_>>>()
+        let mut all = Vec::with_capacity(plan.folds.len());
+        for some in plan.folds.chunks(at_once) {
+            all.extend(some.par_iter().map_with(sender.clone(), one).collect::<Option<Vec<_>>>()?);
+        }
+        // The last sender goes, so that nobody waits for more.
+        drop(sender);
+        Some(all)
     };
     std::thread::scope(|scope| {
         // The largest matrix first, since one core works on each.
-        let work = scope.spawn(|| rayon::join(|| with_last.then(|| Last::new(kernel, plan)), folds));
+        let work =
+            scope.spawn(|| rayon::join(|| with_last.then(|| Last::new(kernel, plan, penalties)), folds));
         for (number, ()) in finished.iter().enumerate() {
             done(number + 1);
         }
         let (last, losses) =
             work.join().map_err(|_| Error::internal("ridge", "a fold stopped on the host"))?;
-        Ok(losses.map(|losses| (losses, last)))
+        Ok(losses.map(|losses| (losses, last.flatten())))
     })
 }
 
@@ -96,7 +128,7 @@ fn fold(
     penalties: &[f64],
 ) -> Option<Losses> {
     let (own, across) = centred_kernel(kernel, targets.train, held_out, targets.centred);
-    let reduced = Tridiagonal::new(own);
+    let reduced = reduced(own, penalties)?;
     let shifted = factored(&reduced, penalties)?;
     // Kernel rows of held-out images in the coordinates of T, (held out, rows of T).
     let mut left = across.transpose().to_owned();
@@ -104,8 +136,8 @@ fn fold(
     let left = left.transpose().to_owned();
     let neurons = targets.responses.nrows();
     let mut losses = Array2::zeros((penalties.len(), neurons));
-    for first in (0..neurons).step_by(at_once(&reduced)) {
-        let blocks = blocks(first, at_once(&reduced), neurons);
+    for first in (0..neurons).step_by(neurons_at_once(reduced.size())) {
+        let blocks = blocks(first, neurons_at_once(reduced.size()), neurons);
         let operands = blocks.par_iter().map(|block| {
             let mut right = columns(targets, block.clone(), targets.train);
             reduced.turn(right.as_mut());
@@ -124,8 +156,7 @@ fn fold(
 
 /// `T + penalty` for every penalty.
 fn factored(reduced: &Tridiagonal, penalties: &[f64]) -> Option<Vec<Shifted>> {
-    let factored = |penalty: &f64| reduced.shifted(*penalty).filter(|_| *penalty > reduced.rounding);
-    penalties.iter().map(factored).collect()
+    penalties.iter().map(|penalty| reduced.shifted(*penalty)).collect()
 }
 
 /// Held-out squared errors of one penalty, summed over images, neuron by neuron.
@@ -160,8 +191,8 @@ pub(super) fn refit(
     let neurons = targets.responses.nrows();
     let shape = targets.responses.raw_dim();
     let (mut predictions, mut all_weights) = (Array2::zeros(shape), Array2::zeros(shape));
-    for first in (0..neurons).step_by(at_once(reduced)) {
-        let blocks = blocks(first, at_once(reduced), neurons);
+    for first in (0..neurons).step_by(neurons_at_once(reduced.size())) {
+        let blocks = blocks(first, neurons_at_once(reduced.size()), neurons);
         let fits = blocks.into_par_iter().map(|block| {
             let responses = columns(targets, block.clone(), targets.train);
             let mut weights = responses.clone();
@@ -193,8 +224,8 @@ pub(super) fn refit(
 }
 
 /// Neurons whose turned responses are held at once.
-fn at_once(reduced: &Tridiagonal) -> usize {
-    (RIGHT_WORDS / reduced.size() / NEURONS * NEURONS).max(NEURONS)
+fn neurons_at_once(size: usize) -> usize {
+    (RIGHT_WORDS / size.max(1) / NEURONS * NEURONS).max(NEURONS)
 }
 
 /// Neurons `first..first + count` in blocks.

@@ -4,8 +4,8 @@
 //! means (without intercept both are 0). With K the kernel matrix of the centred training features, the prediction for
 //! other images is `K_other (K + λ)⁻¹ y` (dual ridge). A [`Factorisation`] says how these systems are solved: one
 //! reduction or eigendecomposition in f64 serves all λ, because f32 loses the small eigenvalues that small penalties rest
-//! on; where images are many, each λ has its own factorisation on the GPU in f32, and what f32 cannot solve is decomposed
-//! after all. Where features are fewer than images, their own matrix is decomposed (primal ridge).
+//! on; if asked, each λ has its own factorisation on the GPU in f32, and what f32 cannot solve is decomposed after all.
+//! Where features are fewer than images, their own matrix is decomposed (primal ridge).
 
 mod among;
 mod cholesky;
@@ -18,7 +18,7 @@ mod spectrum;
 mod tridiagonal;
 
 pub use among::{Among, Grid, fit_among, fit_among_by};
-pub use factorisation::Factorisation;
+pub use factorisation::{Factorisation, Ways};
 pub use penalties::Penalties;
 pub use smooth::{Ratios, frequency_penalties};
 pub use spectrum::Space;

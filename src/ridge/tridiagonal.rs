@@ -15,22 +15,25 @@ pub(super) struct Tridiagonal {
     reduced: Mat<f64>,
     /// And how blocks of them are applied together.
     factors: Mat<f64>,
-    /// Largest penalty that drowns in the rounding of the reduction.
-    pub rounding: f64,
+}
+
+/// Largest penalty that drowns in the rounding of a matrix's reduction.
+pub(super) fn rounding(symmetric: &Mat<f64>) -> f64 {
+    let trace: f64 = (0..symmetric.nrows()).map(|i| symmetric[(i, i)].abs()).sum();
+    1e3 * f64::EPSILON * trace
 }
 
 impl Tridiagonal {
     /// Reduces a symmetric matrix of at least one row, of which the lower half is read.
     pub fn new(mut symmetric: Mat<f64>) -> Self {
         let n = symmetric.nrows();
-        let trace: f64 = (0..n).map(|i| symmetric[(i, i)].abs()).sum();
         let block = recommended_block_size::<f64>(n, n);
         let mut factors = Mat::zeros(block, n.saturating_sub(1));
         let (par, params) = (Par::Seq, Default::default());
         let mut memory = MemBuffer::new(tridiag::tridiag_in_place_scratch::<f64>(n, par, params));
         let stack = MemStack::new(&mut memory);
         tridiag::tridiag_in_place(symmetric.as_mut(), factors.as_mut(), par, stack, params);
-        Tridiagonal { reduced: symmetric, factors, rounding: 1e3 * f64::EPSILON * trace }
+        Tridiagonal { reduced: symmetric, factors }
     }
 
     /// Rows and columns.

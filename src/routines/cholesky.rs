@@ -10,10 +10,13 @@ use crate::gpu::{Buffer, Gpu, Matrix, Recording};
 use crate::kernels::cholesky_block::{CholeskyBlock, SIDE};
 use crate::kernels::cholesky_rest::CholeskyRest;
 use crate::kernels::gemm::{Gemm, Operand};
-use faer::MatRef;
+use faer::{Mat, MatRef};
 
 /// Words of a block's inverse and of its transpose.
 const INVERSES: usize = 2 * SIDE * SIDE;
+
+/// Rows of a solution whose residual is looked at.
+const CHECKED: usize = 8;
 
 /// A symmetric matrix and right sides, on the device.
 pub struct Systems {
@@ -97,33 +100,46 @@ impl Systems {
         }
         gpu.run(&recording)?;
         let pivots: Vec<f32> = gpu.download(&work.pivots)?;
-        let least =
-            |all: &[f32]| all.iter().fold(f32::INFINITY, |least, v| if *v > least { least } else { *v });
+        // What is no number stays: it is not positive either.
+        let smaller = |least: f32, v: &f32| if least.is_nan() || *v > least { least } else { *v };
+        let least = |all: &[f32]| all.iter().fold(f32::INFINITY, smaller);
         let pivots: Vec<f32> = pivots.chunks(blocks).map(least).collect();
         let sound = pivots.iter().all(|pivot| *pivot > 0.0);
         Ok(sound.then(|| Solved { factors: work.factors, padded: self.padded, rows: self.rows, pivots }))
     }
 
-    /// `|B - X (S + penalty)| / |B|` of one of the solutions, in Frobenius norms.
+    /// Largest `|b - x (S + penalty)| / (penalty |x|)` of a few rows of one of the solutions, in f64 against the matrix
+    /// and right sides that [`Systems::new`] had. For S without negative eigenvalues it bounds `|x - exact| / |x|`, since
+    /// no eigenvalue of S + penalty is below the penalty. NaN where a solution is no number.
     ///
     /// # Errors
-    /// As [`Gpu::run`].
-    pub fn residual(&self, gpu: &Gpu, solved: &Solved, number: usize, penalty: f64) -> Result<f64> {
-        let (n, rows) = (self.padded, self.rows);
-        let x = solved.rows(number);
-        let s = Matrix { buffer: self.source.slice(0, n * n), rows: n, columns: n };
-        let product = Matrix::zeros(gpu, "residual", rows, n)?;
-        let mut recording = Recording::new();
-        recording.add(Gemm::of(&x, &s, &product).launch()?);
-        gpu.run(&recording)?;
-        let (x, product) = (x.download(gpu)?, product.download(gpu)?);
-        let right: Vec<f32> = gpu.download(&self.source.slice(n * n, rows * n))?;
-        let (mut off, mut all) = (0f64, 0f64);
-        for ((b, x), xs) in right.iter().zip(&x).zip(&product) {
-            off += (f64::from(*b) - f64::from(*xs) - penalty * f64::from(*x)).powi(2);
-            all += f64::from(*b).powi(2);
+    /// As [`Gpu::download`].
+    pub fn residual(
+        gpu: &Gpu,
+        (symmetric, right): (MatRef<'_, f64>, MatRef<'_, f64>),
+        solved: &Solved,
+        number: usize,
+        penalty: f64,
+    ) -> Result<f64> {
+        let (n, all) = (symmetric.nrows(), right.nrows());
+        let rows: Vec<usize> = (0..all.min(CHECKED)).map(|row| row * all / all.min(CHECKED)).collect();
+        let solutions = solved.rows(number).buffer;
+        let mut x = Mat::zeros(rows.len(), n);
+        for (i, row) in rows.iter().enumerate() {
+            let words: Vec<f32> = gpu.download(&solutions.slice(row * solved.padded, solved.padded))?;
+            (0..n).for_each(|k| x[(i, k)] = f64::from(words[k]));
         }
-        Ok(if all > 0.0 { (off / all).sqrt() } else { off.sqrt() })
+        let product = &x * symmetric;
+        let relative = |(i, row): (usize, &usize)| {
+            let (mut off, mut size) = (0f64, 0f64);
+            for k in 0..n {
+                off += (right[(*row, k)] - product[(i, k)] - penalty * x[(i, k)]).powi(2);
+                size += x[(i, k)].powi(2);
+            }
+            if off == 0.0 { 0.0 } else { off.sqrt() / (penalty * size.sqrt()) }
+        };
+        let larger = |most: f64, v: f64| if most.is_nan() || most > v { most } else { v };
+        Ok(rows.iter().enumerate().map(relative).fold(0.0, larger))
     }
 }
 

@@ -87,7 +87,7 @@ impl Gram {
     /// GPU memory in bytes that `count` sums take at least which share the space for partial products.
     pub fn bytes(rows: usize, count: usize) -> u64 {
         let words = || (0..rows).step_by(STRIPE).map(|first| Stripe::words_of(rows, first) as u64);
-        let largest = words().max().unwrap_or(1);
+        let largest = words().max().unwrap_or(1).next_multiple_of(4);
         4 * (2 * count as u64 * words().sum::<u64>() + largest)
     }
 

@@ -1,6 +1,6 @@
 //! Which tiles a convolution is cut into, and what its filters are when pixels of each phase are channels of their own.
 
-use super::winograd::Channels;
+use super::winograd::{Channels, filter_words};
 use crate::kernels::conv2d::{Geometry, output_side};
 use crate::kernels::winograd::{Side, Tiling};
 use ndarray::ArrayView4;
@@ -31,8 +31,12 @@ const WORD: f64 = 40.0;
 /// Share of a direct convolution's operations below which the products pay: what is left goes to launches.
 const PAYS: f64 = 0.8;
 
+/// Words of transformed filters at most: what every adapter binds. A limit of the adapter's own would make bits differ.
+const FILTER_WORDS: usize = 32 << 20;
+
 /// The cheapest tiling of a convolution of maps of `height` x `width`, by operations and words of the transforms, and whether it
-/// pays beside the direct sum. It depends on shapes only, so that any batch has the same bits.
+/// pays beside the direct sum. It depends on shapes only, so that any batch has the same bits; `None` where
+/// transformed filters are larger than adapters bind.
 pub fn tiling(
     [height, width]: [usize; 2],
     channels: Channels,
@@ -57,7 +61,8 @@ pub fn tiling(
     };
     let tilings = axis(0).flat_map(|rows| axis(1).map(move |columns| Tiling::new(rows, columns, geometry)));
     let cost = |t: &Tiling| cost(t, channels);
-    let best = tilings.min_by(|a, b| cost(a).total_cmp(&cost(b)))?;
+    let bound = tilings.filter(|t| filter_words(t, channels) <= FILTER_WORDS);
+    let best = bound.min_by(|a, b| cost(a).total_cmp(&cost(b)))?;
     let quads = |channels: usize| (channels / groups).next_multiple_of(4) as f64;
     let taps = (kernel[0] * kernel[1] * results[0] * results[1] * groups) as f64;
     let direct = 2.0 * taps * quads(channels.inputs) * quads(channels.outputs);
@@ -96,4 +101,22 @@ pub(super) fn virtual_weights(
         }
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_that_no_adapter_binds_are_not_cut() {
+        let geometry = Geometry { stride: 1, padding: 1, groups: 1, relu: false };
+        let cut = |channels: usize| {
+            let channels = Channels { inputs: channels, outputs: channels };
+            tiling([16, 16], channels, [3, 3], geometry, Reach::Six).map(|(t, _)| filter_words(&t, channels))
+        };
+        assert!(cut(512).is_some_and(|words| words <= FILTER_WORDS));
+        // 16 points of 1,448 x 1,448 quads and channels are the least there is.
+        assert!(cut(1448).is_some_and(|words| words <= FILTER_WORDS));
+        assert_eq!(cut(1452), None);
+    }
 }

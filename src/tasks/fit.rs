@@ -100,6 +100,9 @@ pub struct FitSummary {
     /// Neurons that took the smallest and the largest ratio of the grid, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ratios_at_grid_edges: Option<[usize; 2]>,
+    /// Whether systems were solved by another factorisation than was asked for; the record has which.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub factorisation_not_kept: bool,
     /// Seconds of each step.
     pub seconds: BTreeMap<String, f64>,
     /// The run folder.
@@ -247,6 +250,7 @@ impl<'a> FitJob<'a> {
             test: Summary::new(&found.scores),
             at_grid_edges: readout.at_grid_edges,
             ratios_at_grid_edges: readout.ratios_at_grid_edges,
+            factorisation_not_kept: readout.factorisation_not_kept,
             seconds: clock.finish(),
             out: request.out.clone(),
         };

@@ -136,14 +136,15 @@ impl RidgeJob {
             chosen: Chosen { penalties: fitted.penalties(), ratios: ratios.map_or(Vec::new(), own) },
             at_grid_edges: Some(fitted.at_the_edges()),
             ratios_at_grid_edges: edges,
-            options: self.options(&fitted.grids),
+            options: self.options(&fitted),
+            factorisation_not_kept: fitted.ways.iter().any(|ways| !ways.keep(self.request.factorisation)),
             predictions: fitted.predictions,
         }
     }
 
     /// Units and absolute penalties are lists over ratios where there are ratios.
-    fn options(&self, grids: &[ridge::Grid]) -> Map<String, Value> {
-        let asked = &self.request;
+    fn options(&self, fitted: &ridge::Among) -> Map<String, Value> {
+        let (asked, grids) = (&self.request, &fitted.grids);
         let mut absolute: Vec<Value> = grids.iter().map(|grid| json!(grid.penalties)).collect();
         let mut units: Vec<Value> = grids.iter().map(|grid| json!(grid.unit)).collect();
         let mut options = Map::from_iter([
@@ -152,6 +153,7 @@ impl RidgeJob {
             ("penalties".into(), json!(asked.penalties)),
             ("intercept".into(), json!(asked.intercept)),
             ("factorisation".into(), json!(asked.factorisation)),
+            ("factorisation_taken".into(), json!(fitted.ways)),
         ]);
         let (absolute, unit) = match &self.smooth {
             None => (absolute.swap_remove(0), units.swap_remove(0)),

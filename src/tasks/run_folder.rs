@@ -52,6 +52,8 @@ pub(super) struct Readout {
     pub at_grid_edges: Option<[usize; 2]>,
     /// Neurons that took the smallest and the largest ratio.
     pub ratios_at_grid_edges: Option<[usize; 2]>,
+    /// Whether systems were solved by another factorisation than was asked for.
+    pub factorisation_not_kept: bool,
     /// What the record says of the method's own options, resolved.
     pub options: Map<String, Value>,
 }

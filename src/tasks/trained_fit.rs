@@ -110,6 +110,7 @@ impl TrainedJob {
             chosen: Chosen { penalties: Vec::new(), ratios: Vec::new() },
             at_grid_edges: None,
             ratios_at_grid_edges: None,
+            factorisation_not_kept: false,
             options: self.options(work.rows, best_epoch),
         })
     }
