@@ -25,7 +25,7 @@ var<workgroup> b_low: array<f16, 512>;
 var<workgroup> most: array<f32, 256>;
 var<workgroup> rest: array<f32, 256>;
 
-@compute @workgroup_size(WIDTH)
+@compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
     multiply(group, lane);
 }

@@ -4,7 +4,7 @@
 // of those below 2^-14 only low is kept, to 2^-26 at worst. The kernel declares SIZE, Left, Right, Sums and the memory.
 
 // Lanes of a subgroup, which the adapter says: a workgroup is one subgroup.
-override WIDTH: u32 = 32u;
+override LANES: u32 = 32u;
 const TILE_ROWS: u32 = 2u * SIZE;
 const TILE_COLUMNS: u32 = 2u * SIZE;
 alias Quad = vec4f;
@@ -20,7 +20,7 @@ fn high(x: vec4f) -> vec4f {
 
 // Rows of both operands, SIZE values of k from quad k on.
 fn split(group: vec3u, k: u32, lane: u32) {
-    for (var i = lane; i < TILE_ROWS * SIZE / 4u; i += WIDTH) {
+    for (var i = lane; i < TILE_ROWS * SIZE / 4u; i += LANES) {
         let row = i / (SIZE / 4u);
         let quad = i % (SIZE / 4u);
         var x = vec4f();
@@ -45,7 +45,7 @@ fn split(group: vec3u, k: u32, lane: u32) {
 
 // Stores a square of sums, which lie in workgroup memory; with `skip` none.
 fn put(row: u32, column: u32, batch: u32, lane: u32, skip: bool) {
-    for (var i = lane; i < SIZE * SIZE; i += WIDTH) {
+    for (var i = lane; i < SIZE * SIZE; i += LANES) {
         let m = row + i / SIZE;
         let n = column + i % SIZE;
         if m < p.rows && n < p.columns && !skip {

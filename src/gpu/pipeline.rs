@@ -46,8 +46,9 @@ impl Gpu {
         let (text, interface) = launch.kernel.tiled_source(family, tile)?;
         let tile = launch.kernel.tiles(family).get(tile).map(|t| t.overrides());
         let mut constants = [tile.as_ref().map_or(&[][..], |t| t), &launch.overrides].concat();
-        if interface.overrides.iter().any(|name| name == "WIDTH") {
-            constants.push(("WIDTH", f64::from(self.report().subgroup[0])));
+        // The one name that is set here; no launch may mean anything else by it.
+        if interface.overrides.iter().any(|name| name == "LANES") {
+            constants.push(("LANES", f64::from(self.report().subgroup[0])));
         }
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let module = self.module(name, text);

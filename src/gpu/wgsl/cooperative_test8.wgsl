@@ -2,16 +2,16 @@
 enable f16;
 enable wgpu_cooperative_matrix;
 
-override WIDTH: u32 = 32u;
+override LANES: u32 = 32u;
 
 @group(0) @binding(0) var<storage, read_write> product: array<f32>;
 
 var<workgroup> left: array<f16, 64>;
 var<workgroup> right: array<f16, 64>;
 
-@compute @workgroup_size(WIDTH)
+@compute @workgroup_size(LANES)
 fn main(@builtin(local_invocation_index) lane: u32) {
-    for (var i = lane; i < 64u; i += WIDTH) {
+    for (var i = lane; i < 64u; i += LANES) {
         left[i] = f16(f32(i * 7u % 13u));
         right[i] = f16(f32(i * 5u % 11u));
     }
