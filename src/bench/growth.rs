@@ -83,7 +83,7 @@ pub(super) fn jobs(request: &Request) -> Vec<Job> {
 impl Series {
     fn job(&'static self, size: usize) -> Job {
         let name = format!("{} by {}", self.work, self.axis);
-        let case = format!("{size} {}; {}", self.axis, self.held);
+        let case = format!("{} {size}; {}", self.axis, self.held);
         let labels = (name.clone(), case.clone());
         let work = Box::new(move |bench: &Bench<'_>| {
             let measured = (self.point)(bench, size)?;
