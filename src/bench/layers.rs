@@ -20,6 +20,12 @@ const SAMPLES: usize = 2000;
 /// Images of a batch among which they are drawn, from the first on.
 const COMPARED: usize = 2;
 
+/// How far a layer may be from f64. Rounding errors of a sum of n terms of either sign add up to about the root of n
+/// roundoffs: 4e-6 for the 4,608 terms of the widest convolution timed here.
+const BOUND: f64 = 1e-5;
+/// The same of Winograd's products, whose transforms cost up to about three times as much again.
+const WINOGRAD_BOUND: f64 = 3.0 * BOUND;
+
 /// A job for each network.
 pub(super) fn jobs(bench: &Bench<'_>) -> Vec<Job> {
     let cpu = bench.gpu.is_cpu();
@@ -88,7 +94,9 @@ fn rows(bench: &Bench<'_>, timed: &Timed, batch: usize) -> Result<Vec<Row>> {
         // CPU seconds are those of all parts together.
         let seconds = Seconds { cpu_s: None, ..seconds.clone() };
         let measured = measured(&seconds, step, Some(error));
-        rows.push(Row::new(Section::Layers, &name, &label(&network, &step.entries), measured));
+        let wrong = wrong(error, &pass.recording.launches()[step.launches.clone()]);
+        let row = Row::new(Section::Layers, &name, &label(&network, &step.entries), measured);
+        rows.push(Row { wrong, ..row });
     }
     if let Some(seconds) = all.last() {
         let whole = Step { entries: 0..last + 1, launches: 0..pass.recording.launches().len() };
@@ -96,6 +104,15 @@ fn rows(bench: &Bench<'_>, timed: &Timed, batch: usize) -> Result<Vec<Row>> {
         rows.push(Row::new(Section::Layers, &name, WHOLE, measured));
     }
     Ok(rows)
+}
+
+/// What is wrong with a layer that is so far from f64, if it is further than its kernels may be.
+fn wrong(error: f64, launches: &[Launch]) -> Option<String> {
+    let winograd = launches.iter().any(|launch| launch.name().starts_with("winograd"));
+    let bound = if winograd { WINOGRAD_BOUND } else { BOUND };
+    // No number is within no bound.
+    (error.is_nan() || error > bound)
+        .then(|| format!("{error:.1e} away from f64, at most {bound:.0e} is right"))
 }
 
 /// A whole pass of a batch, and which launches belong to which layer.
@@ -282,6 +299,23 @@ impl<'a> Referee<'a> {
                 places.map(|[r, c]| before([channel, r, c])).fold(f64::NEG_INFINITY, f64::max)
             }
             _ => f64::NAN,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::Grid;
+    use crate::kernels::{relu, winograd_input};
+
+    #[test]
+    fn a_layer_that_is_far_off_or_no_number_is_wrong() {
+        let plain = [Launch::new(&relu::KERNEL, Grid::Items(1))];
+        let winograd = [Launch::new(&winograd_input::KERNEL, Grid::Items(1))];
+        assert_eq!((wrong(9e-6, &plain), wrong(2e-5, &winograd)), (None, None));
+        for (error, launches) in [(2e-5, &plain), (1.0, &plain), (f64::NAN, &plain), (4e-5, &winograd)] {
+            assert!(wrong(error, launches).is_some(), "{error}");
         }
     }
 }
