@@ -35,7 +35,13 @@ fn row(bench: &Bench<'_>, name: &str, case: &Case) -> Result<Row> {
     let seconds = bench.budget.repeat(first, run)?;
     let recording = &trial.recording;
     let (operations, bytes) = (Some(recording.operations()), Some(recording.bytes()));
+    let mut tiles = Vec::new();
+    for launch in recording.launches() {
+        let tile = gpu.tile_name(launch)?.map(|tile| format!("tile {tile}"));
+        tiles.extend(tile.filter(|tile| !tiles.contains(tile)));
+    }
     let measured = Measured {
+        note: (!tiles.is_empty()).then(|| tiles.join(", ")),
         error: compared.as_ref().ok().copied(),
         ..Measured::new(seconds, bench.report.clock, operations, bytes)
     };

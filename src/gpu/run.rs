@@ -7,6 +7,7 @@ use super::pipeline::Pipeline;
 use super::recording::Recording;
 use super::shader::Access;
 use super::speeds::Estimate;
+use super::tuning::WORTH_SECONDS;
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
@@ -55,7 +56,8 @@ impl Gpu {
     fn start_proved_by(&self, sentinel: &'static Kernel, recording: &Recording) -> Result<()> {
         let mut launches = recording.launches();
         while !launches.is_empty() {
-            let ready = self.tune(launches)?;
+            let (most, _) = self.speeds.cut(launches);
+            let ready = self.tune(&launches[..most], WORTH_SECONDS)?;
             let (count, estimate) = self.speeds.cut(&launches[..ready]);
             let guessed = self.speeds.is_guess(&estimate);
             self.submit(sentinel, &launches[..count], estimate)?;

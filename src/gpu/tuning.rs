@@ -20,7 +20,7 @@ pub use store::Choice;
 use store::Store;
 
 /// A class of shapes is timed when its launches have taken this many seconds together: of less, nothing can be won back.
-const WORTH_SECONDS: f64 = 0.1;
+pub(super) const WORTH_SECONDS: f64 = 0.1;
 
 /// How tiles are chosen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -110,6 +110,17 @@ impl Gpu {
         }
     }
 
+    /// Rows x columns of the tile that a launch runs with now; `None` where its kernel has none to choose from.
+    ///
+    /// # Errors
+    /// As [`Gpu::tile`].
+    pub fn tile_name(&self, launch: &Launch) -> Result<Option<String>> {
+        match launch.kernel.tiles(self.family()).len() {
+            0 | 1 => Ok(None),
+            _ => launch.kernel.tile_name(self.family(), self.tile(launch)?).map(Some),
+        }
+    }
+
     /// Everything that was tuned on this adapter, and where it is kept.
     pub fn tuning(&self) -> TuningReport {
         self.tuner.store().report(self.tuner.tuning == Tuning::Measured)
@@ -157,31 +168,32 @@ impl Gpu {
         }
     }
 
-    /// How many of these launches may go before one is to be tuned, after the first was, if it is that one. Everything
-    /// before it has to be done then, so that what it overwrites is no longer needed.
-    pub(super) fn tune(&self, launches: &[Launch]) -> Result<usize> {
+    /// How many of the launches of a submission may go before one is to be tuned, after the first was, if it is that one.
+    /// Everything before it has to be done then, so that what it overwrites is no longer needed. Classes are tuned that
+    /// have taken `worth` seconds.
+    pub(super) fn tune(&self, launches: &[Launch], worth: f64) -> Result<usize> {
         let tuned = |launch: &Launch| launch.kernel.tiles(self.family()).len() > 1;
         if self.tuner.tuning != Tuning::Measured || !launches.iter().any(tuned) {
             return Ok(launches.len());
         }
-        if self.wants_tuning(&launches[0])? {
+        if self.wants_tuning(&launches[0], worth)? {
             self.finish()?;
             self.measure_tiles(&launches[0])?;
         }
         for (count, launch) in launches.iter().enumerate().skip(1) {
-            if tuned(launch) && self.wants_tuning(launch)? {
+            if tuned(launch) && self.wants_tuning(launch, worth)? {
                 return Ok(count);
             }
         }
         Ok(launches.len())
     }
 
-    fn wants_tuning(&self, launch: &Launch) -> Result<bool> {
+    fn wants_tuning(&self, launch: &Launch, worth: f64) -> Result<bool> {
         if launch.kernel.tiles(self.family()).len() < 2 || !self.speeds.knows(launch) {
             return Ok(false);
         }
         let known = self.known(launch, 0.0)?;
-        let worth = known.spent + self.speeds.seconds(launch) >= WORTH_SECONDS;
+        let worth = known.spent + self.speeds.seconds(launch) >= worth;
         Ok(known.tile.is_none() && worth && self.measurable(launch))
     }
 }
