@@ -9,7 +9,7 @@ use ndarray::{Array2, Axis, s};
 use std::path::{Path, PathBuf};
 use striate::bench::{Budget, Seconds, ridge::Problem};
 use striate::features::{LayerRequest, NetworkSource, Slab, WeightSource};
-use striate::gpu::{AdapterChoice, Gpu, Matrix, Options};
+use striate::gpu::{AdapterChoice, Gpu, Matrix, Options, Tuning};
 use striate::io::images::{Filter, Images, Normalise, Preparation};
 use striate::io::npy;
 use striate::io::weights::WeightFile;
@@ -158,7 +158,9 @@ fn main() {
     };
     let results = peers(arguments.iter().position(|a| a == "--peers").and_then(|i| arguments.get(i + 1)));
     let adapter = AdapterChoice::parse(&std::env::var("STRIATE_ADAPTER").unwrap_or_default());
-    let gpu = Gpu::open(&Options { adapter, ..Options::default() }).expect("an adapter");
+    // As the command runs.
+    let gpu =
+        Gpu::open(&Options { adapter, tuning: Tuning::Measured, ..Options::default() }).expect("an adapter");
     println!("{}", gpu.describe());
     if cache.join("features").is_dir() {
         features(&gpu, &cache, &results);

@@ -25,10 +25,11 @@ pub(super) const WORTH_SECONDS: f64 = 0.1;
 /// How tiles are chosen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Tuning {
-    /// The fastest, measured once for each adapter, driver and class of shapes, and kept in the user's cache folder.
-    #[default]
+    /// The fastest, measured once for each adapter, driver, kernel and class of shapes, and kept in the user's cache
+    /// folder: what the command does. Never the default, for it takes whatever else uses the machine for the adapter's.
     Measured,
     /// By a rule: the largest tile that still gives the adapter enough workgroups.
+    #[default]
     Rule,
     /// Always the tile of this number in [`super::Kernel::tiles`], or the last one. For tests.
     Tile(usize),
@@ -135,7 +136,7 @@ impl Gpu {
             known.spent += seconds;
             return Ok(*known);
         }
-        let wanted = self.tuner.store().tile(&class.to_string());
+        let wanted = self.tuner.store().tile(&self.stored_name(&class, launch)?);
         let mut known = Known { tile: None, spent: seconds };
         for number in 0..launch.kernel.tiles(self.family()).len() {
             if wanted.as_deref() == Some(launch.kernel.tile_name(self.family(), number)?.as_str()) {
@@ -144,6 +145,11 @@ impl Gpu {
         }
         all.insert(class, known);
         Ok(known)
+    }
+
+    /// What the file calls a class: with the kernel's fingerprint, so that one that has changed is tuned anew.
+    fn stored_name(&self, class: &Class, launch: &Launch) -> Result<String> {
+        Ok(format!("{class} wgsl {}", launch.kernel.fingerprint(self.family())?))
     }
 
     /// The largest tile that gives enough workgroups and reaches hardly further beyond the edges than the best does; the
