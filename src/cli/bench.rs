@@ -77,8 +77,9 @@ pub struct BenchArgs {
 
 /// Runs `striate bench`.
 pub fn run(args: &BenchArgs, common: &Common) -> Result<Outcome> {
-    // A damaged file is refused before minutes are spent.
+    // Files that cannot be read or written are refused before minutes are spent.
     let other = args.compare.as_deref().map(Report::read).transpose()?;
+    args.out.as_deref().map(commit::writable).transpose()?;
     let effort = match (args.quick, args.all) {
         (true, _) => Effort::Quick,
         (_, true) => Effort::All,
@@ -98,12 +99,16 @@ pub fn run(args: &BenchArgs, common: &Common) -> Result<Outcome> {
     if let (Some(comparison), Some(path)) = (&comparison, &args.compare) {
         text.push_str(&compared(comparison, path));
     }
+    let mut failure = wrong(&report);
     if let Some(out) = &args.out {
-        commit::write(out, format!("{document:#}\n").as_bytes())?;
-        common.say(format_args!("written: {}", out.display()));
+        match commit::write(out, format!("{document:#}\n").as_bytes()) {
+            Ok(()) => common.say(format_args!("written: {}", out.display())),
+            // The table is shown all the same.
+            Err(why) => failure = Some(why),
+        }
     }
     let outcome = Outcome::new(document, text);
-    Ok(match wrong(&report) {
+    Ok(match failure {
         Some(why) => outcome.failed(why),
         None => outcome,
     })
