@@ -32,6 +32,7 @@ fn row(bench: &Bench<'_>, name: &str, case: &Case) -> Result<Row> {
     // Some kernels change what they read: only the first run has the oracle's answer.
     let compared = trial.compared(gpu)?;
     let run = || Ok(gpu.timed(&trial.recording)?.iter().sum());
+    bench.warm_up(run)?;
     let seconds = bench.budget.repeat(first, run)?;
     let recording = &trial.recording;
     let (operations, bytes) = (Some(recording.operations()), Some(recording.bytes()));

@@ -82,6 +82,7 @@ fn rows(bench: &Bench<'_>, timed: &Timed, batch: usize) -> Result<Vec<Row>> {
     gpu.run(&pass.recording)?;
     let first = pass.seconds(gpu, &images)?;
     let errors = Referee::new(gpu, &network, seed).errors(&extractor, &images)?;
+    bench.warm_up(|| pass.seconds(gpu, &images))?;
     let all = bench.budget.repeat_parts(first, || pass.seconds(gpu, &images))?;
     let macs = network.macs(input.height, input.width, last)?;
     let shapes = network.shapes(input.height, input.width, last)?;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use striate::bench::{Bound, Comparison, Measured, Report, Row, Section};
 use striate::gpu::Clock;
+use terminal_size::terminal_size_of;
 
 use super::output::mebibytes;
 
@@ -13,9 +14,9 @@ const WIDE: usize = 140;
 /// Columns of the first column.
 const FIRST: usize = 21;
 
-/// The whole report, for a terminal of this width.
+/// The whole report, as wide as the terminal that stdout is.
 pub fn table(report: &Report) -> String {
-    let width = terminal_size::terminal_size().map_or(WIDE, |(width, _)| usize::from(width.0));
+    let width = terminal_size_of(std::io::stdout()).map_or(WIDE, |(width, _)| usize::from(width.0));
     Page { report, width, text: String::new() }.write()
 }
 
