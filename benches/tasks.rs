@@ -7,9 +7,9 @@
 
 use ndarray::{Array2, Axis, s};
 use std::path::{Path, PathBuf};
-use striate::bench::{Budget, Seconds, ridge::Problem};
+use striate::bench::{Budget, Seconds, cpu_seconds, ridge::Problem};
 use striate::features::{LayerRequest, NetworkSource, Slab, WeightSource};
-use striate::gpu::{AdapterChoice, Gpu, Matrix, Options};
+use striate::gpu::{AdapterChoice, Gpu, Matrix, Options, Tuning};
 use striate::io::images::{Filter, Images, Normalise, Preparation};
 use striate::io::npy;
 use striate::io::weights::WeightFile;
@@ -18,12 +18,19 @@ use striate::networks::Network;
 /// At least five runs of every work, more of short ones.
 const BUDGET: Budget = Budget { seconds: 5.0, least: 5, most: 50 };
 
-fn time(mut work: impl FnMut()) -> Seconds {
+/// Seconds of a work, and CPU seconds in user mode: the median of all runs but the first, as the peers count theirs.
+fn time(mut work: impl FnMut()) -> (Seconds, f64) {
+    let mut user = Vec::new();
     let run = || {
+        let before = cpu_seconds();
         work();
+        user.extend(before.zip(cpu_seconds()).map(|(before, after)| after.user - before.user));
         Ok(())
     };
-    BUDGET.by_host(run).expect("a work that runs")
+    let seconds = BUDGET.by_host(run).expect("a work that runs");
+    let mut user: Vec<f64> = user.into_iter().skip(1).collect();
+    user.sort_by(f64::total_cmp);
+    (seconds, user.get(user.len() / 2).copied().unwrap_or(f64::NAN))
 }
 
 /// A peer's line for a work.
@@ -54,9 +61,8 @@ fn peers(file: Option<&String>) -> Vec<Peer> {
 }
 
 /// Our seconds, and how many times a peer's they are.
-fn report(work: &str, t: &Seconds, what: &str, peers: &[Peer]) {
-    let cpu = t.cpu_s.unwrap_or(f64::NAN);
-    println!("{work:<26} {:>9} {:>9} {:>9} {:>9}  {what}", "first", "fastest", "median", "cpu");
+fn report(work: &str, (t, cpu): &(Seconds, f64), what: &str, peers: &[Peer]) {
+    println!("{work:<26} {:>9} {:>9} {:>9} {:>9}  {what}", "first", "fastest", "median", "user");
     let name = format!("  ours, {} runs", t.runs);
     println!("{name:<26} {:9.4} {:9.4} {:9.4} {cpu:9.4}  seconds", t.first_s, t.fastest_s, t.median_s);
     for peer in peers.iter().filter(|peer| peer.work == work) {
@@ -107,7 +113,7 @@ fn features(gpu: &Gpu, cache: &Path, peers: &[Peer]) {
             }
             let gflop = source.estimate(gpu).expect("an estimate").operations * batch as f64 / 1e9;
             let what =
-                format!("relative L2 {:.1e}, {:.1} GFLOP/s", (off / norm).sqrt(), gflop / timing.median_s);
+                format!("relative L2 {:.1e}, {:.1} GFLOP/s", (off / norm).sqrt(), gflop / timing.0.median_s);
             report(&format!("{work}_{side}_b{batch}"), &timing, &what, peers);
         }
     }
@@ -158,7 +164,9 @@ fn main() {
     };
     let results = peers(arguments.iter().position(|a| a == "--peers").and_then(|i| arguments.get(i + 1)));
     let adapter = AdapterChoice::parse(&std::env::var("STRIATE_ADAPTER").unwrap_or_default());
-    let gpu = Gpu::open(&Options { adapter, ..Options::default() }).expect("an adapter");
+    // As the command runs.
+    let gpu =
+        Gpu::open(&Options { adapter, tuning: Tuning::Measured, ..Options::default() }).expect("an adapter");
     println!("{}", gpu.describe());
     if cache.join("features").is_dir() {
         features(&gpu, &cache, &results);

@@ -96,6 +96,10 @@ fn strange_names_and_damaged_documents_are_refused_before_anything_runs() {
     {
         here.striate(&["bench", "relu", "--compare", file]).refused(3, &[file, said]);
     }
-    let nowhere = here.striate(&["bench", "--quick", "relu", "--out", "no/such/folder/a.json"]);
-    assert_eq!(nowhere.code, 4, "{nowhere:?}");
+    // No adapter is opened before that.
+    let nowhere =
+        ["bench", "--quick", "relu", "--adapter", "none of these", "--out", "no/such/folder/a.json"];
+    here.striate(&nowhere).refused(4, &["no/such/folder/a.json"]);
+    assert!(here.works(&["bench", "--quick", "relu", "--out", "a.json"]).out.contains("relu"));
+    assert!(here.names(".").iter().all(|name| !name.contains("partial")), "{:?}", here.names("."));
 }

@@ -41,15 +41,22 @@ fn run(gpu: &Gpu, launch: &Launch, times: usize) {
     gpu.run(&recording).unwrap();
 }
 
-/// Runs a launch until its class was tuned, and returns the tile.
-fn tune(gpu: &Gpu, launch: &Launch) -> String {
-    for _ in 0..50 {
-        run(gpu, launch, 4);
-        if let Some(choice) = gpu.tuning().choices.first() {
-            return choice.tile.clone();
+/// Runs a launch until its class was tuned: ever more often at a time, for a fast GPU needs tens of thousands of these
+/// small launches before tuning is worth it.
+fn until(gpu: &Gpu, launch: &Launch, tuned: impl Fn() -> bool) {
+    for round in 0..200 {
+        run(gpu, launch, 4 << (round / 2).min(8));
+        if tuned() {
+            return;
         }
     }
-    panic!("nothing was tuned: {:?}", gpu.tuning());
+    panic!("not tuned: {:?}", gpu.tuning());
+}
+
+/// The same of the first class, and returns the tile.
+fn tune(gpu: &Gpu, launch: &Launch) -> String {
+    until(gpu, launch, || !gpu.tuning().choices.is_empty());
+    gpu.tuning().choices[0].tile.clone()
 }
 
 fn files(cache: &Path) -> Vec<PathBuf> {
@@ -111,13 +118,34 @@ fn what_was_measured_is_kept_and_read_again() {
     fs::remove_dir_all(cache).unwrap();
 }
 
+/// A kernel that has changed since is tuned anew: its file's name of a class is another.
+#[test]
+fn choices_of_another_text_of_the_kernel_do_not_count() {
+    let cache = scratch("changed");
+    let gpu = open(Tuning::Measured, &cache);
+    let (launch, _) = product(&gpu, 256, 192, 256);
+    tune(&gpu, &launch);
+    let file = files(&cache)[0].clone();
+    let mut document: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    let class = document["choices"][0]["class"].as_str().unwrap().to_owned();
+    let (shape, fingerprint) = class.rsplit_once(' ').unwrap();
+    assert_eq!(fingerprint.len(), 8, "{class}");
+    document["choices"][0]["class"] = format!("{shape} 00000000").into();
+    fs::write(&file, document.to_string()).unwrap();
+    let again = open(Tuning::Measured, &cache);
+    let (launch, _) = product(&again, 256, 192, 256);
+    until(&again, &launch, || again.tuning().choices.iter().any(|choice| choice.class == class));
+    fs::remove_dir_all(cache).unwrap();
+}
+
 /// Tuning a launch overwrites its output: what stands before it in the recording must have read the old one.
 #[test]
 fn what_is_tuned_overwrites_nothing_that_is_still_needed() {
     let cache = scratch("order");
     let gpu = open(Tuning::Measured, &cache);
     let (launch, c) = product(&gpu, 256, 192, 256);
-    run(&gpu, &launch, 1);
+    // As many as it takes to learn a fast GPU's speed.
+    run(&gpu, &launch, 4);
     let product = gpu.download::<f32>(&c.buffer).unwrap();
     let kept = Matrix::zeros(&gpu, "kept", 256, 192).unwrap();
     let before: Vec<f32> = (0..c.buffer.words()).map(|i| i as f32 + 1.0).collect();
@@ -127,9 +155,14 @@ fn what_is_tuned_overwrites_nothing_that_is_still_needed() {
     recording.add(Relu { x: &c.buffer, y: &kept.buffer }.launch().unwrap());
     recording.add(launch);
     let mut tuned = 0;
-    for _ in 0..200 {
+    for round in 0..200 {
         gpu.run(&fill).unwrap();
-        gpu.run(&recording).unwrap();
+        // The clock's launches are tuned as soon as the kernel's speed is known, others once it is worth it.
+        if round < 20 {
+            gpu.run(&recording).unwrap();
+        } else {
+            gpu.timed(&recording).unwrap();
+        }
         assert!(gpu.download::<f32>(&kept.buffer).unwrap() == before);
         assert!(gpu.download::<f32>(&c.buffer).unwrap() == product);
         tuned = gpu.tuning().choices.len();
@@ -170,9 +203,9 @@ fn a_damaged_file_is_ignored_and_replaced() {
     fs::write(&file, document.to_string()).unwrap();
     let again = open(Tuning::Measured, &cache);
     let (launch, _) = product(&again, 256, 192, 256);
-    run(&again, &launch, 40);
-    run(&again, &launch, 40);
-    let read: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    let read = || -> serde_json::Value { serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap() };
+    until(&again, &launch, || read()["choices"][0]["tile"] != "1x1");
+    let read = read();
     assert_ne!(read["choices"][0]["tile"], "1x1");
     assert_eq!(files(&cache), [file], "nothing else is left behind");
     fs::remove_dir_all(cache).unwrap();
@@ -207,12 +240,7 @@ fn threads_and_devices_share_a_file() {
                 let first = gpu.download::<u32>(&c.buffer).unwrap();
                 let name = format!("gemm {rows}x{columns}x{depth}");
                 let tuned = || gpu.tuning().choices.iter().any(|choice| choice.class.starts_with(&name));
-                let mut rounds = 0;
-                while !tuned() {
-                    run(gpu, &launch, 8);
-                    rounds += 1;
-                    assert!(rounds < 100, "{name} is never tuned");
-                }
+                until(gpu, &launch, tuned);
                 assert!(gpu.download::<u32>(&c.buffer).unwrap() == first, "{name}");
             });
         }

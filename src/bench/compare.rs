@@ -20,7 +20,7 @@ pub struct Ratio {
 /// What differs between two reports.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Comparison {
-    /// What makes the comparison one of unlike things: adapters, drivers, families, clocks, versions.
+    /// What makes the comparison one of unlike things: adapters, drivers, families, tiles, clocks, versions.
     pub differences: Vec<String>,
     /// Rows measured in both, in the order of this report.
     pub ratios: Vec<Ratio>,
@@ -78,6 +78,7 @@ fn differences(here: &Report, there: &Report) -> Vec<String> {
             ("adapter", adapter(r)),
             ("driver", r.adapter.driver.clone()),
             ("kernel family", format!("{:?}", r.kernel_family).to_lowercase()),
+            ("tiles", if r.tuned { "measured" } else { "by the rule" }.into()),
             ("clock", format!("{:?}", r.clock).to_lowercase()),
             ("convolution", format!("{:?}", r.convolution).to_lowercase()),
             ("striate", version(r)),
@@ -113,6 +114,7 @@ mod tests {
             },
             software: true,
             kernel_family: Family::Broadcast,
+            tuned: true,
             clock: Clock::Device,
             convolution: Convolution::Auto,
             peaks: Peaks {
@@ -149,13 +151,17 @@ mod tests {
         let here = report(&[("a", 1.0), ("b", 2.0), ("c", 3.0)]);
         let mut there = report(&[("b", 1.0), ("d", 4.0), ("a", 2.0)]);
         there.adapter.driver = "driver 2".into();
+        there.tuned = false;
         there.rows.push(Row::skipped(Section::Kernels, "c", "case", "too long".into()));
         let found = compare(&here, &there);
         let ratios: Vec<f64> = found.ratios.iter().map(|r| r.ratio).collect();
         assert_eq!(ratios, [0.5, 2.0]);
         assert!((found.geometric_mean.unwrap_or(0.0) - 1.0).abs() < 1e-12);
         assert_eq!((found.only_here, found.only_there), (vec!["c case".into()], vec!["d case".into()]));
-        assert_eq!(found.differences, ["driver: driver 1 here, driver 2 there"]);
+        assert_eq!(
+            found.differences,
+            ["driver: driver 1 here, driver 2 there", "tiles: measured here, by the rule there",]
+        );
     }
 
     /// 1e9 operations at 100e9 a second are .01 s, 3e9 bytes at 10e9 a second .3 s: memory bounds it.

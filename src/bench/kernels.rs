@@ -32,10 +32,17 @@ fn row(bench: &Bench<'_>, name: &str, case: &Case) -> Result<Row> {
     // Some kernels change what they read: only the first run has the oracle's answer.
     let compared = trial.compared(gpu)?;
     let run = || Ok(gpu.timed(&trial.recording)?.iter().sum());
+    bench.warm_up(run)?;
     let seconds = bench.budget.repeat(first, run)?;
     let recording = &trial.recording;
     let (operations, bytes) = (Some(recording.operations()), Some(recording.bytes()));
+    let mut tiles = Vec::new();
+    for launch in recording.launches() {
+        let tile = gpu.tile_name(launch)?.map(|tile| format!("tile {tile}"));
+        tiles.extend(tile.filter(|tile| !tiles.contains(tile)));
+    }
     let measured = Measured {
+        note: (!tiles.is_empty()).then(|| tiles.join(", ")),
         error: compared.as_ref().ok().copied(),
         ..Measured::new(seconds, bench.report.clock, operations, bytes)
     };

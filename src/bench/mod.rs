@@ -25,7 +25,8 @@ pub use timing::{Budget, CpuSeconds, Seconds, cpu_seconds};
 use crate::doctor;
 use crate::error::{Kind, Result};
 use crate::features::Convolution;
-use crate::gpu::Gpu;
+use crate::gpu::{Clock, Gpu};
+use std::time::Instant;
 
 /// How much is timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +65,9 @@ struct Bench<'a> {
 /// Expected seconds of all runs of a row, above which it is left out unless everything was asked for.
 const PATIENCE: f64 = 25.0;
 
+/// Seconds that a GPU works before its runs count.
+const WARM_UP: f64 = 0.3;
+
 impl Bench<'_> {
     /// Why a work of so many operations is left out, if it would take too long here. It is judged by the speed of the
     /// matrix product, which is about that of whole works.
@@ -72,6 +76,17 @@ impl Bench<'_> {
         let asked = self.request.effort == Effort::All;
         (!asked && expected > PATIENCE)
             .then(|| format!("would take about {expected:.0} s on this adapter; --all times it"))
+    }
+
+    /// Repeats a work until the clocks of a GPU have gone up: they are low after a pause, and the device's own clock is
+    /// not, so the first runs seem slow. A processor is busy all the time.
+    fn warm_up<T>(&self, mut run: impl FnMut() -> Result<T>) -> Result<()> {
+        let start = Instant::now();
+        let sleepy = self.report.clock == Clock::Device && !self.gpu.is_cpu();
+        while sleepy && start.elapsed().as_secs_f64() < WARM_UP {
+            run()?;
+        }
+        Ok(())
     }
 
     /// Adds the rows of a work. What does not fit the memory is a row that says so.

@@ -56,6 +56,6 @@ pub(super) fn wanted(bench: &Bench<'_>) -> Vec<Timed> {
     let quick = [timed(alexnet, 224, 224), timed(vgg19, 48, 48)];
     let more = [timed(vgg19, 36, 64), timed(vgg19, 224, 224)];
     let more = if bench.request.effort == Effort::Quick { &more[..0] } else { &more[..] };
-    let wants = |one: &&Timed| bench.request.selection.wants(&[one.network, "features"]);
+    let wants = |one: &&Timed| bench.request.selection.wants_network(one.network);
     quick.iter().chain(more).filter(wants).cloned().collect()
 }

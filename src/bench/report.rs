@@ -139,6 +139,8 @@ pub struct Report {
     pub software: bool,
     /// Family of the heavy kernels.
     pub kernel_family: Family,
+    /// Whether the tiles of heavy kernels are measured, rather than chosen by the rule.
+    pub tuned: bool,
     /// What launches are timed by.
     pub clock: Clock,
     /// How convolutions of networks are computed.
@@ -175,6 +177,7 @@ impl Report {
             adapter: gpu.report().clone(),
             software: gpu.is_cpu(),
             kernel_family: gpu.family(),
+            tuned: gpu.tuning().measured,
             clock: gpu.clock()?,
             convolution,
             peaks,

@@ -75,6 +75,12 @@ impl Selection {
         self.names.is_empty() || self.names.iter().any(|name| names.contains(&name.as_str()))
     }
 
+    /// Whether a network was asked for: where some network is named, only those that are.
+    pub fn wants_network(&self, network: &str) -> bool {
+        let some = self.names.iter().any(|name| NETWORKS.contains(&name.as_str()));
+        self.wants(&[if some { network } else { "features" }])
+    }
+
     /// Refuses names that mean nothing in the sections asked for.
     ///
     /// # Errors
@@ -119,6 +125,17 @@ mod tests {
         assert!(
             of("gemm").wants(&["gemm"]) && !of("gemm").wants(&["conv2d"]) && of("tasks").wants(&["ridge"])
         );
+    }
+
+    #[test]
+    fn where_a_network_is_named_no_other_is_timed() {
+        let both = |words: &str| NETWORKS.map(|network| of(words).wants_network(network));
+        assert_eq!(both("tasks features vgg19"), [false, true]);
+        assert_eq!(
+            (both("features"), both("tasks"), both("vgg19 alexnet")),
+            ([true; 2], [true; 2], [true; 2])
+        );
+        assert_eq!(both("tasks ridge"), [false; 2]);
     }
 
     #[test]

@@ -32,7 +32,8 @@ named. Nothing is read from files: weights and data come from --seed.
 The table:
   time      median of the runs after the first; of launches by the device's own timestamps, where these can be believed
   first     the first run, with compilation; of layers their share of the first pass
-  Gop/s     10^9 operations a second; of layers and networks those of the direct sum, whatever the algorithm
+  Gop/s     10^9 operations a second; of layers and networks those of the direct sum, whatever the algorithm; of kernels
+            that compute nothing the words that they move
   GB/s      10^9 bytes a second: of kernels everything that is bound, once; of layers maps read and written, and weights
   peak      share of the measured peak of what bounds the row: A arithmetic in registers, M memory. Above 100 % where
             caches serve what counts as memory, or an algorithm needs fewer operations than the direct sum
@@ -42,10 +43,10 @@ The table:
   MiB       most GPU memory in use during a whole work
   !         more than a tenth of the runs lie far off (modified z-score above 3.5): something else used the machine
 
-The document: striate, commit, adapter, software, kernel_family, clock (device or host), convolution, peaks, and rows of section, name,
-case, size (of growth), and measured (first_s, median_s, fastest_s, runs, outliers, cpu_s, clock, operations, bytes,
-gop_per_s, gb_per_s, bound, share, error, memory_bytes, note) or skipped (why) and wrong (how); slopes of growth; with
---compare also comparison.";
+The document: striate, commit, adapter, software, kernel_family, tuned, clock (device or host), convolution, peaks,
+and rows of section, name, case, size (of growth), and measured (first_s, median_s, fastest_s, runs, outliers, cpu_s,
+clock, operations, bytes, gop_per_s, gb_per_s, bound, share, error, memory_bytes, note) or skipped (why) and wrong
+(how); slopes of growth; with --compare also comparison.";
 
 /// The options of `striate bench`.
 #[derive(Debug, Args)]
@@ -76,8 +77,9 @@ pub struct BenchArgs {
 
 /// Runs `striate bench`.
 pub fn run(args: &BenchArgs, common: &Common) -> Result<Outcome> {
-    // A damaged file is refused before minutes are spent.
+    // Files that cannot be read or written are refused before minutes are spent.
     let other = args.compare.as_deref().map(Report::read).transpose()?;
+    args.out.as_deref().map(commit::writable).transpose()?;
     let effort = match (args.quick, args.all) {
         (true, _) => Effort::Quick,
         (_, true) => Effort::All,
@@ -97,12 +99,16 @@ pub fn run(args: &BenchArgs, common: &Common) -> Result<Outcome> {
     if let (Some(comparison), Some(path)) = (&comparison, &args.compare) {
         text.push_str(&compared(comparison, path));
     }
+    let mut failure = wrong(&report);
     if let Some(out) = &args.out {
-        commit::write(out, format!("{document:#}\n").as_bytes())?;
-        common.say(format_args!("written: {}", out.display()));
+        match commit::write(out, format!("{document:#}\n").as_bytes()) {
+            Ok(()) => common.say(format_args!("written: {}", out.display())),
+            // The table is shown all the same.
+            Err(why) => failure = Some(why),
+        }
     }
     let outcome = Outcome::new(document, text);
-    Ok(match wrong(&report) {
+    Ok(match failure {
         Some(why) => outcome.failed(why),
         None => outcome,
     })

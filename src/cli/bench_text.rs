@@ -5,6 +5,7 @@ use std::path::Path;
 
 use striate::bench::{Bound, Comparison, Measured, Report, Row, Section};
 use striate::gpu::Clock;
+use terminal_size::terminal_size_of;
 
 use super::output::mebibytes;
 
@@ -13,9 +14,9 @@ const WIDE: usize = 140;
 /// Columns of the first column.
 const FIRST: usize = 21;
 
-/// The whole report, for a terminal of this width.
+/// The whole report, as wide as the terminal that stdout is.
 pub fn table(report: &Report) -> String {
-    let width = terminal_size::terminal_size().map_or(WIDE, |(width, _)| usize::from(width.0));
+    let width = terminal_size_of(std::io::stdout()).map_or(WIDE, |(width, _)| usize::from(width.0));
     Page { report, width, text: String::new() }.write()
 }
 
@@ -249,7 +250,8 @@ mod tests {
             "skipped": "would take about 57 s on this adapter; --all times it"});
         let document = json!({"striate": "0.1.0", "adapter": {"index": 0, "name": "an adapter", "backend": "Vulkan",
                 "kind": "Cpu", "driver": "1", "subgroup": [8, 8], "max_buffer_bytes": 1, "max_binding_bytes": 1},
-            "software": true, "kernel_family": "broadcast", "clock": "device", "convolution": "auto",
+            "software": true, "kernel_family": "broadcast", "tuned": true,
+            "clock": "device", "convolution": "auto",
             "peaks": {"arithmetic_gflops": 100.0, "matrix_gflops": 50.0, "matrix_side": 512,
                 "memory_gb_per_s": 10.0, "upload_gb_per_s": 1.0, "download_gb_per_s": 1.0},
             "rows": [row("kernels", "adaptive_average_pool", case, true), left_out,

@@ -70,6 +70,9 @@ pub struct Gpu {
     max_loop: u32,
 }
 
+/// Callbacks of wgpu run in whichever thread polls: one may still be under way in another thread when a wait returns.
+pub(super) const CALLBACK: Duration = Duration::from_secs(5);
+
 /// What the broadcast family needs of the adapter beside subgroups of eight lanes: it loads two words as one of 64 bits.
 const BROADCAST: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::SHADER_INT64);
 
@@ -206,6 +209,11 @@ impl Gpu {
                 "Try again; if it fails again, lower --max-memory or choose another --adapter",
             )),
         }
+    }
+
+    /// Marks the device as failed for every later call, in whatever thread: it is the only one told of what it waited for.
+    pub(super) fn fail(&self, why: String) {
+        keep(&self.failure, why);
     }
 
     /// Device objects made so far: buffers, bind groups and pipelines. Work that is repeated makes none.

@@ -1,7 +1,7 @@
 //! Submissions under way: a few at once, so that the device need not wait for the host; each with a sentinel that the
 //! host reads when it has ended.
 
-use super::device::Gpu;
+use super::device::{CALLBACK, Gpu};
 use super::kernel::Launch;
 use super::memory::{Buffer, next_allocation};
 use super::speeds::Estimate;
@@ -86,7 +86,8 @@ impl Gpu {
         while !flights.flying.is_empty() {
             self.land(&mut flights)?;
         }
-        Ok(())
+        // Another thread may have waited for what this one started.
+        self.check("device")
     }
 
     /// A number and a sentinel for the next submission, once fewer than the most are under way.
@@ -135,31 +136,33 @@ impl Gpu {
     /// Waits for the oldest submission, checks its sentinel and learns from the time that it took.
     pub(super) fn land(&self, flights: &mut Flights) -> Result<()> {
         let Some(flight) = flights.flying.pop_front() else { return Ok(()) };
-        let broken = |why: String| {
-            Error::new(Kind::Device, flight.name, why, "", "Try again, or choose another --adapter")
+        let broken = |why: String, wanted: &str, advice: &str| {
+            // Whoever else counts on this submission has to hear of it, too.
+            self.fail(format!("{why} (in the submission that began with {})", flight.name));
+            Error::new(Kind::Device, flight.name, why, wanted, advice)
         };
-        // Callbacks run here alone: what has ended while the host was elsewhere was not seen to end.
+        let again = "Try again, or choose another --adapter";
+        // What has ended while the host was elsewhere was not seen to end.
         let _ = self.device.poll(wgpu::PollType::Poll);
         let (result, seen) = match flight.mapped.try_recv() {
             Ok(result) => (result, false),
             Err(_) => {
                 self.wait_for(Some(flight.index.clone()), flight.name)?;
-                let late = |_| broken("the device did not finish in time".into());
-                (flight.mapped.try_recv().map_err(late)?, true)
+                let late = |_| broken("the device did not finish in time".into(), "", again);
+                (flight.mapped.recv_timeout(CALLBACK).map_err(late)?, true)
             }
         };
         let ended = Ended { at: Instant::now(), seen };
-        result.map_err(|why| broken(format!("the result could not be read back: {why}")))?;
+        // First, so that a lost device is named, and not what follows from it.
         self.check(flight.name)?;
-        let view = flight.read.get_mapped_range(..).map_err(|why| broken(why.to_string()))?;
+        result.map_err(|why| broken(format!("the result could not be read back: {why}"), "", again))?;
+        let view = flight.read.get_mapped_range(..).map_err(|why| broken(why.to_string(), "", again))?;
         let whole = view.get(..8) == Some(flight.expected.as_slice());
         drop(view);
         flight.read.unmap();
         if !whole {
-            return Err(Error::new(
-                Kind::Device,
-                flight.name,
-                "the device stopped before the end of a submission without saying so",
+            return Err(broken(
+                "the device stopped before the end of a submission without saying so".into(),
                 "the submission's sentinel",
                 "A watchdog may have stopped it: close other GPU programs, or choose another --adapter",
             ));

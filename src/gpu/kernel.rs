@@ -4,6 +4,7 @@ use super::device::Family;
 use super::memory::Buffer;
 use super::shader::{Access, Interface, Parts, expand, reflect};
 use crate::error::{Error, Result};
+use sha2::{Digest, Sha256};
 use std::sync::OnceLock;
 
 /// One kernel: a name and its WGSL, in one or more families with the same bindings and parameters.
@@ -39,6 +40,7 @@ impl Tile {
 /// Expanded WGSL, and its interface for each of its tiles; one without tiles.
 struct Source {
     text: String,
+    fingerprint: String,
     interfaces: Vec<Interface>,
 }
 
@@ -131,17 +133,28 @@ impl Kernel {
     /// # Errors
     /// Internal, if the WGSL is not valid, or there is no such tile.
     pub fn tiled_source(&self, family: Family, tile: usize) -> Result<(&str, &Interface)> {
-        let family = self.family(family);
-        let slot = &self.sources[family as usize];
-        let source = match slot.get() {
-            Some(ready) => ready,
-            None => {
-                let read = self.read(family)?;
-                slot.get_or_init(|| read)
-            }
-        };
+        let source = self.ready(self.family(family))?;
         let no_tile = || Error::internal(format!("kernel {}", self.name), format!("no tile {tile}"));
         Ok((&source.text, source.interfaces.get(tile).ok_or_else(no_tile)?))
+    }
+
+    /// A hash of the WGSL of a family: other text, another fingerprint.
+    ///
+    /// # Errors
+    /// As [`Kernel::source`].
+    pub(super) fn fingerprint(&self, family: Family) -> Result<&str> {
+        Ok(&self.ready(self.family(family))?.fingerprint)
+    }
+
+    fn ready(&self, family: Family) -> Result<&Source> {
+        let slot = &self.sources[family as usize];
+        match slot.get() {
+            Some(ready) => Ok(ready),
+            None => {
+                let read = self.read(family)?;
+                Ok(slot.get_or_init(|| read))
+            }
+        }
     }
 
     fn read(&self, family: Family) -> Result<Source> {
@@ -156,7 +169,9 @@ impl Kernel {
             [] => vec![reflect(self.name, &text, &[])?],
             some => some.iter().map(|t| reflect(self.name, &text, &t.overrides())).collect::<Result<_>>()?,
         };
-        Ok(Source { text, interfaces })
+        let hash = Sha256::digest(&text);
+        let fingerprint = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        Ok(Source { text, fingerprint, interfaces })
     }
 }
 

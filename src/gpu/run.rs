@@ -7,6 +7,7 @@ use super::pipeline::Pipeline;
 use super::recording::Recording;
 use super::shader::Access;
 use super::speeds::Estimate;
+use super::tuning::WORTH_SECONDS;
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
@@ -47,7 +48,8 @@ impl Gpu {
     /// Whatever is downloaded or run later comes after it; [`Gpu::finish`] waits for it.
     ///
     /// # Errors
-    /// As [`Gpu::run`]; what fails on the device is an error of a later call, with the name of the launch that failed.
+    /// As [`Gpu::run`]; what fails on the device is an error of a later call, with the name of
+    /// the submission's first launch.
     pub fn start(&self, recording: &Recording) -> Result<()> {
         self.start_proved_by(&SENTINEL, recording)
     }
@@ -55,7 +57,8 @@ impl Gpu {
     fn start_proved_by(&self, sentinel: &'static Kernel, recording: &Recording) -> Result<()> {
         let mut launches = recording.launches();
         while !launches.is_empty() {
-            let ready = self.tune(launches)?;
+            let (most, _) = self.speeds.cut(launches);
+            let ready = self.tune(&launches[..most], WORTH_SECONDS)?;
             let (count, estimate) = self.speeds.cut(&launches[..ready]);
             let guessed = self.speeds.is_guess(&estimate);
             self.submit(sentinel, &launches[..count], estimate)?;
@@ -170,7 +173,7 @@ impl Gpu {
 mod tests {
     use super::*;
     use crate::error::Kind;
-    use crate::gpu::Options;
+    use crate::gpu::{Buffer, Options};
 
     static SILENT: Kernel = Kernel::new(
         "silent sentinel",
@@ -188,28 +191,35 @@ mod tests {
         &[],
     );
 
-    /// A driver that gives up without a word is found by what it did not write, by whatever waits next.
+    /// A driver that gives up without a word is found by what it did not write, by whatever waits next, and no later call
+    /// trusts the device, whoever makes it.
     #[test]
     fn a_submission_that_does_not_reach_its_end_is_an_error() {
-        let gpu = Gpu::open(&Options::default()).unwrap();
-        let y = gpu.upload("y", &[0u32; 4]).unwrap();
-        let mut recording = Recording::new();
-        recording.add(Launch::new(&ADD, Grid::Items(1)).write("y", &y));
-        let start = || gpu.start_proved_by(&SILENT, &recording).unwrap();
-        type Wait<'a> = &'a dyn Fn() -> Result<()>;
-        let waits: [Wait<'_>; 3] =
-            [&|| gpu.finish(), &|| gpu.run(&recording), &|| gpu.download::<u32>(&y).map(drop)];
+        type Wait = fn(&Gpu, &Recording, &Buffer) -> Result<()>;
+        let waits: [Wait; 3] = [
+            |gpu, _, _| gpu.finish(),
+            |gpu, recording, _| gpu.run(recording),
+            |gpu, _, y| gpu.download::<u32>(y).map(drop),
+        ];
         for wait in waits {
-            start();
-            let why = wait().unwrap_err();
+            let gpu = Gpu::open(&Options::default()).unwrap();
+            let y = gpu.upload("y", &[0u32; 4]).unwrap();
+            let mut recording = Recording::new();
+            recording.add(Launch::new(&ADD, Grid::Items(1)).write("y", &y));
+            gpu.start_proved_by(&SILENT, &recording).unwrap();
+            let why = wait(&gpu, &recording, &y).unwrap_err();
             let text = why.to_string();
             assert!(
                 why.kind() == Kind::Device && text.starts_with("add one: the device stopped before"),
                 "{text}"
             );
-            gpu.finish().unwrap();
+            std::thread::scope(|scope| {
+                let later = scope.spawn(|| waits.map(|wait| wait(&gpu, &recording, &y).unwrap_err()));
+                for why in later.join().unwrap() {
+                    let text = why.to_string();
+                    assert!(text.contains("began with add one"), "{text}");
+                }
+            });
         }
-        gpu.run(&recording).unwrap();
-        assert_eq!(gpu.download::<u32>(&y).unwrap()[0], 5, "the work itself was done every time");
     }
 }

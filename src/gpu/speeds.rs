@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Watchdogs of desktop drivers stop work that takes seconds, some of them silently.
-pub(super) const SUBMISSION_SECONDS: f64 = 0.1;
+const SUBMISSION_SECONDS: f64 = 0.1;
 
 /// Below this the fixed costs of a submission hide the speed of its kernels.
 const SHORT: f64 = 2e-3;

@@ -1,11 +1,12 @@
 //! Copies between host and device through buffers that are kept. Uploads are written to mapped memory at once and ride
 //! with the next submission; downloads are read where they land.
 
-use super::device::Gpu;
+use super::device::{CALLBACK, Gpu};
 use super::memory::{Buffer, refused};
 use crate::error::{Error, Kind, Result};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Upload buffers are at least this long, so that many short uploads share one.
 const SHORTEST: u64 = 256 << 10;
@@ -111,13 +112,16 @@ impl Gpu {
         let piece = LONGEST.min(self.staging.most / 4) as usize;
         let mut at = 4 * start as u64;
         for bytes in bytes.chunks(piece) {
-            if !self.stage(buffer, at, bytes)? {
-                // All chunks are under way: they come back when the device has read them.
-                self.push_uploads();
-                self.wait("upload")?;
-                if !self.stage(buffer, at, bytes)? {
+            let mut since = None;
+            while !self.stage(buffer, at, bytes)? {
+                // All chunks are under way: they come back when the device has read them. Other threads take some, and
+                // run the callbacks of some.
+                if since.get_or_insert_with(Instant::now).elapsed() > CALLBACK {
                     return Err(broken("upload", "the driver did not give its staging memory back".into()));
                 }
+                self.push_uploads();
+                self.wait("upload")?;
+                std::thread::sleep(Duration::from_micros(20));
             }
             at += bytes.len() as u64;
         }
@@ -251,7 +255,7 @@ impl Gpu {
         let (sender, receiver) = channel();
         staging.map_async(wgpu::MapMode::Read, ..bytes, move |result| drop(sender.send(result)));
         self.wait(step)?;
-        match receiver.try_recv() {
+        match receiver.recv_timeout(CALLBACK) {
             Ok(Ok(())) => {}
             Ok(Err(why)) => return Err(broken(step, format!("the result could not be read back: {why}"))),
             Err(_) => return Err(broken(step, "the device did not finish in time".into())),

@@ -3,7 +3,6 @@
 use super::device::{Gpu, LONGEST_LOOP, LOOP_TEST};
 use super::kernel::{Grid, Launch};
 use super::recording::Recording;
-use super::speeds::SUBMISSION_SECONDS;
 use crate::error::{Error, Kind, Result};
 use std::time::Instant;
 
@@ -64,15 +63,13 @@ impl Gpu {
     }
 
     /// Runs a recording and returns the seconds of each launch, by [`Gpu::clock`]. Each launch is a pass of its own, so
-    /// the whole takes somewhat longer than [`Gpu::run`]; compilation is never counted.
+    /// the whole takes somewhat longer than [`Gpu::run`]; compilation is never counted. Where tiles are measured, those of
+    /// the launches are measured first, however little they do, so that times do not hang on what ran before.
     ///
     /// # Errors
     /// As [`Gpu::run`].
     pub fn timed(&self, recording: &Recording) -> Result<Vec<f64>> {
         self.finish()?;
-        for launch in recording.launches() {
-            self.pipeline(launch, self.tile(launch)?)?;
-        }
         match self.clock()? {
             Clock::Device => self.timed_by_device(recording.launches()),
             Clock::Host => recording.launches().iter().map(|launch| self.timed_by_host(launch)).collect(),
@@ -82,6 +79,8 @@ impl Gpu {
     fn timed_by_host(&self, launch: &Launch) -> Result<f64> {
         let mut alone = Recording::new();
         alone.add(launch.clone());
+        self.tune(alone.launches(), 0.0)?;
+        self.pipeline(launch, self.tile(launch)?)?;
         let start = Instant::now();
         self.run(&alone)?;
         Ok(start.elapsed().as_secs_f64())
@@ -92,14 +91,8 @@ impl Gpu {
         let mut seconds = Vec::with_capacity(launches.len());
         while seconds.len() < launches.len() {
             let rest = &launches[seconds.len()..];
-            let (mut count, mut estimated) = (0, 0.0);
-            while count < rest.len().min(MOST_LAUNCHES) {
-                estimated += self.speeds.seconds(&rest[count]);
-                if count > 0 && estimated > SUBMISSION_SECONDS {
-                    break;
-                }
-                count += 1;
-            }
+            let (count, _) = self.speeds.cut(&rest[..rest.len().min(MOST_LAUNCHES)]);
+            let count = self.tune(&rest[..count], 0.0)?;
             let stamps = self.stamps(&rest[..count])?;
             if !stamps.whole() {
                 let found = "the device wrote no timestamps, or left its work without saying so";

@@ -20,15 +20,16 @@ pub use store::Choice;
 use store::Store;
 
 /// A class of shapes is timed when its launches have taken this many seconds together: of less, nothing can be won back.
-const WORTH_SECONDS: f64 = 0.1;
+pub(super) const WORTH_SECONDS: f64 = 0.1;
 
 /// How tiles are chosen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Tuning {
-    /// The fastest, measured once for each adapter, driver and class of shapes, and kept in the user's cache folder.
-    #[default]
+    /// The fastest, measured once for each adapter, driver, kernel and class of shapes, and kept in the user's cache
+    /// folder: what the command does. Never the default, for it takes whatever else uses the machine for the adapter's.
     Measured,
     /// By a rule: the largest tile that still gives the adapter enough workgroups.
+    #[default]
     Rule,
     /// Always the tile of this number in [`super::Kernel::tiles`], or the last one. For tests.
     Tile(usize),
@@ -110,6 +111,17 @@ impl Gpu {
         }
     }
 
+    /// Rows x columns of the tile that a launch runs with now; `None` where its kernel has none to choose from.
+    ///
+    /// # Errors
+    /// As [`Gpu::tile`].
+    pub fn tile_name(&self, launch: &Launch) -> Result<Option<String>> {
+        match launch.kernel.tiles(self.family()).len() {
+            0 | 1 => Ok(None),
+            _ => launch.kernel.tile_name(self.family(), self.tile(launch)?).map(Some),
+        }
+    }
+
     /// Everything that was tuned on this adapter, and where it is kept.
     pub fn tuning(&self) -> TuningReport {
         self.tuner.store().report(self.tuner.tuning == Tuning::Measured)
@@ -124,7 +136,7 @@ impl Gpu {
             known.spent += seconds;
             return Ok(*known);
         }
-        let wanted = self.tuner.store().tile(&class.to_string());
+        let wanted = self.tuner.store().tile(&self.stored_name(&class, launch)?);
         let mut known = Known { tile: None, spent: seconds };
         for number in 0..launch.kernel.tiles(self.family()).len() {
             if wanted.as_deref() == Some(launch.kernel.tile_name(self.family(), number)?.as_str()) {
@@ -133,6 +145,11 @@ impl Gpu {
         }
         all.insert(class, known);
         Ok(known)
+    }
+
+    /// What the file calls a class: with the kernel's fingerprint, so that one that has changed is tuned anew.
+    fn stored_name(&self, class: &Class, launch: &Launch) -> Result<String> {
+        Ok(format!("{class} wgsl {}", launch.kernel.fingerprint(self.family())?))
     }
 
     /// The largest tile that gives enough workgroups and reaches hardly further beyond the edges than the best does; the
@@ -157,31 +174,32 @@ impl Gpu {
         }
     }
 
-    /// How many of these launches may go before one is to be tuned, after the first was, if it is that one. Everything
-    /// before it has to be done then, so that what it overwrites is no longer needed.
-    pub(super) fn tune(&self, launches: &[Launch]) -> Result<usize> {
+    /// How many of the launches of a submission may go before one is to be tuned, after the first was, if it is that one.
+    /// Everything before it has to be done then, so that what it overwrites is no longer needed. Classes are tuned that
+    /// have taken `worth` seconds.
+    pub(super) fn tune(&self, launches: &[Launch], worth: f64) -> Result<usize> {
         let tuned = |launch: &Launch| launch.kernel.tiles(self.family()).len() > 1;
         if self.tuner.tuning != Tuning::Measured || !launches.iter().any(tuned) {
             return Ok(launches.len());
         }
-        if self.wants_tuning(&launches[0])? {
+        if self.wants_tuning(&launches[0], worth)? {
             self.finish()?;
             self.measure_tiles(&launches[0])?;
         }
         for (count, launch) in launches.iter().enumerate().skip(1) {
-            if tuned(launch) && self.wants_tuning(launch)? {
+            if tuned(launch) && self.wants_tuning(launch, worth)? {
                 return Ok(count);
             }
         }
         Ok(launches.len())
     }
 
-    fn wants_tuning(&self, launch: &Launch) -> Result<bool> {
+    fn wants_tuning(&self, launch: &Launch, worth: f64) -> Result<bool> {
         if launch.kernel.tiles(self.family()).len() < 2 || !self.speeds.knows(launch) {
             return Ok(false);
         }
         let known = self.known(launch, 0.0)?;
-        let worth = known.spent + self.speeds.seconds(launch) >= WORTH_SECONDS;
+        let worth = known.spent + self.speeds.seconds(launch) >= worth;
         Ok(known.tile.is_none() && worth && self.measurable(launch))
     }
 }

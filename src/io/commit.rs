@@ -23,6 +23,18 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_with(path, |to| to.write_all(bytes))
 }
 
+/// Whether a file can be written there later, tried with an empty one that is removed again. What stands there is not
+/// touched, and what is neither file nor folder is not opened.
+///
+/// # Errors
+/// As [`write()`].
+pub fn writable(path: &Path) -> Result<()> {
+    match fs::metadata(path) {
+        Ok(there) if !there.is_file() && !there.is_dir() => Ok(()),
+        _ => Draft::new(path, |_| Ok(())).map(drop),
+    }
+}
+
 /// Like [`write()`], with the bytes written piece by piece by `fill`.
 ///
 /// # Errors

@@ -26,7 +26,8 @@ pub struct WinogradFilters {
 /// best from a cache, while the transformed filters pass by once for each part of the batch.
 const SCRATCH_WORDS: usize = 2 << 20;
 
-/// Rows of a tile of either family of `gemm`, at most: parts of a batch are whole tiles.
+/// Parts of a batch are whole multiples of this: whole tiles of `gemm` on processors, which have 32 rows, and of all but the
+/// largest on GPUs, which have 128.
 const ROWS: usize = 64;
 
 /// Room for the two intermediate matrices of any convolution of a network.
@@ -91,7 +92,7 @@ pub fn filter_words(tiling: &Tiling, channels: Channels) -> usize {
     tiling.groups * tiling.points() * width(tiling, channels.outputs) * depth(tiling, channels.inputs)
 }
 
-/// Tiles that go together: whole tiles of the product, at most all of `images`.
+/// Tiles that go together: multiples of [`ROWS`], at most all of `images`.
 fn together(tiling: &Tiling, channels: Channels, images: usize) -> usize {
     let widest = depth(tiling, channels.inputs).max(width(tiling, channels.outputs));
     let fit = SCRATCH_WORDS / (tiling.groups * tiling.points() * widest).max(1);

@@ -66,7 +66,11 @@ impl Gpu {
             microseconds.insert(name, (1e7 * candidate.seconds).round() / 10.0);
         }
         let tile_name = launch.kernel.tile_name(self.family(), tile)?;
-        self.tuner.store().add(Choice { class: class.to_string(), tile: tile_name, microseconds });
+        self.tuner.store().add(Choice {
+            class: self.stored_name(&class, launch)?,
+            tile: tile_name,
+            microseconds,
+        });
         self.tuner.known().insert(class, Known { tile: Some(tile), spent: 0.0 });
         Ok(())
     }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Choice {
-    /// Kernel, largest rows x columns x depth, batch, and overrides.
+    /// Kernel, largest rows x columns x depth, batch, overrides, and the fingerprint of its WGSL.
     pub class: String,
     /// Rows x columns of the tile.
     pub tile: String,
