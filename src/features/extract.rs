@@ -128,8 +128,13 @@ impl Extractor {
             return Err(Error::new(Kind::Usage, "--size", found, wanted, "Use a smaller --size"));
         }
         let by_memory = limit.min(gpu.ledger().budget() / 8) / (4 * largest);
-        let batch = by_grid.min(by_memory).clamp(1, LARGEST_BATCH);
-        let (_, filters, scratch) = wish.plan(&shapes, batch as usize);
+        let mut batch = by_grid.min(by_memory).clamp(1, LARGEST_BATCH);
+        let (_, filters, mut scratch) = wish.plan(&shapes, batch as usize);
+        // Maps and what is between them take a quarter of the budget at most, or one image at a time.
+        while batch > 1 && 8 * batch * largest + scratch.bytes() > gpu.ledger().budget() / 4 {
+            batch /= 2;
+            scratch = wish.plan(&shapes, batch as usize).2;
+        }
         Ok(Estimate {
             batch: batch as usize,
             bytes: 4 * (filters + 2 * batch * largest) + scratch.bytes(),
