@@ -17,14 +17,6 @@ alias Left = coop_mat16x16<f16, A>;
 alias Right = coop_mat16x16<f16, B>;
 alias Sums = coop_mat16x16<f32, C>;
 
-// [row][k] of both operands, and a square of sums.
-var<workgroup> a_high: array<f16, 512>;
-var<workgroup> a_low: array<f16, 512>;
-var<workgroup> b_high: array<f16, 512>;
-var<workgroup> b_low: array<f16, 512>;
-var<workgroup> most: array<f32, 256>;
-var<workgroup> rest: array<f32, 256>;
-
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
     multiply(group, lane);

@@ -1,7 +1,7 @@
 // A product by cooperative matrices of f16 with the accuracy of f32: each operand is x = high + low / 2^11, both f16,
 // and c = high high + (high low + low high) / 2^11 in f32 (Ootomo & Yokota, arXiv 2203.03341). What is left out, low low
 // and the last bits of low, is at most 3 / 2^22 of each term, 12 roundoffs of f32. Values of 65,504 and more overflow;
-// of those below 2^-14 only low is kept, to 2^-26 at worst. The kernel declares SIZE, Left, Right, Sums and the memory.
+// of those below 2^-14 only low is kept, to 2^-26 at worst. The kernel declares SIZE, Left, Right and Sums.
 
 // Lanes of a subgroup, which the adapter says: a workgroup is one subgroup.
 override LANES: u32 = 32u;
@@ -10,6 +10,14 @@ const TILE_COLUMNS: u32 = 2u * SIZE;
 alias Quad = vec4f;
 alias Stored = f32;
 const SCALE: f32 = 2048.0;
+
+// [row][k] of both operands, and a square of sums.
+var<workgroup> a_high: array<f16, 2u * SIZE * SIZE>;
+var<workgroup> a_low: array<f16, 2u * SIZE * SIZE>;
+var<workgroup> b_high: array<f16, 2u * SIZE * SIZE>;
+var<workgroup> b_low: array<f16, 2u * SIZE * SIZE>;
+var<workgroup> most: array<f32, SIZE * SIZE>;
+var<workgroup> rest: array<f32, SIZE * SIZE>;
 
 // The nearest value of eleven bits. By its bits, because compilers may take f32(f16(x)) for x.
 fn high(x: vec4f) -> vec4f {
