@@ -6,7 +6,7 @@
 use super::case::{Case, Guarded, Trial, Values};
 use super::parts::PARTS;
 use crate::error::{Error, Result};
-use crate::gpu::{Buffer, Family, Grid, Kernel, Launch, Matrix, Recording, Tile};
+use crate::gpu::{Buffer, Family, Gpu, Grid, Kernel, Launch, Matrix, Recording, Tile};
 use crate::numbers::Bounded;
 use ndarray::{Array2, ArrayView2};
 
@@ -145,50 +145,90 @@ fn case(rows: usize, columns: usize, depth: usize, exact: bool, upper: bool) -> 
     let label = format!("{rows} x {columns} x {depth}{}{}", word(exact, " exact"), word(upper, " upper"));
     Case::new(label, move |gpu| {
         let mut values = Values::new((rows * 7919 + columns * 31 + depth) as u64);
-        let a = Array2::from_shape_fn((rows, depth), |_| 0.0).mapv_into(|_: f32| values.fill(exact, 1)[0]);
-        let b = if upper {
-            a.clone()
-        } else {
-            Array2::zeros((columns, depth)).mapv_into(|_: f32| values.fill(exact, 1)[0])
-        };
-        let (left, right) = (Matrix::upload(gpu, "a", a.view())?, Matrix::upload(gpu, "b", b.view())?);
-        // Whole quads of columns lie at a pitch of whole quads, others at one that is none.
-        let pitch = columns + if columns.is_multiple_of(4) { 4 } else { 3 };
-        let words = (rows * pitch).next_multiple_of(4);
-        let output = Guarded::new(gpu, words)?;
-        let c = Operand { buffer: &output.buffer, rows, pitch, stride: 0 };
-        let gemm = Gemm {
-            a: (&left).into(),
-            b: (&right).into(),
-            c,
-            depth: left.pitch(),
-            batch: 1,
-            alpha: if exact { 2.0 } else { 0.7 },
-            upper,
-        };
-        let mut recording = Recording::new();
-        recording.add(gemm.launch()?);
-        let want = oracle(a.view(), b.view(), gemm.alpha);
-        let (_, interface) = KERNEL.tiled_source(gpu.family(), gpu.tile(&recording.launches()[0])?)?;
-        let skipped = |r: usize, n: usize| {
-            let (tall, wide) =
-                (interface.constants["TILE_ROWS"] as usize, interface.constants["TILE_COLUMNS"] as usize);
-            upper && (n / wide + 1) * wide <= r / tall * tall
-        };
-        let expected = (0..words).map(|i| {
-            let (r, n) = (i / pitch, i % pitch);
-            (r < rows && n < columns && !skipped(r, n))
-                .then(|| if exact { Bounded::exact(want[[r, n]].value) } else { want[[r, n]] })
-        });
-        Ok(Trial { recording, output, expected: expected.collect() })
+        let a = random(&mut values, rows, depth, exact);
+        let b = if upper { a.clone() } else { random(&mut values, columns, depth, exact) };
+        trial(gpu, &a, &b, exact, upper)
     })
+}
+
+fn random(values: &mut Values, rows: usize, depth: usize, exact: bool) -> Array2<f32> {
+    Array2::zeros((rows, depth)).mapv_into(|_: f32| values.fill(exact, 1)[0])
+}
+
+/// `a bᵀ` on the device, and what it should be.
+fn trial(gpu: &Gpu, a: &Array2<f32>, b: &Array2<f32>, exact: bool, upper: bool) -> Result<Trial> {
+    let (rows, columns) = (a.nrows(), b.nrows());
+    let (left, right) = (Matrix::upload(gpu, "a", a.view())?, Matrix::upload(gpu, "b", b.view())?);
+    // Whole quads of columns lie at a pitch of whole quads, others at one that is none.
+    let pitch = columns + if columns.is_multiple_of(4) { 4 } else { 3 };
+    let words = (rows * pitch).next_multiple_of(4);
+    let output = Guarded::new(gpu, words)?;
+    let c = Operand { buffer: &output.buffer, rows, pitch, stride: 0 };
+    let gemm = Gemm {
+        a: (&left).into(),
+        b: (&right).into(),
+        c,
+        depth: left.pitch(),
+        batch: 1,
+        alpha: if exact { 2.0 } else { 0.7 },
+        upper,
+    };
+    let mut recording = Recording::new();
+    recording.add(gemm.launch()?);
+    let want = oracle(a.view(), b.view(), gemm.alpha);
+    let (_, interface) = KERNEL.tiled_source(gpu.family(), gpu.tile(&recording.launches()[0])?)?;
+    let skipped = |r: usize, n: usize| {
+        let (tall, wide) =
+            (interface.constants["TILE_ROWS"] as usize, interface.constants["TILE_COLUMNS"] as usize);
+        upper && (n / wide + 1) * wide <= r / tall * tall
+    };
+    let expected = (0..words).map(|i| {
+        let (r, n) = (i / pitch, i % pitch);
+        (r < rows && n < columns && !skipped(r, n))
+            .then(|| if exact { Bounded::exact(want[[r, n]].value) } else { want[[r, n]] })
+    });
+    Ok(Trial { recording, output, expected: expected.collect() })
+}
+
+/// A product of wide values whose element at row and k is multiplied by `left`, or by `right`.
+fn scaled(label: &str, left: fn(usize, usize) -> f32, right: fn(usize, usize) -> f32) -> Case {
+    Case::new(label, move |gpu| {
+        let mut values = Values::new(70);
+        let (mut a, mut b) = (random(&mut values, 41, 70, false), random(&mut values, 37, 70, false));
+        a.indexed_iter_mut().for_each(|((row, k), x)| *x *= left(row, k));
+        b.indexed_iter_mut().for_each(|((row, k), x)| *x *= right(row, k));
+        trial(gpu, &a, &b, false, false)
+    })
+}
+
+/// Data for which f16 has no room, and numbers that are none.
+fn scaled_cases() -> Vec<Case> {
+    let huge_first = |_, k| if k == 3 { 1e30 } else { 1.0 };
+    let even_rows_meet_it = |row, k| if k == 3 && row % 2 == 1 { 0.0 } else { 1.0 };
+    let rows_from_1e30_to_tiny = |row, _| [1e30, 1.0, 7e4, 1e-4, 1e-30][row % 5];
+    let no_numbers = |row, k| match (row, k) {
+        (0, 5) => f32::INFINITY,
+        (7, 9) => f32::NAN,
+        (19, _) => 0.0,
+        _ => 1.0,
+    };
+    vec![
+        scaled("rows near 1e30", |_, _| 1e30, |_, _| 1.0),
+        scaled("rows near 1e-30", |_, _| 1e-30, |_, _| 1.0),
+        scaled("rows near 1e30 and 1e-30", |_, _| 1e30, |_, _| 1e-30),
+        scaled("rows from 1e30 to 1e-30", rows_from_1e30_to_tiny, |row, _| [1.0, 1e4, 1e-4][row % 3]),
+        scaled("one element near 1e30", huge_first, |_, _| 1.0),
+        scaled("one element near 1e30, which half of the rows meet with zero", huge_first, even_rows_meet_it),
+        scaled("elements from 1 to 1e-8 in turn", |_, k| [1.0, 1e-8][k % 2], |_, k| [1e-8, 1.0][k % 2]),
+        scaled("infinity, NaN, and a row of zeros", no_numbers, |_, _| 1.0),
+    ]
 }
 
 fn word(on: bool, text: &str) -> &str {
     if on { text } else { "" }
 }
 
-/// Sizes that hurt: one row, primes, a tile, a tile and one, a long depth, the upper half, a batch.
+/// Sizes that hurt: one row, primes, a tile, a tile and one, a long depth, the upper half, a batch; and data that does.
 pub fn cases() -> Vec<Case> {
     let mut cases =
         vec![case(1, 2, 1, true, false), case(7, 5, 3, false, false), case(64, 64, 16, true, false)];
@@ -200,6 +240,7 @@ pub fn cases() -> Vec<Case> {
     cases.push(case(200, 200, 37, true, true));
     cases.push(case(130, 130, 515, false, true));
     cases.push(batched());
+    cases.extend(scaled_cases());
     cases.push(case(512, 512, 512, false, false).timed());
     cases
 }
