@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// The tile of one class of shapes, and what it was chosen by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,8 +67,10 @@ impl Store {
         self.choices().get(class).map(|choice| choice.tile.clone())
     }
 
-    /// Adds a choice and writes the file, with what another process has written there meanwhile.
+    /// Adds a choice and writes the file, with what another process has written there meanwhile. Nobody else writes
+    /// between the reading and the writing.
     pub fn add(&mut self, choice: Choice) {
+        let _lock = self.file.as_deref().map(Lock::take);
         let there = self.read();
         let choices = self.choices();
         choices.extend(there);
@@ -111,6 +114,47 @@ fn file_name(identity: &Identity) -> String {
     let hash = Sha256::digest(words.map(String::as_str).join("\n"));
     let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     format!("{}-{hash}.json", name.trim_matches('-'))
+}
+
+/// Beside a file that is about to be read and replaced, so that other processes wait for it. It is a cache: where no lock
+/// is to be had, the file is written without.
+struct Lock {
+    file: PathBuf,
+    mine: bool,
+}
+
+/// Reading and writing takes a process milliseconds: an older lock is that of one which was stopped meanwhile.
+const ABANDONED: Duration = Duration::from_secs(2);
+
+impl Lock {
+    fn take(file: &Path) -> Lock {
+        let file = file.with_extension("lock");
+        drop(file.parent().map(std::fs::create_dir_all));
+        let start = Instant::now();
+        let mut mine = false;
+        while !mine && start.elapsed() < 2 * ABANDONED {
+            match std::fs::OpenOptions::new().write(true).create_new(true).open(&file) {
+                Ok(_) => mine = true,
+                Err(why) if why.kind() == std::io::ErrorKind::AlreadyExists => {
+                    let made = std::fs::metadata(&file).and_then(|of| of.modified()).ok();
+                    if made.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > ABANDONED) {
+                        drop(std::fs::remove_file(&file));
+                    }
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err(_) => break,
+            }
+        }
+        Lock { file, mine }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if self.mine {
+            drop(std::fs::remove_file(&self.file));
+        }
+    }
 }
 
 /// Replaces a file whole, so that another process reads the old one or the new one.
@@ -165,6 +209,44 @@ mod tests {
         assert_eq!((third.tile("gemm"), third.tile("conv2d")), (Some("7".into()), Some("8".into())));
         assert_eq!(Store::new(Some(cache.clone()), &reports[0]).tile("gemm"), Some("0".into()));
         std::fs::remove_dir_all(cache).unwrap();
+    }
+
+    /// Each reads what is there, adds to it and writes all: without a lock most of what the other wrote would be lost.
+    #[test]
+    fn two_writers_lose_nothing() {
+        let cache = crate::io::commit::scratch("tuning-writers");
+        let adapter = report("GPU", "1.0");
+        let write = |who: &str| {
+            let mut store = Store::new(Some(cache.clone()), &adapter);
+            for number in 0..50 {
+                store.add(choice(&format!("{who} {number}"), "64x64"));
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| write("one"));
+            scope.spawn(|| write("other"));
+        });
+        let report = Store::new(Some(cache.clone()), &adapter).report(true);
+        assert_eq!((report.choices.len(), report.problem), (100, None));
+        assert_eq!(std::fs::read_dir(cache.join("tuning")).unwrap().count(), 1, "no lock is left");
+        std::fs::remove_dir_all(cache).unwrap();
+    }
+
+    /// The lock of a process that was stopped, and a folder in which none can be made.
+    #[test]
+    fn a_lock_that_nobody_gives_back_delays_and_no_more() {
+        let cache = crate::io::commit::scratch("tuning-lock");
+        let mut store = Store::new(Some(cache.clone()), &report("GPU", "1.0"));
+        let lock = store.file.clone().unwrap().with_extension("lock");
+        std::fs::create_dir_all(lock.parent().unwrap()).unwrap();
+        std::fs::write(&lock, "").unwrap();
+        store.add(choice("gemm", "64x64"));
+        assert!(!lock.exists() && store.file.as_ref().unwrap().exists());
+        std::fs::remove_dir_all(&cache).unwrap();
+        std::fs::write(&cache, "a file where a folder should be").unwrap();
+        store.add(choice("conv2d", "64x64"));
+        assert!(store.report(true).problem.is_some() && store.tile("conv2d").is_some());
+        std::fs::remove_file(cache).unwrap();
     }
 
     #[test]
