@@ -205,8 +205,7 @@ impl Gpu {
         }
         if self.ledger().take(what, bytes).is_err() {
             // Work under way may be the last to hold some.
-            self.push_uploads();
-            self.finish()?;
+            self.flush(what)?;
             self.ledger().take(what, bytes)?;
         }
         self.count_object();
@@ -240,6 +239,29 @@ impl Gpu {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use crate::gpu::device::LOOP_TEST;
+    use crate::gpu::{Grid, Launch, Recording};
+
+    /// A buffer that was written and dropped stands in the driver's memory until the copy into it is done, behind whatever
+    /// was started before.
+    #[test]
+    fn what_is_still_written_to_counts_as_used() {
+        let gpu = Gpu::open(&crate::gpu::Options::default()).unwrap();
+        let counted = gpu.allocate("counted", 4).unwrap();
+        let mut recording = Recording::new();
+        for _ in 0..1000 {
+            let launch = Launch::new(&LOOP_TEST, Grid::Items(1)).set("rounds", 32_768);
+            recording.add(launch.write("counted", &counted));
+        }
+        let before = gpu.ledger().used();
+        gpu.start(&recording).unwrap();
+        drop(gpu.upload("dropped", &[1u32; 4096]).unwrap());
+        assert_eq!(gpu.ledger().used(), before + 4 * 4096);
+        gpu.push_uploads();
+        assert_eq!(gpu.ledger().used(), before + 4 * 4096, "its submission has not ended");
+        gpu.flush("the end").unwrap();
+        assert_eq!(gpu.ledger().used(), before);
+    }
 
     #[test]
     fn the_smallest_limit_on_the_way_up_counts_and_the_page_cache_does_not() {

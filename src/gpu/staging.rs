@@ -44,20 +44,22 @@ struct Waiting {
     to_at: u64,
 }
 
-/// What the uploads of a submission read and write: buffers that are dropped are destroyed, which has to wait for the
-/// submission.
+/// What the uploads of a submission read and write. Buffers that are dropped are destroyed and no longer count as used,
+/// which has to wait until the submission has ended.
 pub(super) struct Sent {
     chunks: Vec<Chunk>,
-    _copies: Vec<Waiting>,
+    copies: Arc<Vec<Waiting>>,
     returned: Arc<Mutex<Vec<Chunk>>>,
 }
 
 impl Sent {
-    /// Once they have been submitted: lets them come back when the device has read them.
+    /// Once they have been submitted: lets chunks come back, and buffers go, when the device has read the chunks. No copy
+    /// is without one.
     pub fn recall(self) {
         for Chunk { raw, .. } in self.chunks {
-            let (returned, again) = (self.returned.clone(), raw.clone());
+            let (returned, again, copies) = (self.returned.clone(), raw.clone(), self.copies.clone());
             raw.map_async(wgpu::MapMode::Write, .., move |result| {
+                drop(copies);
                 if result.is_ok() {
                     lock(&returned).push(Chunk { raw: again, filled: 0 });
                 }
@@ -182,7 +184,7 @@ impl Gpu {
         for chunk in &chunks {
             chunk.raw.unmap();
         }
-        Sent { chunks, _copies: copies, returned: self.staging.returned.clone() }
+        Sent { chunks, copies: Arc::new(copies), returned: self.staging.returned.clone() }
     }
 
     /// Submits the uploads that wait, alone.
