@@ -6,7 +6,7 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::gpu::{Gpu, Matrix, Recording};
+use crate::gpu::{Family, Gpu, Matrix, Options, Recording};
 use crate::kernels::ALL;
 use crate::kernels::gemm::Gemm;
 use crate::kernels::multiply_add::MultiplyAdd;
@@ -18,8 +18,13 @@ const SIDES: [usize; 4] = [512, 1024, 2048, 4096];
 const LONG_ENOUGH: f64 = 0.05;
 /// Runs of each measurement, of which the fastest counts.
 const RUNS: usize = 6;
-/// Launches of the memory measurement in one recording.
+/// Launches of the arithmetic measurement in one recording.
 const PASSES: usize = 16;
+/// Bytes of each of the two buffers of the memory measurement on GPUs, whose largest caches have 256 MiB, and on
+/// processors, where more takes long.
+const BEYOND_CACHES: [u64; 2] = [512 << 20, 128 << 20];
+/// Bytes that a run of the memory measurement reads and writes.
+const MOVED: [u64; 2] = [4 << 30, 512 << 20];
 
 /// The best speeds that were measured.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -30,7 +35,9 @@ pub struct Peaks {
     pub matrix_gflops: f64,
     /// Side of the square matrices at which that was measured.
     pub matrix_side: usize,
-    /// Reading and writing device memory, in 10^9 bytes per second, both counted.
+    /// Reading and writing device memory, in 10^9 bytes per second, both counted. From one buffer to another of 512 MiB
+    /// each, on processors of 128 MiB: beyond the caches. Of less where an eighth of the budget or the largest binding is
+    /// less.
     pub memory_gb_per_s: f64,
     /// From the host to the device.
     pub upload_gb_per_s: f64,
@@ -51,6 +58,40 @@ impl Peaks {
             download_gb_per_s: self.download_gb_per_s.max(other.download_gb_per_s),
         }
     }
+}
+
+/// One family of the heavy kernels on an adapter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FamilyReport {
+    /// The family.
+    pub family: Family,
+    /// What an adapter must have for it.
+    pub needs: &'static str,
+    /// What of that this adapter does not have; `None` where it has all of it.
+    pub lacks: Option<String>,
+    /// Whether its product of two small matrices is right; `None` where it cannot run.
+    pub right: Option<bool>,
+    /// Whether it is what runs here.
+    pub used: bool,
+}
+
+/// The families that need something which few adapters have: whether it is there, and right. Those that are there and do
+/// not run on `gpu` are tried on a second device, opened by the same `options`.
+pub fn families(gpu: &Gpu, options: &Options) -> Vec<FamilyReport> {
+    let report = |family: Family| {
+        let lacks = gpu.lacks(family).map(str::to_owned);
+        let used = gpu.family() == family;
+        let refused = gpu.family_choice().refused == Some(family);
+        let tried = || Gpu::open(&Options { family: Some(family), ..options.clone() });
+        let right = match lacks {
+            Some(_) => None,
+            // A second device says nothing new of what the first has tried.
+            None => Some(used || !refused && tried().is_ok_and(|other| other.family() == family)),
+        };
+        FamilyReport { family, needs: family.needs(), lacks, right, used }
+    };
+    let all = Family::ALL.into_iter().map(|(_, family)| family);
+    all.filter(|family| !family.needs().is_empty()).map(report).collect()
 }
 
 /// What the comparison of the kernels with their oracles gave.
@@ -98,9 +139,9 @@ pub fn self_test(gpu: &Gpu, progress: impl Fn(usize)) -> Result<SelfTest> {
 pub fn peaks(gpu: &Gpu) -> Result<Peaks> {
     let arithmetic_gflops = arithmetic(gpu)?;
     let (matrix_gflops, matrix_side) = matrix_product(gpu)?;
-    // 16 or 64 MiB: beyond the caches, and quickly made.
+    let memory_gb_per_s = memory(gpu)?;
+    // 16 or 64 MiB: much longer than it takes to begin.
     let side = if gpu.is_cpu() { 2048 } else { 4096 };
-    let memory_gb_per_s = memory(gpu, side * side)?;
     let (upload_gb_per_s, download_gb_per_s) = transfers(gpu, side * side)?;
     Ok(Peaks {
         arithmetic_gflops,
@@ -167,15 +208,19 @@ fn matrix_product(gpu: &Gpu) -> Result<(f64, usize)> {
 }
 
 /// Every word is read once and written once by [`Relu`].
-fn memory(gpu: &Gpu, words: usize) -> Result<f64> {
+fn memory(gpu: &Gpu) -> Result<f64> {
+    let kind = usize::from(gpu.is_cpu());
+    let bytes = BEYOND_CACHES[kind].min(gpu.ledger().budget() / 8).min(gpu.max_binding_bytes());
+    let words = (bytes / 4).next_multiple_of(64) as usize - 64;
+    let passes = (MOVED[kind] / (8 * words.max(1) as u64)).clamp(2, 64) as usize;
     let x = gpu.allocate("memory measurement, read", words)?;
     let y = gpu.allocate("memory measurement, written", words)?;
     let mut recording = Recording::new();
-    for _ in 0..PASSES {
+    for _ in 0..passes {
         recording.add(Relu { x: &x, y: &y }.launch()?);
     }
     let seconds = fastest(|| gpu.run(&recording))?;
-    Ok((2 * 4 * words * PASSES) as f64 / seconds / 1e9)
+    Ok((2 * 4 * words * passes) as f64 / seconds / 1e9)
 }
 
 fn transfers(gpu: &Gpu, words: usize) -> Result<(f64, f64)> {

@@ -103,3 +103,19 @@ fn strange_names_and_damaged_documents_are_refused_before_anything_runs() {
     assert!(here.works(&["bench", "--quick", "relu", "--out", "a.json"]).out.contains("relu"));
     assert!(here.names(".").iter().all(|name| !name.contains("partial")), "{:?}", here.names("."));
 }
+
+/// Every adapter has the tiled family; of sixteen by sixteen none here has matrices, and where one has, they run.
+#[test]
+fn a_family_is_timed_by_its_name_or_its_absence_is_said() {
+    let here = Scratch::new("bench-family");
+    for family in ["tiled", "cooperative16"] {
+        let ran = here.works(&["bench", "--quick", "relu", "--family", family, "--out", "a.json"]);
+        let document: Value = serde_json::from_slice(&std::fs::read(here.0.join("a.json")).unwrap()).unwrap();
+        let used = document["kernel_family"].as_str().unwrap();
+        assert!(ran.out.contains(&format!("the {used} family")), "{ran:?}");
+        assert_eq!(used != family, ran.err.contains(&format!("not the {family} kernels")), "{ran:?}");
+        assert!(used == family || family != "tiled");
+    }
+    let ran = here.striate(&["bench", "relu", "--family", "none"]);
+    assert!(ran.code == 2 && ran.err.contains("cooperative8"), "{ran:?}");
+}

@@ -341,6 +341,17 @@ fn doctor_tests_and_measures_the_adapter() {
     assert_eq!(ran.code, 0, "{ran:?}");
     let test = &document["self_test"];
     assert!(test["cases"].as_u64().unwrap() > 10 && test["cases"] == test["right"], "{test}");
+    let families = document["families"].as_array().unwrap();
+    assert_eq!(families.len(), 3);
+    for family in families {
+        assert_eq!(
+            family["lacks"].is_null(),
+            family["right"] == true,
+            "there and right, or not there: {family}"
+        );
+        assert_eq!(family["used"] == true, family["family"] == document["kernel_family"], "{family}");
+    }
+    assert_eq!(document["kernel_family_choice"]["used"], document["kernel_family"]);
     for peak in ["matrix_gflops", "memory_gb_per_s", "upload_gb_per_s", "download_gb_per_s"] {
         let speed = document["peaks"][peak].as_f64().unwrap();
         assert!(speed > 0.01 && speed < 1e6, "{peak} {speed}");

@@ -96,14 +96,11 @@ fn tiles_give_the_same_bits() {
 #[test]
 fn cooperative_matrices_equal_the_oracle() {
     for family in [Family::Cooperative8, Family::Cooperative16] {
-        let gpu = match Gpu::open(&options(Some(family), false)) {
-            Ok(gpu) => gpu,
-            Err(why) if why.kind() == striate::Kind::Adapter => {
-                println!("{family:?} is not tested: {why}");
-                continue;
-            }
-            Err(why) => panic!("{why}"),
-        };
+        let gpu = Gpu::open(&options(Some(family), false)).expect("an adapter");
+        if gpu.family() != family {
+            println!("{family} is not tested: {}", gpu.family_choice().why);
+            continue;
+        }
         for entry in ALL.iter().filter(|e| e.kernel.families().contains(&family)) {
             for case in (entry.cases)() {
                 let name = format!("{} {family:?} {}", entry.kernel.name(), case.label);
@@ -112,5 +109,27 @@ fn cooperative_matrices_equal_the_oracle() {
                 println!("{:8.1e}  {name}", error.unwrap_or_else(|e| panic!("{name}: {e}")));
             }
         }
+    }
+}
+
+/// Whatever family is asked for, something runs, and is right; where it is another, that and why is said.
+#[test]
+fn a_family_that_is_not_there_is_replaced() {
+    let own = Gpu::open(&options(None, false)).expect("an adapter").family();
+    let gemm = ALL.iter().find(|entry| entry.kernel.name() == "gemm").expect("gemm");
+    for (name, family) in Family::ALL {
+        let gpu = Gpu::open(&options(Some(family), false)).expect("an adapter");
+        let choice = gpu.family_choice();
+        println!("{name}: {choice:?}");
+        assert_eq!(gpu.family(), choice.used);
+        if choice.used == family {
+            assert_eq!((choice.refused, gpu.lacks(family)), (None, None));
+        } else {
+            assert_eq!((choice.used, choice.refused), (own, Some(family)));
+            assert!(gpu.lacks(family).is_none_or(|what| choice.why == what), "{choice:?}");
+        }
+        let case = (gemm.cases)().into_iter().find(|case| case.label.starts_with("7 x 5")).expect("a case");
+        let trial = (case.build)(&gpu).expect("a case that sets up");
+        trial.check(&gpu).expect("a device that works").expect("a right product");
     }
 }

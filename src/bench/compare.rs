@@ -77,7 +77,7 @@ fn differences(here: &Report, there: &Report) -> Vec<String> {
         [
             ("adapter", adapter(r)),
             ("driver", r.adapter.driver.clone()),
-            ("kernel family", format!("{:?}", r.kernel_family).to_lowercase()),
+            ("kernel family", r.kernel_family.to_string()),
             ("tiles", if r.tuned { "measured" } else { "by the rule" }.into()),
             ("clock", format!("{:?}", r.clock).to_lowercase()),
             ("convolution", format!("{:?}", r.convolution).to_lowercase()),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 use striate::bench::{self, Comparison, Effort, Report, Request, Selection};
+use striate::gpu::Family;
 use striate::io::commit;
 use striate::tasks::Convolution;
 use striate::{Error, Kind, Result};
@@ -24,6 +25,7 @@ Examples:
   striate bench growth                        time and memory against images, neurons, features, penalties, batch
   striate bench --out before.json             writes the document that --json prints
   striate bench --compare before.json         how many times as long as then each row takes
+  striate bench kernels gemm --family cooperative16    products by cooperative matrices, where the adapter has them
 
 WHAT is kernels, layers, tasks or growth, or a name in one of these: a kernel (striate doctor --json lists them),
 alexnet, vgg19, features, ridge, readout; of growth also images, neurons, penalties, batch. Growth runs only where it is
@@ -67,6 +69,10 @@ pub struct BenchArgs {
     /// How convolutions of networks are computed.
     #[arg(long, value_parser = values::convolution(), default_value = "auto", value_name = "METHOD")]
     pub convolution: Convolution,
+    /// Family of the heavy kernels; one that the adapter does not have, or that is wrong there, is named in a warning, and
+    /// another runs (striate doctor lists them) [default: the adapter's own].
+    #[arg(long, value_parser = values::family(), value_name = "FAMILY")]
+    pub family: Option<Family>,
     /// Writes the document of --json to a file as well.
     #[arg(long, value_name = "FILE.json")]
     pub out: Option<PathBuf>,
@@ -89,7 +95,7 @@ pub fn run(args: &BenchArgs, common: &Common) -> Result<Outcome> {
     selection.check()?;
     let request =
         Request { selection, effort, batch: args.batch, convolution: args.convolution, seed: common.seed };
-    let gpu = common.open_gpu()?;
+    let gpu = common.open_gpu_with(args.family)?;
     let progress = common.shares();
     let report = bench::run(&gpu, &request, &mut |what, share| progress.tell(what, share))?;
     drop(progress);

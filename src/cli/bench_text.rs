@@ -62,6 +62,7 @@ impl Page<'_> {
             Clock::Host => "the host's clock around each launch",
         };
         self.line(&format!("{} ({}, {})", adapter.name, adapter.backend, adapter.driver));
+        self.line(&format!("  kernels  the {} family", report.kernel_family));
         self.line(&format!(
             "  peaks    {:.0} GFLOP/s in registers, {:.1} GB/s of memory, measured",
             p.arithmetic_gflops, p.memory_gb_per_s

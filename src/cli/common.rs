@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use striate::Result;
-use striate::gpu::{AdapterChoice, Gpu, Options, Tuning};
+use striate::gpu::{AdapterChoice, Family, Gpu, Options, Tuning};
 
 use super::output::say;
 use super::progress::Progress;
@@ -76,10 +76,26 @@ impl Common {
     /// # Errors
     /// As [`Gpu::open`].
     pub fn open_gpu(&self) -> Result<Gpu> {
-        let gpu = Gpu::open(&self.options())?;
+        self.open_gpu_with(None)
+    }
+
+    /// The same with a family of the heavy kernels, if one is asked for.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`].
+    pub fn open_gpu_with(&self, family: Option<Family>) -> Result<Gpu> {
+        let gpu = Gpu::open(&Options { family, ..self.options() })?;
         self.say(format_args!("adapter: {}", gpu.describe()));
         if gpu.is_cpu() {
             self.say("warning: this adapter is the processor, slower than any GPU; see striate doctor");
+        }
+        let choice = gpu.family_choice();
+        if let Some(refused) = choice.refused {
+            let why = &choice.why;
+            self.say(format_args!(
+                "warning: not the {refused} kernels but the {} ones run: {why}",
+                choice.used
+            ));
         }
         if let Some(warning) = loop_warning(&gpu) {
             self.say(format_args!("warning: {warning}"));

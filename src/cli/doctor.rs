@@ -1,7 +1,7 @@
 //! `striate doctor`: adapters, limits, self-tests, measured peaks, and what is missing.
 
 use serde_json::{Value, json};
-use striate::doctor::{Peaks, SelfTest, peaks, self_test};
+use striate::doctor::{FamilyReport, Peaks, SelfTest, families, peaks, self_test};
 use striate::gpu::{AdapterReport, Gpu, adapters, host_memory_available};
 use striate::kernels::ALL;
 use striate::{Error, Kind, Result};
@@ -41,18 +41,21 @@ pub fn run(common: &Common) -> Result<Outcome> {
 /// What was found out of the chosen adapter.
 struct Examined {
     gpu: Gpu,
+    families: Vec<FamilyReport>,
     test: SelfTest,
     peaks: Peaks,
 }
 
 fn examine(common: &Common) -> Result<Examined> {
-    let gpu = Gpu::open(&common.options())?;
+    let options = common.options();
+    let gpu = Gpu::open(&options)?;
     common.say(format_args!("testing and measuring {}", gpu.describe()));
     let progress = common.progress("kernels", ALL.len());
     let test = self_test(&gpu, |done| progress.at(done))?;
     drop(progress);
     let peaks = peaks(&gpu)?;
-    Ok(Examined { gpu, test, peaks })
+    let families = families(&gpu, &options);
+    Ok(Examined { gpu, families, test, peaks })
 }
 
 impl Examined {
@@ -68,6 +71,8 @@ impl Examined {
             "chosen": self.gpu.report(),
             "software": self.gpu.is_cpu(),
             "kernel_family": self.gpu.family(),
+            "kernel_family_choice": self.gpu.family_choice(),
+            "families": self.families,
             "memory_budget_bytes": self.gpu.ledger().budget(),
             "largest_binding_bytes": self.gpu.max_binding_bytes(),
             "loop_rounds_of_100000": self.gpu.loop_rounds(),
@@ -84,7 +89,7 @@ impl Examined {
         let loops = loop_warning(gpu).unwrap_or_else(|| "run as long as they should".into());
         let mut text = format!("\nChosen: {}\n", gpu.describe());
         text.push_str(&lines(&[
-            ("  kernels", format!("the {} family", format!("{:?}", gpu.family()).to_lowercase())),
+            ("  kernels", format!("the {} family: {}", gpu.family(), gpu.family_choice().why)),
             ("  tiles", tiles(gpu)),
             ("  memory budget", format!("{} (--max-memory changes it)", mebibytes(gpu.ledger().budget()))),
             ("  largest array", mebibytes(gpu.max_binding_bytes())),
@@ -105,6 +110,9 @@ impl Examined {
             ("  upload", format!("{:.1} GB/s", p.upload_gb_per_s)),
             ("  download", format!("{:.1} GB/s", p.download_gb_per_s)),
         ]));
+        for family in &self.families {
+            text.push_str(&format!("  {:<14}  {}\n", family.family, found(family)));
+        }
         for choice in gpu.tuning().choices {
             text.push_str(&format!("  tile {:<9} {}\n", choice.tile, choice.class));
         }
@@ -121,6 +129,17 @@ impl Examined {
         let place = format!("adapter {}", self.gpu.report().name);
         Some(Error::new(Kind::Adapter, place, found, "right results", advice))
     }
+}
+
+/// Whether what a family needs is there, right, and used.
+fn found(family: &FamilyReport) -> String {
+    let state = match (&family.lacks, family.right, family.used) {
+        (Some(what), ..) => format!("not there: {what}"),
+        (None, Some(false), _) => "there, but a small product is WRONG, so it is not used".into(),
+        (None, _, true) => "there, right, used".into(),
+        (None, _, false) => "there, right, not used".into(),
+    };
+    format!("{}: {state}", family.needs)
 }
 
 /// How tiles are chosen, and where what was tuned is kept.

@@ -1,6 +1,7 @@
 //! What is written after an option, as a value.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use striate::gpu::Family;
 use striate::io::resize::{Filter, Size};
 use striate::networks::LARGEST_SIDE;
 use striate::tasks::Convolution;
@@ -52,6 +53,13 @@ pub fn fraction(text: &str) -> Result<f64, String> {
 pub fn positive(text: &str) -> Result<usize, String> {
     let number = text.parse::<usize>().ok().filter(|n| *n > 0);
     number.ok_or_else(|| "write a whole number of at least 1".into())
+}
+
+/// A family of kernels, by its name.
+pub fn family() -> impl TypedValueParser<Value = Family> {
+    PossibleValuesParser::new(Family::ALL.map(|(name, _)| name)).map(|name| {
+        Family::ALL.into_iter().find(|(known, _)| *known == name).map_or(Family::Tiled, |(_, family)| family)
+    })
 }
 
 /// A method of convolutions, by its name.

@@ -3,6 +3,7 @@
 use super::adapter::{self, AdapterChoice, AdapterReport};
 use super::bindings::Bindings;
 use super::cooperative;
+use super::family::{BROADCAST, Families, Family};
 use super::flights::Flights;
 use super::kernel::{Grid, Kernel, Launch};
 use super::memory::{Ledger, host_memory_available};
@@ -18,21 +19,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// The families of the heavy kernels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Family {
-    /// Tiles in workgroup memory: GPUs.
-    Tiled,
-    /// Tiles in registers, one operand broadcast across a subgroup of eight: CPU adapters.
-    Broadcast,
-    /// Cooperative matrices of f16, eight by eight, where a kernel has a source for them, otherwise tiles. Never chosen
-    /// by itself: for tests, until it has been measured on a GPU.
-    Cooperative8,
-    /// The same, sixteen by sixteen.
-    Cooperative16,
-}
-
 /// How to open an adapter.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -40,7 +26,8 @@ pub struct Options {
     pub adapter: AdapterChoice,
     /// Budget for GPU memory in bytes; `None` derives one from the adapter.
     pub max_memory: Option<u64>,
-    /// Family of the heavy kernels; `None` chooses by adapter. For tests.
+    /// Family of the heavy kernels; `None` chooses by adapter. Where the adapter lacks what it needs, or is wrong with it,
+    /// [`Gpu::family_choice`] says so and another family runs.
     pub family: Option<Family>,
     /// How the tiles of the heavy kernels are chosen.
     pub tuning: Tuning,
@@ -64,7 +51,7 @@ pub struct Gpu {
     pub(super) tuner: Tuner,
     report: AdapterReport,
     is_cpu: bool,
-    family: Family,
+    pub(super) families: Families,
     ledger: Arc<Ledger>,
     failure: Arc<Mutex<Option<String>>>,
     max_loop: u32,
@@ -72,9 +59,6 @@ pub struct Gpu {
 
 /// Callbacks of wgpu run in whichever thread polls: one may still be under way in another thread when a wait returns.
 pub(super) const CALLBACK: Duration = Duration::from_secs(5);
-
-/// What the broadcast family needs of the adapter beside subgroups of eight lanes: it loads two words as one of 64 bits.
-const BROADCAST: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::SHADER_INT64);
 
 pub(super) static LOOP_TEST: Kernel = Kernel::new("loop_test", include_str!("wgsl/loop_test.wgsl"), &[]);
 
@@ -89,37 +73,13 @@ impl Gpu {
     pub fn open(options: &Options) -> Result<Gpu> {
         let (index, adapter) = adapter::choose(&options.adapter)?;
         let report = adapter::report(index, &adapter);
-        let refuse = |found: String| {
-            Error::new(
-                Kind::Adapter,
-                format!("adapter {}", report.name),
-                found,
-                "a device with WebGPU's default limits and immediates",
-                "Update the GPU driver, or choose another with --adapter",
-            )
-        };
-        let has = adapter.features();
-        if !has.contains(wgpu::Features::IMMEDIATES) {
-            return Err(refuse("has no immediates (push constants)".into()));
+        if !adapter.features().contains(wgpu::Features::IMMEDIATES) {
+            return Err(refused(&report, "has no immediates (push constants)"));
         }
+        let families = Families::new(&adapter, options.family);
+        let request = request(&adapter, families.choice.used);
+        let (device, queue) = pollster::block_on(request).map_err(|e| refused(&report, &e.to_string()))?;
         let is_cpu = adapter.get_info().device_type == wgpu::DeviceType::Cpu;
-        let wide = has.contains(BROADCAST) && report.subgroup == [8, 8];
-        let family = match options.family {
-            Some(Family::Broadcast) if !wide => {
-                return Err(refuse(
-                    "has no subgroups of eight lanes, or no 64-bit integers, for the broadcast kernels"
-                        .into(),
-                ));
-            }
-            Some(family) if !cooperative::has(&adapter, family) => {
-                return Err(refuse("has no cooperative matrices of that size".into()));
-            }
-            Some(family) => family,
-            None if is_cpu && wide => Family::Broadcast,
-            None => Family::Tiled,
-        };
-        let request = request(&adapter, family);
-        let (device, queue) = pollster::block_on(request).map_err(|e| refuse(e.to_string()))?;
         let failure = keep_failures(&device);
         let budget = options.max_memory.unwrap_or_else(|| default_budget(is_cpu, &adapter.get_info()));
         let mut gpu = Gpu {
@@ -133,26 +93,28 @@ impl Gpu {
             tuner: Tuner::new(options, &report),
             device,
             queue,
-            report: report.clone(),
+            report,
             is_cpu,
-            family,
+            families,
             ledger: Arc::new(Ledger::new(budget)),
             failure,
             max_loop: 0,
         };
-        gpu.max_loop = gpu.count_loop(100_000)?;
-        if gpu.count_loop(LONGEST_LOOP)? != LONGEST_LOOP {
-            return Err(refuse(format!(
-                "stops loops before {LONGEST_LOOP} rounds: its results would be wrong"
-            )));
-        }
-        if !gpu.multiplies_matrices()? {
-            return Err(refuse("multiplies cooperative matrices wrongly".into()));
-        }
+        gpu.test_loops()?;
+        gpu.settle_family(Gpu::family_is_right)?;
         Ok(gpu)
     }
 
-    fn count_loop(&self, rounds: u32) -> Result<u32> {
+    fn test_loops(&mut self) -> Result<()> {
+        self.max_loop = self.count_loop(100_000)?;
+        if self.count_loop(LONGEST_LOOP)? != LONGEST_LOOP {
+            let found = format!("stops loops before {LONGEST_LOOP} rounds: its results would be wrong");
+            return Err(refused(&self.report, &found));
+        }
+        Ok(())
+    }
+
+    pub(super) fn count_loop(&self, rounds: u32) -> Result<u32> {
         let counted = self.allocate("loop self-test", 4)?;
         let mut recording = Recording::new();
         let launch = Launch::new(&LOOP_TEST, Grid::Items(1)).set("rounds", rounds as usize);
@@ -169,11 +131,6 @@ impl Gpu {
     /// Whether it is a software adapter.
     pub fn is_cpu(&self) -> bool {
         self.is_cpu
-    }
-
-    /// The family of heavy kernels that runs here.
-    pub fn family(&self) -> Family {
-        self.family
     }
 
     /// Rounds that the self-test's loop of 100,000 made: fewer mean a driver that stops loops early.
@@ -259,6 +216,16 @@ impl Gpu {
         self.finish()?;
         self.wait(step)
     }
+}
+
+fn refused(report: &AdapterReport, found: &str) -> Error {
+    Error::new(
+        Kind::Adapter,
+        format!("adapter {}", report.name),
+        found,
+        "a device with WebGPU's default limits and immediates",
+        "Update the GPU driver, or choose another with --adapter",
+    )
 }
 
 /// Features that are taken where the adapter has them.

@@ -1,6 +1,6 @@
 //! A kernel as a value, and a launch of it as plain data.
 
-use super::device::Family;
+use super::family::Family;
 use super::memory::Buffer;
 use super::shader::{Access, Interface, Parts, expand, reflect};
 use crate::error::{Error, Result};

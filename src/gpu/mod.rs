@@ -7,6 +7,7 @@ mod adapter;
 mod bindings;
 mod cooperative;
 mod device;
+mod family;
 mod flights;
 mod kernel;
 mod memory;
@@ -22,7 +23,8 @@ mod tuning;
 
 pub use adapter::{AdapterChoice, AdapterReport, adapters};
 pub(crate) use device::LONGEST_LOOP;
-pub use device::{Family, Gpu, Options};
+pub use device::{Gpu, Options};
+pub use family::{Family, FamilyChoice};
 pub use kernel::{Grid, Kernel, Launch, Tile};
 pub use memory::{Buffer, Ledger, host_memory_available};
 pub(crate) use memory::{beyond_binding, too_large};

@@ -1,6 +1,7 @@
 //! Compiled pipelines, one for each kernel, family, tile and set of overrides.
 
-use super::device::{Family, Gpu};
+use super::device::Gpu;
+use super::family::Family;
 use super::kernel::Launch;
 use super::shader::{Access, Interface};
 use crate::error::{Error, Result};
