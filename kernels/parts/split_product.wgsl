@@ -114,6 +114,14 @@ fn split(group: vec3u, k: u32, lane: u32) {
     }
 }
 
+// Stores the product of a sum, in whole quads of columns: zeros beyond the last.
+fn store(m: u32, n: u32, batch: u32, sum: f32) {
+    if m < p.rows && n < (p.columns + 3u) / 4u * 4u {
+        let at = 4u * (batch * p.c_batch_quads + m * p.c_pitch_quads) + n;
+        c[at] = select(0.0, p.alpha * sum, n < p.columns);
+    }
+}
+
 // Stores the square of sums that lie in workgroup memory, `down` and `across` squares from the tile's first; with
 // `skip` none.
 fn put(group: vec3u, down: u32, across: u32, lane: u32, skip: bool) {
@@ -122,12 +130,12 @@ fn put(group: vec3u, down: u32, across: u32, lane: u32, skip: bool) {
         let column = across * SIZE + i % SIZE;
         let m = group.y * TILE_ROWS + row;
         let n = group.x * TILE_COLUMNS + column;
-        if m < p.rows && n < p.columns && !skip {
+        if !skip {
             // In two steps: the power of both rows together may be none of f32.
             let exponent = -(powers[row] + powers[TILE_ROWS + column]);
             let half = exponent / 2;
             let sum = (most[i] + rest[i] / SCALE) * power(half) * power(exponent - half);
-            c[group.z * p.c_batch + m * p.c_pitch + n] = p.alpha * sum;
+            store(m, n, group.z, sum);
         }
     }
 }
@@ -137,14 +145,11 @@ fn put_plain(group: vec3u, lane: u32) {
     for (var i = lane; i < TILE_ROWS * TILE_COLUMNS; i += LANES) {
         let m = group.y * TILE_ROWS + i / TILE_COLUMNS;
         let n = group.x * TILE_COLUMNS + i % TILE_COLUMNS;
-        if m < p.rows && n < p.columns {
-            var sums = vec4f();
-            for (var k = 0u; k < p.depth_quads; k++) {
-                sums += a[a_start(m, group.z) + k] * b[b_start(n, group.z) + k];
-            }
-            let sum = (sums.x + sums.y) + (sums.z + sums.w);
-            c[group.z * p.c_batch + m * p.c_pitch + n] = p.alpha * sum;
+        var sums = vec4f();
+        for (var k = 0u; k < p.depth_quads; k++) {
+            sums += a[a_start(m, group.z) + k] * b[b_start(n, group.z) + k];
         }
+        store(m, n, group.z, (sums.x + sums.y) + (sums.z + sums.w));
     }
 }
 
