@@ -249,7 +249,7 @@ mod tests {
         let gpu = Gpu::open(&crate::gpu::Options::default()).unwrap();
         let counted = gpu.allocate("counted", 4).unwrap();
         let mut recording = Recording::new();
-        for _ in 0..1000 {
+        for _ in 0..200 {
             let launch = Launch::new(&LOOP_TEST, Grid::Items(1)).set("rounds", 32_768);
             recording.add(launch.write("counted", &counted));
         }

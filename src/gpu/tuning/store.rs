@@ -211,14 +211,15 @@ mod tests {
         std::fs::remove_dir_all(cache).unwrap();
     }
 
-    /// Each reads what is there, adds to it and writes all: without a lock most of what the other wrote would be lost.
+    /// Each reads what is there, adds one choice and writes all, as a process does that tunes once: without a lock some
+    /// of what the other wrote is lost.
     #[test]
     fn two_writers_lose_nothing() {
         let cache = crate::io::commit::scratch("tuning-writers");
         let adapter = report("GPU", "1.0");
         let write = |who: &str| {
-            let mut store = Store::new(Some(cache.clone()), &adapter);
             for number in 0..50 {
+                let mut store = Store::new(Some(cache.clone()), &adapter);
                 store.add(choice(&format!("{who} {number}"), "64x64"));
             }
         };
