@@ -229,9 +229,15 @@ mod tests {
         gpu.run(&recording).unwrap();
         assert_eq!(bits, gpu.download::<u32>(&y).unwrap()[0]);
         assert_eq!(seconds.len(), 3000);
-        let total = |odd: usize| seconds.iter().skip(odd).step_by(2).sum::<f64>();
-        let (short, long) = (total(0), total(1));
-        let said = format!("{:?}: short {short}, long {long}, host {wall}", gpu.clock().unwrap());
-        assert!(short + long <= wall && long > 2.0 * short, "{said}");
+        // Half of them: on a busy machine some launches wait for a processor, short ones as long as long ones.
+        let median = |odd: usize| {
+            let mut every: Vec<f64> = seconds.iter().skip(odd).step_by(2).copied().collect();
+            every.sort_by(f64::total_cmp);
+            every[every.len() / 2]
+        };
+        let (short, long, total) = (median(0), median(1), seconds.iter().sum::<f64>());
+        let said =
+            format!("{:?}: short {short}, long {long}, all {total}, host {wall}", gpu.clock().unwrap());
+        assert!(total <= wall && long > 2.0 * short, "{said}");
     }
 }
