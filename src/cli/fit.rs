@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use striate::ridge::{Factorisation, Penalties, Ratios};
+use striate::ridge::{self, Penalties, Ratios};
 use striate::tasks::{
     FitJob, FitRequest, Input, ReadoutRequest, RecordingRequest, RidgeRequest, SmoothRidgeRequest,
     TrainedRequest,
@@ -79,7 +79,7 @@ pub struct ReadoutArgs {
     /// How the systems of equations of ridge are solved; the readout is the same but for rounding. auto goes by the number
     /// of images and the adapter, and never takes cholesky [default: auto].
     #[arg(long, value_enum, value_name = "NAME")]
-    pub factorisation: Option<Solver>,
+    pub factorisation: Option<Factorisation>,
     /// How many folds choose the penalty; in a profile of trained readouts, how many readouts are trained.
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub folds: usize,
@@ -128,7 +128,7 @@ impl Readout {
 
 /// How the systems of equations of ridge are solved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Solver {
+pub enum Factorisation {
     /// By the number of images and the adapter.
     Auto,
     /// By a reduction to tridiagonal form, on the host's cores in double precision.
@@ -141,13 +141,13 @@ pub enum Solver {
     Cholesky,
 }
 
-impl From<Solver> for Factorisation {
-    fn from(solver: Solver) -> Self {
-        match solver {
-            Solver::Auto => Factorisation::Auto,
-            Solver::Tridiagonal => Factorisation::Tridiagonal,
-            Solver::Eigen => Factorisation::Eigen,
-            Solver::Cholesky => Factorisation::Cholesky,
+impl From<Factorisation> for ridge::Factorisation {
+    fn from(name: Factorisation) -> Self {
+        match name {
+            Factorisation::Auto => Self::Auto,
+            Factorisation::Tridiagonal => Self::Tridiagonal,
+            Factorisation::Eigen => Self::Eigen,
+            Factorisation::Cholesky => Self::Cholesky,
         }
     }
 }
@@ -196,7 +196,7 @@ impl ReadoutArgs {
             folds: self.folds,
             shuffled_folds: self.fold_order == FoldOrder::Shuffled,
             intercept: !self.no_intercept,
-            factorisation: self.factorisation.map(Factorisation::from).unwrap_or_default(),
+            factorisation: self.factorisation.map(ridge::Factorisation::from).unwrap_or_default(),
         };
         match (kind, &self.ratios) {
             (Readout::SmoothRidge, ratios) => {

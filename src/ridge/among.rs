@@ -2,7 +2,7 @@
 
 use super::device::{Targets, fold_losses, refit, scales};
 use super::spectrum::{Space, Spectrum};
-use super::{Factorisation, Plan, Ways, cholesky, host, least_bytes, overflow};
+use super::{Factorisation, FactorisationTaken, Plan, cholesky, host, least_bytes, overflow};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
@@ -41,7 +41,7 @@ pub struct Among {
     /// Mean response of each neuron over the fitted images; 0 without intercept.
     pub intercepts: Array1<f64>,
     /// What solved each space's systems.
-    pub ways: Vec<Ways>,
+    pub factorisations: Vec<FactorisationTaken>,
 }
 
 impl Among {
@@ -115,13 +115,13 @@ pub fn fit_among_by(
     }
     let folds = spaces.len() * plan.folds.len();
     let steps = (folds + 1) as f64;
-    let (mut grids, mut lasts, mut ways) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut grids, mut lasts, mut factorisations) = (Vec::new(), Vec::new(), Vec::new());
     for (number, space) in spaces.iter().enumerate() {
         let before = number * plan.folds.len();
         let mut done = |fold: usize| progress((before + fold) as f64 / steps);
         // Of several spaces some may be taken by no neuron, and all matrices together may be large.
         let (grid, last, search) = search(gpu, space, responses, (plan, by), spaces.len() == 1, &mut done)?;
-        ways.push(Ways { search, refit: None });
+        factorisations.push(FactorisationTaken { search, refit: None });
         grids.push(grid);
         lasts.push(last);
     }
@@ -133,7 +133,7 @@ pub fn fit_among_by(
         predictions: Array2::zeros(responses.raw_dim()),
         coefficients: Array2::zeros(responses.raw_dim()),
         intercepts: Array1::zeros(neurons),
-        ways,
+        factorisations,
     };
     for (number, (space, last)) in spaces.iter().zip(lasts).enumerate() {
         found.refit(gpu, (number, space, last), responses, plan)?;
@@ -179,8 +179,8 @@ fn search(
         chunk_bytes: chunk_bytes(gpu, space, plan),
     };
     let (mut folds, mut last) = (Vec::with_capacity(plan.folds.len()), None);
-    let mut way = by.choose(gpu, space, plan, responses.nrows());
-    match (space, way) {
+    let mut taken = by.choose(gpu, space, plan, responses.nrows());
+    match (space, taken) {
         (Space::Kernel(k), Factorisation::Tridiagonal) => {
             let found = host::search(k, responses, (plan, &scales), &penalties, with_last, done)?;
             (folds, last) = found.unwrap_or_default();
@@ -196,9 +196,9 @@ fn search(
         }
         _ => {}
     }
-    // What no other way can solve is decomposed, all folds alike.
+    // What no other factorisation can solve is decomposed, all folds alike.
     if folds.len() < plan.folds.len() {
-        (way, last) = (Factorisation::Eigen, None);
+        (taken, last) = (Factorisation::Eigen, None);
         folds.clear();
         for (number, (train, held_out)) in plan.folds.iter().enumerate() {
             let spectrum = Spectrum::new(space, train, held_out, plan.intercept)?;
@@ -210,7 +210,7 @@ fn search(
     for fold in &folds {
         losses += &(fold / plan.folds.len() as f64);
     }
-    Ok((Grid { penalties, unit, losses, folds }, last, way))
+    Ok((Grid { penalties, unit, losses, folds }, last, taken))
 }
 
 fn chunk_bytes(gpu: &Gpu, space: &Space, plan: &Plan) -> usize {
@@ -255,8 +255,8 @@ impl Among {
         let chosen: Vec<usize> = members.iter().map(|n| self.chosen[*n]).collect();
         let penalties = &self.grids[number].penalties;
         // What the search gave up is not tried again.
-        let mut way = self.ways[number].search;
-        let found = match (space, way) {
+        let mut taken = self.factorisations[number].search;
+        let found = match (space, taken) {
             (Space::Kernel(k), Factorisation::Tridiagonal) => {
                 let last = last.or_else(|| host::Last::new(k, plan, penalties));
                 last.and_then(|last| host::refit(&last, &targets, &chosen, penalties))
@@ -269,13 +269,13 @@ impl Among {
         let (predicted, weights) = match found {
             Some(found) => found,
             None => {
-                way = Factorisation::Eigen;
+                taken = Factorisation::Eigen;
                 let all: Vec<usize> = (0..responses.ncols()).collect();
                 let spectrum = Spectrum::new(space, &plan.fit, &all, plan.intercept)?;
                 refit(gpu, &spectrum, &targets, &chosen, penalties)?
             }
         };
-        self.ways[number].refit = Some(way);
+        self.factorisations[number].refit = Some(taken);
         for (row, neuron) in members.into_iter().enumerate() {
             self.predictions.row_mut(neuron).assign(&predicted.row(row));
             self.coefficients.row_mut(neuron).assign(&weights.row(row));

@@ -3,7 +3,7 @@
 use super::{Plan, Space};
 use crate::gpu::Gpu;
 
-/// How the systems of a kernel matrix and its penalties are solved. All ways give the same readout, but for rounding.
+/// How the systems of a kernel matrix and its penalties are solved. The readout is the same, but for rounding.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Factorisation {
@@ -21,19 +21,19 @@ pub enum Factorisation {
 /// Operations that the host makes in the time of a few submissions (about 10 ms on one core).
 const FEW_OPERATIONS: f64 = 1e9;
 
-/// What solved the systems of one space, which may be another way than was asked for: never [`Factorisation::Auto`].
+/// What solved the systems of one space, which may be another than was asked for: never [`Factorisation::Auto`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-pub struct Ways {
+pub struct FactorisationTaken {
     /// The systems of the folds.
     pub search: Factorisation,
     /// Those of the last fit; none where no neuron took the space.
     pub refit: Option<Factorisation>,
 }
 
-impl Ways {
-    /// Whether they are what was asked for.
-    pub fn keep(&self, asked: Factorisation) -> bool {
-        let kept = |way| asked == Factorisation::Auto || asked == way;
+impl FactorisationTaken {
+    /// Whether it is what was asked for.
+    pub fn keeps(&self, asked: Factorisation) -> bool {
+        let kept = |taken| asked == Factorisation::Auto || asked == taken;
         kept(self.search) && self.refit.is_none_or(kept)
     }
 }

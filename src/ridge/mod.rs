@@ -18,7 +18,7 @@ mod spectrum;
 mod tridiagonal;
 
 pub use among::{Among, Grid, fit_among, fit_among_by};
-pub use factorisation::{Factorisation, Ways};
+pub use factorisation::{Factorisation, FactorisationTaken};
 pub use penalties::Penalties;
 pub use smooth::{Ratios, frequency_penalties};
 pub use spectrum::Space;

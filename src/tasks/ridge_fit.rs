@@ -137,7 +137,10 @@ impl RidgeJob {
             at_grid_edges: Some(fitted.at_the_edges()),
             ratios_at_grid_edges: edges,
             options: self.options(&fitted),
-            factorisation_not_kept: fitted.ways.iter().any(|ways| !ways.keep(self.request.factorisation)),
+            factorisation_not_kept: fitted
+                .factorisations
+                .iter()
+                .any(|f| !f.keeps(self.request.factorisation)),
             predictions: fitted.predictions,
         }
     }
@@ -153,7 +156,7 @@ impl RidgeJob {
             ("penalties".into(), json!(asked.penalties)),
             ("intercept".into(), json!(asked.intercept)),
             ("factorisation".into(), json!(asked.factorisation)),
-            ("factorisation_taken".into(), json!(fitted.ways)),
+            ("factorisation_taken".into(), json!(fitted.factorisations)),
         ]);
         let (absolute, unit) = match &self.smooth {
             None => (absolute.swap_remove(0), units.swap_remove(0)),

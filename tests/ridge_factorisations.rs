@@ -1,11 +1,11 @@
-//! The ways to solve ridge's systems of equations against each other: the same penalties, the same predictions.
+//! The factorisations that solve ridge's systems of equations, against each other: the same penalties, the same predictions.
 
 use faer::Mat;
 use ndarray::{Array2, s};
 use striate::gpu::{AdapterChoice, Gpu, Options};
 use striate::io::split::folds;
 use striate::random::Random;
-use striate::ridge::{Among, Factorisation, Penalties, Plan, Space, Ways, fit_among_by};
+use striate::ridge::{Among, Factorisation, FactorisationTaken, Penalties, Plan, Space, fit_among_by};
 use striate::routines::Systems;
 use striate::scores::agreement;
 
@@ -43,7 +43,7 @@ fn largest(values: impl Iterator<Item = f64>) -> f64 {
 
 /// Sizes on either side of blocks of 64: one row more, a prime, several blocks; with and without a constant.
 #[test]
-fn every_way_finds_the_same_penalties_and_predictions() {
+fn every_factorisation_finds_the_same_penalties_and_predictions() {
     let gpu = gpu();
     for (images, train, intercept) in [(90, 65, true), (130, 97, false), (330, 261, true)] {
         let neurons = 110;
@@ -56,26 +56,30 @@ fn every_way_finds_the_same_penalties_and_predictions() {
             intercept,
         };
         let space = [Space::Kernel(kernel)];
-        let by = |way| fit_among_by(&gpu, &space, y.view(), (&plan, way), &mut |_| ()).expect("a fit");
-        let eigen = by(Factorisation::Eigen);
-        for way in [Factorisation::Tridiagonal, Factorisation::Cholesky] {
-            let other = by(way);
+        let fit = |by| fit_among_by(&gpu, &space, y.view(), (&plan, by), &mut |_| ()).expect("a fit");
+        let eigen = fit(Factorisation::Eigen);
+        for by in [Factorisation::Tridiagonal, Factorisation::Cholesky] {
+            let other = fit(by);
             let same = eigen.chosen.iter().zip(&other.chosen).filter(|(a, b)| a == b).count();
             let (ours, theirs) = (&other.grids[0].losses, &eigen.grids[0].losses);
             let losses = largest(ours.iter().zip(theirs).map(|(a, b)| a / b - 1.0));
             let gap = r2(&y, &other, train) - r2(&y, &eigen, train);
             println!(
-                "{way:?}, {train} images: {same} of {neurons} penalties, losses {losses:.1e}, R2 {gap:.1e}"
+                "{by:?}, {train} images: {same} of {neurons} penalties, losses {losses:.1e}, R2 {gap:.1e}"
             );
-            assert!(same * 100 >= neurons * 99, "{way:?}: {same} of {neurons}");
-            assert!(losses < 1e-5 && gap.abs() < 1e-5, "{way:?}: {losses} {gap}");
-            assert_eq!(other.ways, [Ways { search: way, refit: Some(way) }], "{way:?} gave up");
+            assert!(same * 100 >= neurons * 99, "{by:?}: {same} of {neurons}");
+            assert!(losses < 1e-5 && gap.abs() < 1e-5, "{by:?}: {losses} {gap}");
+            assert_eq!(
+                other.factorisations,
+                [FactorisationTaken { search: by, refit: Some(by) }],
+                "{by:?} gave up"
+            );
             let agreed = |n: &usize| eigen.chosen[*n] == other.chosen[*n];
             for n in (0..neurons).filter(agreed) {
                 let (ours, theirs) = (other.predictions.row(n), eigen.predictions.row(n));
                 let spread = f64::from(theirs.std(0.0));
                 let off = largest(ours.iter().zip(theirs).map(|(a, b)| f64::from(a - b)));
-                assert!(off < 3e-5 * spread, "{way:?}: neuron {n} is {off} off, of a spread of {spread}");
+                assert!(off < 3e-5 * spread, "{by:?}: neuron {n} is {off} off, of a spread of {spread}");
             }
         }
     }
@@ -109,7 +113,7 @@ fn batches_of_penalties_do_not_change_a_bit() {
 
 /// What f32 cannot solve is solved all the same: a singular matrix with penalties at its rounding.
 #[test]
-fn a_system_beyond_a_way_is_solved_by_another() {
+fn a_system_beyond_a_factorisation_is_solved_by_another() {
     let gpu = gpu();
     let (kernel, y) = data(70, 30, 5);
     let fitted: Vec<usize> = (0..70).collect();
@@ -120,14 +124,18 @@ fn a_system_beyond_a_way_is_solved_by_another() {
         intercept: true,
     };
     let space = [Space::Kernel(kernel)];
-    let by = |way| fit_among_by(&gpu, &space, y.view(), (&plan, way), &mut |_| ()).expect("a fit");
-    let eigen = by(Factorisation::Eigen);
-    for way in [Factorisation::Tridiagonal, Factorisation::Cholesky] {
-        let other = by(way);
-        assert_eq!(other.grids[0].losses, eigen.grids[0].losses, "{way:?}");
-        assert_eq!((&other.ways, other.ways[0].keep(way)), (&eigen.ways, false), "{way:?}");
+    let fit = |by| fit_among_by(&gpu, &space, y.view(), (&plan, by), &mut |_| ()).expect("a fit");
+    let eigen = fit(Factorisation::Eigen);
+    for by in [Factorisation::Tridiagonal, Factorisation::Cholesky] {
+        let other = fit(by);
+        assert_eq!(other.grids[0].losses, eigen.grids[0].losses, "{by:?}");
+        assert_eq!(
+            (&other.factorisations, other.factorisations[0].keeps(by)),
+            (&eigen.factorisations, false),
+            "{by:?}"
+        );
     }
-    assert!(eigen.ways[0].keep(Factorisation::Eigen));
+    assert!(eigen.factorisations[0].keeps(Factorisation::Eigen));
 }
 
 /// Images shown again and again make a matrix of low rank, whose small eigenvalues are rounding: what f32 cannot be
@@ -147,10 +155,13 @@ fn repeated_images_are_solved_to_the_same_coefficients() {
         intercept: true,
     };
     let space = [Space::Kernel(kernel)];
-    let by = |way| fit_among_by(&gpu, &space, y.view(), (&plan, way), &mut |_| ()).expect("a fit");
+    let fit = |by| fit_among_by(&gpu, &space, y.view(), (&plan, by), &mut |_| ()).expect("a fit");
     let (eigen, cholesky, host) =
-        (by(Factorisation::Eigen), by(Factorisation::Cholesky), by(Factorisation::Tridiagonal));
-    assert_eq!((&cholesky.ways, cholesky.ways[0].keep(Factorisation::Cholesky)), (&eigen.ways, false));
+        (fit(Factorisation::Eigen), fit(Factorisation::Cholesky), fit(Factorisation::Tridiagonal));
+    assert_eq!(
+        (&cholesky.factorisations, cholesky.factorisations[0].keeps(Factorisation::Cholesky)),
+        (&eigen.factorisations, false)
+    );
     assert_eq!(cholesky.chosen, eigen.chosen);
     assert_eq!(cholesky.grids[0].losses, eigen.grids[0].losses, "f32 was trusted");
     assert_eq!(cholesky.predictions, eigen.predictions);
