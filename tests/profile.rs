@@ -6,6 +6,7 @@ mod command;
 
 use command::Scratch;
 use ndarray::{Array3, Ix3};
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -118,7 +119,7 @@ fn a_profile_is_whole_and_its_tables_agree() {
     let labels = here.works(&["info", "neurons.csv", "--json"]).json();
     assert_eq!(
         (&labels["kind"], &labels["areas"]),
-        (&"labels".into(), &serde_json::json!([["LM", 8], ["V1", 8]]))
+        (&"labels".into(), &json!([["LM", 8], ["V1", 8]]))
     );
     // Shuffled images are a null: no interval over images leaves out 0, but for one in twenty.
     let null =
@@ -309,6 +310,49 @@ fn what_does_not_fit_together_is_refused() {
         .refused(2, &["p/best_layers.csv"]);
 }
 
+/// Layer by layer, as the record of a fit of the layer has it.
+#[test]
+fn the_record_says_what_solved_each_layer() {
+    let here = experiment("profile-factorisations");
+    let asked = ["--factorisation", "tridiagonal"];
+    let profiled = |out: &str, more: &[&str]| {
+        // Warnings are heard by those who did not ask for quiet.
+        let more = [&asked, more].concat();
+        let said: Vec<&str> =
+            profile(out, "relu1_1,pool2", &more).into_iter().filter(|a| *a != "-q").collect();
+        let ran = here.works(&said);
+        let record = here.document(&format!("{out}/record.json"));
+        (
+            record["options"].clone(),
+            record["summary"].clone(),
+            ran.err.contains("--factorisation was not kept"),
+        )
+    };
+    let kept = json!({"search": "tridiagonal", "refit": "tridiagonal"});
+    let (options, summary, warned) = profiled("p", &["--controls", "random", "--sizes", "32,40"]);
+    let layer = |size: &str, random_weights: bool, layer: &str| json!({"size": size, "random_weights": random_weights, "layer": layer, "taken": [kept]});
+    let all: Vec<_> = [("32", false), ("32", true), ("40", false), ("40", true)]
+        .iter()
+        .flat_map(|(size, random)| ["relu1_1", "pool2"].map(|name| layer(size, *random, name)))
+        .collect();
+    assert_eq!(options["factorisation_taken"], Value::Array(all));
+    assert_eq!((&options["factorisation"], warned), (&"tridiagonal".into(), false));
+    assert!(summary.get("factorisation_not_kept").is_none());
+    // Fewer features than images are decomposed, with a warning; so they are by a fit.
+    let few = ["--subsample", "50"];
+    let (options, summary, warned) = profiled("few", &few);
+    assert_eq!((&summary["factorisation_not_kept"], warned), (&true.into(), true));
+    here.works(&[&["fit", "--out", "f", "--layer", "pool2"], &INPUT[..], &asked, &few].concat());
+    let fit = here.document("f/record.json")["options"]["factorisation_taken"].clone();
+    assert_eq!(fit, json!([{"search": "eigen", "refit": "eigen"}]));
+    assert_eq!(options["factorisation_taken"][1]["taken"], fit);
+    // One for each ratio.
+    let (options, ..) = profiled("smooth", &["--readout", "smooth-ridge", "--ratios", "0,1,10"]);
+    let taken = options["factorisation_taken"][0]["taken"].as_array().unwrap();
+    assert_eq!(taken.len(), 3);
+    assert!(taken.iter().all(|taken| taken["search"] == "tridiagonal"));
+}
+
 /// A trained readout for each layer and fold; the null has a group of its own, and does not touch the scores of neurons.
 #[test]
 fn trained_readouts_are_profiled_as_well() {
@@ -331,6 +375,7 @@ fn trained_readouts_are_profiled_as_well() {
     assert!(real > 0.15 && null.abs() < 0.1, "{real} {null}");
     let record = here.document("both/record.json");
     assert_eq!((&record["options"]["folds"], &record["summary"]["readout"]), (&3.into(), &"factored".into()));
+    assert_eq!(record["options"]["factorisation_taken"], Value::Null);
 }
 
 /// A session of macaque V4 and weights of VGG19, where there are any.
@@ -385,7 +430,7 @@ fn deeper_layers_predict_v4_better() {
     let seconds = start.elapsed().as_secs_f64();
     let mean = |layer: &str, control: &str, field: &str| {
         let means = document["means"].as_array().unwrap();
-        let own = |m: &&serde_json::Value| {
+        let own = |m: &&Value| {
             m["layer"] == layer
                 && m["control"] == control
                 && m["measure"] == "pearson_r"

@@ -13,7 +13,7 @@ use striate::{Error, Kind, Result};
 use super::common::{Adapter, Common};
 use super::features::estimate;
 use super::fit::ReadoutArgs;
-use super::fit_text::explained;
+use super::fit_text::{FACTORISATION_NOT_KEPT, explained};
 use super::output::{Outcome, lines, mebibytes, merged};
 use super::recording::{Located, beside};
 use super::source::NetworkArgs;
@@ -134,6 +134,9 @@ pub fn run(args: &ProfileArgs, common: &Common) -> Result<Outcome> {
     let mut progress = common.progress("", 100);
     let summary = job.run(gpu, &mut |step, share| progress.share(step, share))?;
     drop(progress);
+    if summary.factorisation_not_kept {
+        common.say(format_args!("warning: {FACTORISATION_NOT_KEPT}"));
+    }
     Ok(Outcome::new(merged(json!({}), &summary), text(&summary)))
 }
 

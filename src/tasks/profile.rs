@@ -141,6 +141,9 @@ pub struct ProfileSummary {
     pub nested_mean_r: f64,
     /// Why profiles were not correlated and clustered, if they were not.
     pub not_clustered: Option<String>,
+    /// Whether systems were solved by another factorisation than was asked for; the record has which.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub factorisation_not_kept: bool,
     /// Passes of all images through a network.
     pub passes: usize,
     /// The adapter.
