@@ -127,6 +127,14 @@ impl Error {
         self
     }
 
+    /// The same error with other advice, if it is of memory: for errors that pass through a step that knows what to spare.
+    pub fn sparing(mut self, advice: impl fmt::Display) -> Self {
+        if self.kind() == Kind::Memory {
+            self.0.advice = advice.to_string();
+        }
+        self
+    }
+
     /// The parts for `--json`: place, found, wanted, advice.
     pub fn parts(&self) -> [(&'static str, &str); 4] {
         let p = &self.0;

@@ -117,10 +117,7 @@ fn a_profile_is_whole_and_its_tables_agree() {
     assert_eq!((&document["command"], &document["summary"]["passes"]), (&"profile".into(), &2.into()));
     assert_eq!(here.works(&["info", "p", "--json"]).json()["kind"], "run");
     let labels = here.works(&["info", "neurons.csv", "--json"]).json();
-    assert_eq!(
-        (&labels["kind"], &labels["areas"]),
-        (&"labels".into(), &json!([["LM", 8], ["V1", 8]]))
-    );
+    assert_eq!((&labels["kind"], &labels["areas"]), (&"labels".into(), &json!([["LM", 8], ["V1", 8]])));
     // Shuffled images are a null: no interval over images leaves out 0, but for one in twenty.
     let null =
         |row: &&Row| row["control"] == "shuffled" && row["measure"] == "pearson_r" && row["area"] == "all";

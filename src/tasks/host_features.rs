@@ -60,7 +60,7 @@ impl HostFeatures {
                 return why;
             }
             let needed = taken + SlabPlan::least_bytes(images, features, UNIT);
-            crate::gpu::too_large("features", needed, budget, budget)
+            source.too_large(gpu, "features", needed)
         })?;
         let mut values = Array2::<f32>::zeros((images, features));
         let mut space = FeatureSpace::new(source, plan, Vec::new());

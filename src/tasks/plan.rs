@@ -108,7 +108,7 @@ pub(super) fn of_ridge(gpu: &Gpu, source: &Source, neurons: usize, job: &RidgeJo
         if why.kind() != Kind::Memory || needed <= budget {
             return why;
         }
-        crate::gpu::too_large("fit", needed, budget, budget)
+        source.too_large(gpu, "fit", needed)
     })?;
     // Slabs that all fit stay for the weights.
     let passes = if slabs.passes() == 1 { 1 } else { 2 * slabs.passes() };
@@ -149,7 +149,7 @@ pub(super) fn of_training(
     let taken = source.overhead(gpu)? + working_bytes(gpu);
     let slabs = SlabPlan::new(gpu, images, features, budget.saturating_sub(taken)).map_err(|why| {
         let needed = taken + SlabPlan::least_bytes(images, features, UNIT);
-        if why.kind() == Kind::Memory { crate::gpu::too_large("fit", needed, budget, budget) } else { why }
+        if why.kind() == Kind::Memory { source.too_large(gpu, "fit", needed) } else { why }
     })?;
     let shared = job.shared();
     let trainer = Trainer::bytes(gpu, shared, shape, [neurons, rows], 1);

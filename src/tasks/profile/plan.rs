@@ -110,7 +110,7 @@ pub(super) fn of_run(
             if why.kind() != Kind::Memory || needed <= budget {
                 return why;
             }
-            crate::gpu::too_large("profile", needed, budget, budget)
+            run.source.too_large(gpu, "profile", needed)
         })?;
     let network = run.source.operations(gpu)? * run.source.computed(slabs.passes) as f64;
     let mut operations = Operations { network, ..Operations::default() };
