@@ -190,7 +190,8 @@ fn solutions_leave_no_residual() {
     let gpu = gpu();
     for (n, rows) in [(1, 1), (63, 3), (64, 64), (65, 1), (97, 70), (193, 5)] {
         let (s, b) = system(n, rows);
-        let systems = Systems::new(&gpu, s.as_ref(), b.as_ref()).expect("a device");
+        let mut systems = Systems::new(&gpu, s.as_ref(), rows).expect("a device");
+        systems.ask(&gpu, b.as_ref()).expect("room");
         let penalties = [0.01f32, 0.5, 30.0];
         assert!(Systems::at_once(&gpu, n, rows, 1 << 30) >= 3);
         let solved = systems.solve(&gpu, &penalties).expect("a device").expect("a definite matrix");
@@ -218,7 +219,8 @@ fn a_matrix_that_is_not_positive_definite_is_reported() {
     for spoiled in [0, 70, 99] {
         let (mut s, b) = system(100, 2);
         s[(spoiled, spoiled)] = -1.0;
-        let systems = Systems::new(&gpu, s.as_ref(), b.as_ref()).expect("a device");
+        let mut systems = Systems::new(&gpu, s.as_ref(), 2).expect("a device");
+        systems.ask(&gpu, b.as_ref()).expect("room");
         assert!(systems.solve(&gpu, &[0.1, 0.2]).expect("a device").is_none(), "{spoiled}");
         assert!(systems.solve(&gpu, &[50.0]).expect("a device").is_some(), "{spoiled}");
     }

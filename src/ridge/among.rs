@@ -1,7 +1,8 @@
 //! One fit among several feature spaces: each neuron takes the space and the penalty that predict held-out images best.
 
-use super::device::{Targets, fold_losses, refit, scales};
+use super::device::{fold_losses, refit};
 use super::spectrum::{Space, Spectrum};
+use super::targets::{Refitted, Targets, scales};
 use super::{Factorisation, FactorisationTaken, Plan, cholesky, host, least_bytes, overflow};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
@@ -147,6 +148,24 @@ pub fn fit_among_by(
     Ok(found)
 }
 
+/// The unit of relative penalties in one space.
+fn penalty_unit(space: &Space, plan: &Plan) -> Result<f64> {
+    let unit = space.mean_eigenvalue(&plan.fit, plan.intercept);
+    if !unit.is_finite() {
+        return Err(overflow("products of features"));
+    }
+    if unit > 0.0 {
+        return Ok(unit);
+    }
+    Err(Error::new(
+        Kind::Input,
+        "features",
+        "every feature is the same for all training images",
+        "features that differ between images",
+        "Choose another layer, or check that the images differ",
+    ))
+}
+
 /// Held-out losses of every penalty in one space, and what found them.
 fn search(
     gpu: &Gpu,
@@ -156,19 +175,7 @@ fn search(
     with_last: bool,
     done: &mut dyn FnMut(usize),
 ) -> Result<(Grid, Option<host::Last>, Factorisation)> {
-    let unit = space.mean_eigenvalue(&plan.fit, plan.intercept);
-    if !unit.is_finite() {
-        return Err(overflow("products of features"));
-    }
-    if unit <= 0.0 {
-        return Err(Error::new(
-            Kind::Input,
-            "features",
-            "every feature is the same for all training images",
-            "features that differ between images",
-            "Choose another layer, or check that the images differ",
-        ));
-    }
+    let unit = penalty_unit(space, plan)?;
     let penalties = plan.penalties.absolute(unit);
     let scales = scales(responses, &plan.fit);
     let targets = |train| Targets {
@@ -266,7 +273,7 @@ impl Among {
             }
             _ => None,
         };
-        let (predicted, weights) = match found {
+        let Refitted { predictions, weights } = match found {
             Some(found) => found,
             None => {
                 taken = Factorisation::Eigen;
@@ -277,7 +284,7 @@ impl Among {
         };
         self.factorisations[number].refit = Some(taken);
         for (row, neuron) in members.into_iter().enumerate() {
-            self.predictions.row_mut(neuron).assign(&predicted.row(row));
+            self.predictions.row_mut(neuron).assign(&predictions.row(row));
             self.coefficients.row_mut(neuron).assign(&weights.row(row));
             self.intercepts[neuron] = targets.mean(row);
         }

@@ -2,14 +2,15 @@
 //! the host would take longer than everything else.
 
 use super::Plan;
-use super::device::{LEAST_NEURONS, Targets};
+use super::device::LEAST_NEURONS;
 use super::spectrum::centred_kernel;
+use super::targets::{Refitted, Targets};
 use crate::error::Result;
 use crate::gpu::{Gpu, Matrix, Recording};
 use crate::kernels::ridge_losses::{self, RidgeLosses};
 use crate::routines::{Systems, multiply_rows};
 use faer::{Mat, MatRef};
-use ndarray::{Array1, Array2};
+use ndarray::Array2;
 use std::ops::Range;
 
 /// Unit roundoff of f32.
@@ -36,7 +37,8 @@ pub(super) fn fold_losses(
     if at_once == 0 {
         return Ok(None);
     }
-    let systems = Systems::new(gpu, own.as_ref(), across.as_ref())?;
+    let mut systems = Systems::new(gpu, own.as_ref(), across.nrows())?;
+    systems.ask(gpu, across.as_ref())?;
     let ones = Array2::from_elem((1, systems.columns()), 1.0);
     let ones = Matrix::upload(gpu, "ones", ones.view())?;
     let mut all = Array2::zeros((penalties.len(), targets.responses.nrows()));
@@ -116,26 +118,27 @@ pub(super) fn refit(
     (plan, targets): (&Plan, &Targets<'_>),
     chosen: &[usize],
     penalties: &[f64],
-) -> Result<Option<(Array2<f32>, Array2<f32>)>> {
+) -> Result<Option<Refitted>> {
     let every: Vec<usize> = (0..kernel.nrows()).collect();
     let (own, across) = centred_kernel(kernel, &plan.fit, &every, plan.intercept);
     let taken: Vec<f64> = chosen.iter().map(|c| penalties[*c]).collect();
     if !above_floor(&own, &taken) {
         return Ok(None);
     }
-    let shape = targets.responses.raw_dim();
-    let (mut predictions, mut weights) = (Array2::zeros(shape), Array2::zeros(shape));
-    for (number, penalty) in penalties.iter().enumerate() {
-        let members: Vec<usize> = (0..chosen.len()).filter(|n| chosen[*n] == number).collect();
-        let most = (targets.chunk_bytes / 8 / own.nrows()).max(LEAST_NEURONS);
+    let takers = |number| (0..chosen.len()).filter(|n| chosen[*n] == number).collect();
+    let groups: Vec<Vec<usize>> = (0..penalties.len()).map(takers).collect();
+    let largest = groups.iter().map(Vec::len).max().unwrap_or(0);
+    let most = (targets.chunk_bytes / 8 / own.nrows()).max(LEAST_NEURONS).min(largest);
+    if Systems::at_once(gpu, own.nrows(), most, gpu.ledger().free() / 2) == 0 {
+        return Ok(None);
+    }
+    let mut systems = Systems::new(gpu, own.as_ref(), most)?;
+    let mut found = Refitted::zeros(targets);
+    for (members, penalty) in groups.iter().zip(penalties) {
         for members in members.chunks(most) {
             let right = responses(targets, members);
-            if Systems::at_once(gpu, own.nrows(), members.len(), gpu.ledger().free() / 2) == 0 {
-                return Ok(None);
-            }
-            let systems = Systems::new(gpu, own.as_ref(), right.as_ref())?;
-            let rounded = *penalty as f32;
-            let Some(solved) = systems.solve(gpu, &[rounded])? else { return Ok(None) };
+            systems.ask(gpu, right.as_ref())?;
+            let Some(solved) = systems.solve(gpu, &[*penalty as f32])? else { return Ok(None) };
             let small =
                 Systems::residual(gpu, (own.as_ref(), right.as_ref()), &solved, 0, *penalty)? <= RESIDUAL;
             if !small {
@@ -145,16 +148,11 @@ pub(super) fn refit(
             let predicted = predict(gpu, &dual, across.as_ref())?;
             let dual = dual.download(gpu)?;
             for (row, n) in members.iter().enumerate() {
-                let (mean, scale) = (targets.mean(*n), targets.scales[*n]);
-                let sum: Array1<f32> = predicted.row(row).mapv(|v| (f64::from(v) * scale + mean) as f32);
-                predictions.row_mut(*n).assign(&sum);
-                for (column, image) in targets.train.iter().enumerate() {
-                    weights[[*n, *image]] = (f64::from(dual[[row, column]]) * scale) as f32;
-                }
+                found.put_rows(targets, *n, [predicted.row(row), dual.row(row)]);
             }
         }
     }
-    Ok(Some((predictions, weights)))
+    Ok(Some(found))
 }
 
 /// Fitted responses of some neurons, (neurons, fitted images).

@@ -15,6 +15,7 @@ mod host;
 mod penalties;
 mod smooth;
 mod spectrum;
+mod targets;
 mod tridiagonal;
 
 pub use among::{Among, Grid, fit_among, fit_among_by};

@@ -5,7 +5,7 @@
 //! become `B L⁻ᵀ` on the way; going back from right to left makes them X. All but the blocks on the diagonal is `gemm`,
 //! of all matrices of a batch in one launch.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Matrix, Recording};
 use crate::kernels::cholesky_block::{CholeskyBlock, SIDE};
 use crate::kernels::cholesky_rest::CholeskyRest;
@@ -18,14 +18,27 @@ const INVERSES: usize = 2 * SIDE * SIDE;
 /// Rows of a solution whose residual is looked at.
 const CHECKED: usize = 8;
 
-/// A symmetric matrix and right sides, on the device.
+/// A symmetric matrix and right sides, on the device. The matrix stays while right sides change.
 pub struct Systems {
     /// Rows of the matrix, up to whole blocks.
     padded: usize,
+    /// Rows of the matrix.
+    n: usize,
     /// Rows of the right sides.
     rows: usize,
-    /// (padded + rows) x padded.
+    /// The matrix, (padded, padded), and room for right sides below it.
     source: Buffer,
+}
+
+/// A matrix row by row in f32, with zeros up to so many rows and columns.
+fn in_rows(m: MatRef<'_, f64>, rows: usize, columns: usize) -> Vec<f32> {
+    let mut words = vec![0f32; rows * columns];
+    for c in 0..m.ncols() {
+        for r in 0..m.nrows() {
+            words[r * columns + c] = m[(r, c)] as f32;
+        }
+    }
+    words
 }
 
 /// Solutions for some penalties.
@@ -38,27 +51,35 @@ pub struct Solved {
 }
 
 impl Systems {
-    /// Uploads a symmetric matrix, `n` x `n`, and right sides, any number x `n`.
+    /// Uploads a symmetric matrix, with room for so many right sides.
     ///
     /// # Errors
     /// Memory, if they do not fit.
-    pub fn new(gpu: &Gpu, symmetric: MatRef<'_, f64>, right: MatRef<'_, f64>) -> Result<Self> {
-        let (n, rows) = (symmetric.nrows(), right.nrows());
+    pub fn new(gpu: &Gpu, symmetric: MatRef<'_, f64>, most: usize) -> Result<Self> {
+        let n = symmetric.nrows();
         let padded = n.next_multiple_of(SIDE);
-        let mut words = vec![0f32; (padded + rows) * padded];
-        for c in 0..n {
-            for r in 0..n {
-                words[r * padded + c] = symmetric[(r, c)] as f32;
-            }
-            for r in 0..rows {
-                words[(padded + r) * padded + c] = right[(r, c)] as f32;
-            }
-        }
+        let mut words = in_rows(symmetric, padded, padded);
         // What fills the last block has nothing to do with the rest, and solutions that are zero.
         for i in n..padded {
             words[i * padded + i] = 1.0;
         }
-        Ok(Systems { padded, rows, source: gpu.upload("kernel matrix", &words)? })
+        let source = gpu.allocate("kernel matrix", (padded + most) * padded)?;
+        gpu.write(&source, 0, &words)?;
+        Ok(Systems { padded, n, rows: 0, source })
+    }
+
+    /// Takes right sides, any number that there is room for x `n`, in place of those before.
+    ///
+    /// # Errors
+    /// Internal, if there is no room; as [`Gpu::write`].
+    pub fn ask(&mut self, gpu: &Gpu, right: MatRef<'_, f64>) -> Result<()> {
+        if (self.padded + right.nrows()) * self.padded > self.source.words() || right.ncols() != self.n {
+            let found = format!("{} right sides of {}", right.nrows(), right.ncols());
+            return Err(Error::internal("systems of equations", found));
+        }
+        self.rows = right.nrows();
+        let words = in_rows(right, right.nrows(), self.padded);
+        gpu.write(&self.source, self.padded * self.padded, &words)
     }
 
     /// Columns of the solutions; those beyond the matrix's own are zero.
@@ -109,7 +130,7 @@ impl Systems {
     }
 
     /// Largest `|b - x (S + penalty)| / (penalty |x|)` of a few rows of one of the solutions, in f64 against the matrix
-    /// and right sides that [`Systems::new`] had. For S without negative eigenvalues it bounds `|x - exact| / |x|`, since
+    /// and right sides that [`Systems`] had. For S without negative eigenvalues it bounds `|x - exact| / |x|`, since
     /// no eigenvalue of S + penalty is below the penalty. NaN where a solution is no number.
     ///
     /// # Errors
