@@ -6,6 +6,7 @@
 //! not fit the memory or would take too long has a row that says so.
 
 mod compare;
+pub mod features;
 mod growth;
 mod kernels;
 mod layers;

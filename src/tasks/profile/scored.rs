@@ -205,7 +205,11 @@ mod tests {
 
     #[test]
     fn the_best_layer_has_the_smallest_loss_over_folds() {
-        let fit = |fold_losses| LayerFit { predictions: Array2::zeros((2, 1)), fold_losses };
+        let fit = |fold_losses| LayerFit {
+            predictions: Array2::zeros((2, 1)),
+            fold_losses,
+            factorisations: Vec::new(),
+        };
         let fits = [
             fit(array![[1.0, 2.0], [1.0, 2.0]]),
             fit(array![[0.0, 2.0], [3.0, 2.0]]),
