@@ -1,9 +1,9 @@
-//! Times whole works against the peers': features of networks, and ridge with cross-validation, with the error beside
-//! the time.
+//! Times whole works against the peers': features of networks, and ridge with cross-validation, with the
+//! error beside the time.
 //!
-//! `STRIATE_PEERS=CACHE cargo bench --bench tasks [-- --peers RESULTS.jsonl]`: CACHE is the peers' folder of weights,
-//! inputs and f64 references, RESULTS the lines that their run printed; with it each work's fastest and median time is
-//! given as a ratio to every peer's.
+//! `STRIATE_PEERS=CACHE cargo bench --bench tasks [-- --peers RESULTS.jsonl]`: CACHE is the peers' folder of
+//! weights, inputs and f64 references, RESULTS the lines that their run printed; with it each work's fastest
+//! and median time is given as a ratio to every peer's.
 
 use ndarray::{Array2, Axis, s};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,8 @@ use striate::io::weights::WeightFile;
 /// At least five runs of every work, more of short ones.
 const BUDGET: Budget = Budget { seconds: 5.0, least: 5, most: 50 };
 
-/// Seconds of a work, and CPU seconds in user mode: the median of all runs but the first, as the peers count theirs.
+/// Seconds of a work, and CPU seconds in user mode: the median of all runs but the first, as the peers count
+/// theirs.
 fn time(mut work: impl FnMut()) -> (Seconds, f64) {
     let mut user = Vec::new();
     let run = || {

@@ -73,8 +73,8 @@ impl fmt::Debug for Error {
 }
 
 impl Error {
-    /// Builds an error: `place` is a file, an option or a step; `found` what is wrong there; `wanted` what would have
-    /// been right (may be empty); `advice` a whole sentence that says what to do (may be empty).
+    /// Builds an error: `place` is a file, an option or a step; `found` what is wrong there; `wanted` what
+    /// would have been right (may be empty); `advice` a whole sentence that says what to do (may be empty).
     pub fn new(
         kind: Kind,
         place: impl fmt::Display,
@@ -127,7 +127,8 @@ impl Error {
         self
     }
 
-    /// The same error with other advice, if it is of memory: for errors that pass through a step that knows what to spare.
+    /// The same error with other advice, if it is of memory: for errors that pass through a step that knows
+    /// what to spare.
     pub fn sparing(mut self, advice: impl fmt::Display) -> Self {
         if self.kind() == Kind::Memory {
             self.0.advice = advice.to_string();

@@ -1,5 +1,5 @@
-//! Time and memory against size: five sizes each of images, neurons, features, penalties and batch, everything else
-//! held, and the exponents through them.
+//! Time and memory against size: five sizes each of images, neurons, features, penalties and batch,
+//! everything else held, and the exponents through them.
 
 use super::networks::{Timed, unprepared};
 use super::report::{Measured, Row, Section, Slope};
@@ -152,7 +152,8 @@ pub(super) fn slopes(rows: &[Row]) -> Vec<Slope> {
     slopes
 }
 
-/// The slope of the least-squares line through the logarithms of sizes and values; none of fewer than two sizes.
+/// The slope of the least-squares line through the logarithms of sizes and values; none of fewer than two
+/// sizes.
 fn exponent(points: &[(f64, f64)]) -> Option<f64> {
     let logs: Vec<(f64, f64)> = points.iter().map(|(x, y)| (x.ln(), y.ln())).collect();
     let count = logs.len() as f64;

@@ -63,21 +63,21 @@ pub struct FitArgs {
 pub struct ReadoutArgs {
     #[command(flatten)]
     pub recording: RecordingArgs,
-    /// The kind of readout: in closed form ridge, or smooth-ridge, which penalises the Laplacian of the weights over the
-    /// map too; trained simple, spatial, factored, or mlp.
-    /// Of a grid in --config the kind that does not vary [default: ridge; factored with a grid].
+    /// The kind of readout: in closed form ridge, or smooth-ridge, which penalises the Laplacian of the
+    /// weights over the map too; trained simple, spatial, factored, or mlp. Of a grid in --config the kind
+    /// that does not vary [default: ridge; factored with a grid].
     #[arg(long, value_enum, value_name = "NAME")]
     pub readout: Option<Readout>,
-    /// Penalties to choose from: 15 values from 1e-5 to 1e2 as -5:2:15, or a list as 0.01,0.1,1; in units of the
-    /// mean eigenvalue, or as such after absolute: (absolute:1,10,100) [default: -5:2:15].
+    /// Penalties to choose from: 15 values from 1e-5 to 1e2 as -5:2:15, or a list as 0.01,0.1,1; in units of
+    /// the mean eigenvalue, or as such after absolute: (absolute:1,10,100) [default: -5:2:15].
     #[arg(long, allow_hyphen_values = true, value_name = "RANGE|LIST")]
     pub lambdas: Option<Penalties>,
-    /// For smooth-ridge: ratios of the Laplacian's penalty to that of the squared weights, to choose from [default:
-    /// 0,0.01,0.1,1,10,100]. Penalties are then in units of the mean eigenvalue of each ratio.
+    /// For smooth-ridge: ratios of the Laplacian's penalty to that of the squared weights, to choose from
+    /// [default: 0,0.01,0.1,1,10,100]. Penalties are then in units of the mean eigenvalue of each ratio.
     #[arg(long, allow_hyphen_values = true, value_name = "LIST")]
     pub ratios: Option<Ratios>,
-    /// How the systems of equations of ridge are solved; the readout is the same but for rounding. auto goes by the number
-    /// of images and the adapter, and never takes cholesky [default: auto].
+    /// How the systems of equations of ridge are solved; the readout is the same but for rounding. auto goes
+    /// by the number of images and the adapter, and never takes cholesky [default: auto].
     #[arg(long, value_enum, value_name = "NAME")]
     pub factorisation: Option<Factorisation>,
     /// How many folds choose the penalty; in a profile of trained readouts, how many readouts are trained.
@@ -89,7 +89,8 @@ pub struct ReadoutArgs {
     /// Fit no constant.
     #[arg(long)]
     pub no_intercept: bool,
-    /// For trained readouts: train once more on training and validation images together, for as many epochs as were best.
+    /// For trained readouts: train once more on training and validation images together, for as many epochs
+    /// as were best.
     #[arg(long)]
     pub refit: bool,
     #[command(flatten)]
@@ -135,9 +136,9 @@ pub enum Factorisation {
     Tridiagonal,
     /// By eigenvalues on the host in double precision, with products on the device.
     Eigen,
-    /// By a factorisation for each penalty, on the device in single precision. Not yet measured on GPUs; for matrices that
-    /// the adapter binds (128 MiB, about 5,000 rows, on small adapters) and penalties above their rounding, or else
-    /// eigenvalues are taken, with a warning.
+    /// By a factorisation for each penalty, on the device in single precision. Not yet measured on GPUs; for
+    /// matrices that the adapter binds (128 MiB, about 5,000 rows, on small adapters) and penalties above
+    /// their rounding, or else eigenvalues are taken, with a warning.
     Cholesky,
 }
 
@@ -162,7 +163,8 @@ pub enum FoldOrder {
 }
 
 impl ReadoutArgs {
-    /// Checks the options against each other; `input`, `recording` and `out` come from options of the command's own.
+    /// Checks the options against each other; `input`, `recording` and `out` come from options of the
+    /// command's own.
     ///
     /// # Errors
     /// [`Kind::Usage`], naming the option that is missing or superfluous.

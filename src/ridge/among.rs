@@ -1,4 +1,5 @@
-//! One fit among several feature spaces: each neuron takes the space and the penalty that predict held-out images best.
+//! One fit among several feature spaces: each neuron takes the space and the penalty that predict held-out
+//! images best.
 
 use super::device::{fold_losses, refit};
 use super::spectrum::{Space, Spectrum};
@@ -8,8 +9,8 @@ use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
-/// Bytes of one neurons x images operand at most: neurons are worked on in chunks of this size, or of an eighth of what
-/// is free.
+/// Bytes of one neurons x images operand at most: neurons are worked on in chunks of this size, or of an
+/// eighth of what is free.
 const CHUNK_BYTES: u64 = 64 << 20;
 
 /// What the folds say of one space.
@@ -36,8 +37,8 @@ pub struct Among {
     pub chosen: Vec<usize>,
     /// Predicted response to every image: (neurons, images).
     pub predictions: Array2<f32>,
-    /// Weight of every image in the readout, 0 for images that were not fitted: (neurons, images). The readout's
-    /// weights are these times the (centred) features of the neuron's space.
+    /// Weight of every image in the readout, 0 for images that were not fitted: (neurons, images). The
+    /// readout's weights are these times the (centred) features of the neuron's space.
     pub coefficients: Array2<f32>,
     /// Mean response of each neuron over the fitted images; 0 without intercept.
     pub intercepts: Array1<f64>,
@@ -51,14 +52,16 @@ impl Among {
         self.spaces.iter().zip(&self.chosen).map(|(s, c)| self.grids[*s].penalties[*c]).collect()
     }
 
-    /// Held-out mean squared error in each fold, with the space and penalty chosen over all: (folds, neurons).
+    /// Held-out mean squared error in each fold, with the space and penalty chosen over all: (folds,
+    /// neurons).
     pub fn fold_losses(&self) -> Array2<f64> {
         let folds = self.grids.first().map_or(0, |grid| grid.folds.len());
         let own = |(fold, n): (usize, usize)| self.grids[self.spaces[n]].folds[fold][[self.chosen[n], n]];
         Array2::from_shape_fn((folds, self.chosen.len()), own)
     }
 
-    /// How many neurons took the smallest, and the largest penalty of the grid, as [`super::Fit::at_the_edges`].
+    /// How many neurons took the smallest, and the largest penalty of the grid, as
+    /// [`super::Fit::at_the_edges`].
     pub fn at_the_edges(&self) -> [usize; 2] {
         let own = |n: usize| (self.chosen[n], self.grids[self.spaces[n]].losses.column(n));
         at_the_edges((0..self.chosen.len()).map(own))
@@ -225,7 +228,8 @@ fn chunk_bytes(gpu: &Gpu, space: &Space, plan: &Plan) -> usize {
     CHUNK_BYTES.min(gpu.ledger().free().saturating_sub(least) / 8) as usize
 }
 
-/// The space and penalty of a neuron's smallest loss; the earlier space and the smaller penalty where two are equal.
+/// The space and penalty of a neuron's smallest loss; the earlier space and the smaller penalty where two are
+/// equal.
 fn best(grids: &[Grid], neuron: usize) -> (usize, usize) {
     let (mut taken, mut smallest) = ((0, 0), f64::INFINITY);
     for (space, grid) in grids.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! Ridge by a factorisation of each penalty's matrix on the device in f32: where images are many, an eigendecomposition on
-//! the host would take longer than everything else.
+//! Ridge by a factorisation of each penalty's matrix on the device in f32: where images are many, an
+//! eigendecomposition on the host would take longer than everything else.
 
 use super::Plan;
 use super::device::LEAST_NEURONS;
@@ -19,8 +19,9 @@ const UNIT: f64 = 1.0 / (1u32 << 24) as f64;
 /// Largest error of a solution, as [`Systems::residual`] bounds it.
 const RESIDUAL: f64 = 1e-3;
 
-/// A fold's held-out mean squared errors, (penalties, neurons); `None` where f32 cannot solve its systems (penalties below
-/// the floor, a matrix that is not positive definite, a residual that is too large), or memory does not hold them.
+/// A fold's held-out mean squared errors, (penalties, neurons); `None` where f32 cannot solve its systems
+/// (penalties below the floor, a matrix that is not positive definite, a residual that is too large), or
+/// memory does not hold them.
 pub(super) fn fold_losses(
     gpu: &Gpu,
     kernel: &Array2<f64>,
@@ -70,8 +71,8 @@ pub(super) fn fold_losses(
     Ok(Some(all))
 }
 
-/// Whether no penalty drowns in the rounding of a factorisation in f32, about `n u` times the largest eigenvalue (Higham
-/// 2002, theorem 10.3), which the Frobenius norm bounds.
+/// Whether no penalty drowns in the rounding of a factorisation in f32, about `n u` times the largest
+/// eigenvalue (Higham 2002, theorem 10.3), which the Frobenius norm bounds.
 fn above_floor(own: &Mat<f64>, penalties: &[f64]) -> bool {
     let floor = own.nrows() as f64 * UNIT * own.norm_l2();
     penalties.iter().all(|penalty| *penalty >= floor)
@@ -111,7 +112,8 @@ fn scores(
     Ok(sums.chunks(pitch).map(|row| row[..count].to_vec()).collect())
 }
 
-/// Predictions of all images, and the images' weights, with each neuron's own penalty; `None` as [`fold_losses`].
+/// Predictions of all images, and the images' weights, with each neuron's own penalty; `None` as
+/// [`fold_losses`].
 pub(super) fn refit(
     gpu: &Gpu,
     kernel: &Array2<f64>,

@@ -1,4 +1,5 @@
-//! What grows with neurons or penalties, on the device: held-out losses, and the fit with each neuron's own penalty.
+//! What grows with neurons or penalties, on the device: held-out losses, and the fit with each neuron's own
+//! penalty.
 
 use super::spectrum::Spectrum;
 use super::targets::{Refitted, Targets};

@@ -1,7 +1,7 @@
 //! Ridge of a kernel matrix on the host's cores in f64, folds and penalties side by side.
 //!
-//! Every sum is made by one thread in pieces of fixed size, so that its bits depend neither on how many threads there
-//! are nor on memory.
+//! Every sum is made by one thread in pieces of fixed size, so that its bits depend neither on how many
+//! threads there are nor on memory.
 
 use super::Plan;
 use super::spectrum::centred_kernel;
@@ -65,9 +65,10 @@ fn matrices_at_once(plan: &Plan, neurons: usize, penalties: usize) -> usize {
     fit.map_or(usize::MAX, |fit| usize::try_from(fit).unwrap_or(usize::MAX)).max(1)
 }
 
-/// Held-out mean squared error of every penalty and neuron in each fold of the plan, and if asked, and if memory holds it
-/// beside them, the matrix that all of the plan's rows make; `None` where a penalty is so small that it drowns in the
-/// rounding of the reduction. `done` is called with the number of folds that are done.
+/// Held-out mean squared error of every penalty and neuron in each fold of the plan, and if asked, and if
+/// memory holds it beside them, the matrix that all of the plan's rows make; `None` where a penalty is so
+/// small that it drowns in the rounding of the reduction. `done` is called with the number of folds that are
+/// done.
 pub(super) fn search(
     kernel: &Array2<f64>,
     responses: ArrayView2<'_, f32>,
@@ -176,8 +177,8 @@ fn one_penalty(shifted: &Shifted, left: &Mat<f64>, operands: &[(Mat<f64>, Mat<f6
     sums
 }
 
-/// Predictions of all images and the images' weights, each neuron with its own penalty: both (neurons, images). `None`
-/// as [`search`].
+/// Predictions of all images and the images' weights, each neuron with its own penalty: both (neurons,
+/// images). `None` as [`search`].
 pub(super) fn refit(
     last: &Last,
     targets: &Targets<'_>,

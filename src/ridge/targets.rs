@@ -2,8 +2,8 @@
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
-/// Standard deviation of each neuron's responses over some images; 1 where it is 0. Responses are divided by it on the
-/// device, where squares of large or small ones would not be numbers.
+/// Standard deviation of each neuron's responses over some images; 1 where it is 0. Responses are divided by
+/// it on the device, where squares of large or small ones would not be numbers.
 pub fn scales(responses: ArrayView2<'_, f32>, images: &[usize]) -> Vec<f64> {
     let deviation = |row: ArrayView1<'_, f32>| {
         let values: Array1<f64> = images.iter().map(|i| f64::from(row[*i])).collect();
@@ -48,7 +48,8 @@ impl Targets<'_> {
         out
     }
 
-    /// Neurons from `first` on whose operands of `images` columns stay within `chunk_bytes`, and at most `most`.
+    /// Neurons from `first` on whose operands of `images` columns stay within `chunk_bytes`, and at most
+    /// `most`.
     pub fn chunk(&self, first: usize, images: usize, most: usize) -> std::ops::Range<usize> {
         let fit = self.chunk_bytes / 4 / images.next_multiple_of(4);
         first..(first + fit.min(most).max(1)).min(self.responses.nrows())
@@ -70,7 +71,8 @@ impl Refitted {
         Refitted { predictions: Array2::zeros(shape), weights: Array2::zeros(shape) }
     }
 
-    /// Takes what was found of a neuron: predictions of some images, each with its number, and weights of the fitted ones.
+    /// Takes what was found of a neuron: predictions of some images, each with its number, and weights of the
+    /// fitted ones.
     pub fn put(
         &mut self,
         targets: &Targets<'_>,

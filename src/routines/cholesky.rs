@@ -1,9 +1,9 @@
 //! Systems `X (S + λ) = B` of one symmetric matrix and many λ, solved side by side on the device in f32.
 //!
-//! Each S + λ is factored as `L Lᵀ` by blocks of 64 columns, left to right: one product with everything to the left, the
-//! block on the diagonal in workgroup memory, and what is below it by the block's inverse. Rows of B stand below S and
-//! become `B L⁻ᵀ` on the way; going back from right to left makes them X. All but the blocks on the diagonal is `gemm`,
-//! of all matrices of a batch in one launch.
+//! Each S + λ is factored as `L Lᵀ` by blocks of 64 columns, left to right: one product with everything to
+//! the left, the block on the diagonal in workgroup memory, and what is below it by the block's inverse. Rows
+//! of B stand below S and become `B L⁻ᵀ` on the way; going back from right to left makes them X. All but the
+//! blocks on the diagonal is `gemm`, of all matrices of a batch in one launch.
 
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Matrix, Recording};
@@ -87,8 +87,8 @@ impl Systems {
         self.padded
     }
 
-    /// How many penalties of `n` images and so many right sides are solved at once within some bytes of GPU memory,
-    /// beside the matrix itself; 0 where a factor is larger than the adapter binds.
+    /// How many penalties of `n` images and so many right sides are solved at once within some bytes of GPU
+    /// memory, beside the matrix itself; 0 where a factor is larger than the adapter binds.
     pub fn at_once(gpu: &Gpu, n: usize, rows: usize, bytes: u64) -> usize {
         let padded = n.next_multiple_of(SIDE);
         let words = |height: usize, width: usize| 4 * (height * width) as u64;
@@ -97,7 +97,8 @@ impl Systems {
         (gpu.max_binding_bytes() / matrix).min(bytes.saturating_sub(matrix) / each) as usize
     }
 
-    /// The solutions for some penalties, at most [`Systems::at_once`]; `None` where a matrix is not positive definite.
+    /// The solutions for some penalties, at most [`Systems::at_once`]; `None` where a matrix is not positive
+    /// definite.
     ///
     /// # Errors
     /// Memory, if the factors do not fit; as [`Gpu::run`].
@@ -129,9 +130,10 @@ impl Systems {
         Ok(sound.then(|| Solved { factors: work.factors, padded: self.padded, rows: self.rows, pivots }))
     }
 
-    /// Largest `|b - x (S + penalty)| / (penalty |x|)` of a few rows of one of the solutions, in f64 against the matrix
-    /// and right sides that [`Systems`] had. For S without negative eigenvalues it bounds `|x - exact| / |x|`, since
-    /// no eigenvalue of S + penalty is below the penalty. NaN where a solution is no number.
+    /// Largest `|b - x (S + penalty)| / (penalty |x|)` of a few rows of one of the solutions, in f64 against
+    /// the matrix and right sides that [`Systems`] had. For S without negative eigenvalues it bounds `|x -
+    /// exact| / |x|`, since no eigenvalue of S + penalty is below the penalty. NaN where a solution is no
+    /// number.
     ///
     /// # Errors
     /// As [`Gpu::download`].

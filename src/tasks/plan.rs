@@ -43,7 +43,8 @@ pub struct FitPlan {
     pub passes: usize,
     /// GPU memory in bytes.
     pub gpu_bytes: u64,
-    /// Host memory that features take, and images on their way to the device, in bytes; without those of the decomposed matrix.
+    /// Host memory that features take, and images on their way to the device, in bytes; without those of the
+    /// decomposed matrix.
     pub host_bytes: u64,
     /// Budget for GPU memory.
     pub gpu_budget_bytes: u64,
@@ -131,8 +132,8 @@ pub(super) fn of_ridge(gpu: &Gpu, source: &Source, neurons: usize, job: &RidgeJo
     })
 }
 
-/// What a trained fit will take. Features come through slabs, leave the device, and come back as the readout wants them.
-/// `rows` are trained with, each of which shows one of the source's.
+/// What a trained fit will take. Features come through slabs, leave the device, and come back as the readout
+/// wants them. `rows` are trained with, each of which shows one of the source's.
 ///
 /// # Errors
 /// Memory, if it does not fit the budget.

@@ -52,8 +52,8 @@ impl Default for RidgeRequest {
 /// How penalty and smoothness of each neuron are chosen.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct SmoothRidgeRequest {
-    /// The penalties of the squared weights. Relative ones are in units of the mean eigenvalue that each ratio's own
-    /// kernel matrix has.
+    /// The penalties of the squared weights. Relative ones are in units of the mean eigenvalue that each
+    /// ratio's own kernel matrix has.
     pub ridge: RidgeRequest,
     /// Ratios of the penalty of the Laplacian to that of the squared weights.
     pub ratios: Ratios,
@@ -171,8 +171,8 @@ impl RidgeJob {
     }
 }
 
-/// Which rows are fitted in the end, and by which pairs of rows penalties are chosen. Folds are of images: no image has
-/// trials in two of them.
+/// Which rows are fitted in the end, and by which pairs of rows penalties are chosen. Folds are of images: no
+/// image has trials in two of them.
 pub(super) fn ridge_plan(request: &RidgeRequest, recording: &Recording, seed: u64) -> Result<ridge::Plan> {
     let Recording { split, rows, .. } = recording;
     let (fit, pairs) = if split.validation.is_empty() {

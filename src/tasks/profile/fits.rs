@@ -181,8 +181,8 @@ fn layer_fit(gpu: &Gpu, spaces: &[Space], targets: &Targets<'_>) -> Result<Layer
     })
 }
 
-/// A layer whose readout is trained once for each fold, and stopped by the images that the fold holds out. Predictions are
-/// the mean of these readouts.
+/// A layer whose readout is trained once for each fold, and stopped by the images that the fold holds out.
+/// Predictions are the mean of these readouts.
 fn trained_fit(
     gpu: &Gpu,
     features: (ArrayView2<'_, f32>, [usize; 3]),

@@ -1,4 +1,5 @@
-//! Scores of every layer, size and control on test images, their means over areas, and each neuron's best layer.
+//! Scores of every layer, size and control on test images, their means over areas, and each neuron's best
+//! layer.
 
 use super::super::rows::Rows;
 use super::fits::LayerFit;
@@ -156,8 +157,8 @@ pub(super) struct Best {
     pub folds: Vec<usize>,
 }
 
-/// The layer of each neuron that predicts best the images held out of the training images' folds. Test images play no
-/// part, so that the score of that layer on these is nobody's choice.
+/// The layer of each neuron that predicts best the images held out of the training images' folds. Test images
+/// play no part, so that the score of that layer on these is nobody's choice.
 pub(super) fn best_layers(fits: &[LayerFit], neurons: usize) -> Vec<Best> {
     let smallest = |losses: &mut dyn Iterator<Item = f64>| {
         let start = (0, f64::INFINITY);
