@@ -310,30 +310,6 @@ fn what_does_not_fit_into_memory_is_said_at_once() {
     assert!(!here.0.join("f.npy").exists());
 }
 
-/// Filters of tiles take four times those of direct sums: where these alone are too much, the error says how to do without.
-#[test]
-fn transforms_that_do_not_fit_into_memory_can_be_done_without() {
-    let here = small("transforms");
-    save(&here, "images.npy", &[40, 32, 32], |_| ());
-    let vgg = ["--net", "vgg19", "--weights", "random:0", "--layer", "relu5_1", "--dry-run"];
-    let fit = ["fit", "-q", "--out", "out", "--images", "images.npy", "--responses", "responses.npy"];
-    let profile = [&["profile"], &fit[1..]].concat();
-    let features = ["features", "-q", "--out", "f.npy", "--images", "images.npy"];
-    let direct = "--convolution direct";
-    for command in [&fit[..], &profile, &features] {
-        let run = |more: &[&str]| here.striate(&[command, &vgg, more].concat());
-        run(&["--max-memory", "150M"]).refused(6, &["GPU memory", direct, "--max-memory"]);
-        let ran = run(&["--max-memory", "150M", "--convolution", "direct"]);
-        assert_eq!(ran.code, 0, "{ran:?}");
-        // What would not help is not advised.
-        for more in [&["--max-memory", "1M"][..], &["--max-memory", "1M", "--convolution", "direct"]] {
-            let ran = run(more);
-            ran.refused(6, &["GPU memory", "--max-memory"]);
-            assert!(!ran.err.contains(direct), "{ran:?}");
-        }
-    }
-}
-
 #[test]
 fn without_an_adapter_it_says_what_to_install() {
     if !cfg!(target_os = "linux") {

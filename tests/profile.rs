@@ -1,4 +1,5 @@
-//! Profiles of several layers: the whole command on a simulated experiment, and on a recording where there is one.
+//! Profiles of several layers: the whole command on a simulated experiment, and on a recording where there is
+//! one.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -6,7 +7,7 @@ mod command;
 
 use command::Scratch;
 use ndarray::{Array3, Ix3};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -189,7 +190,8 @@ fn clusters(here: &Scratch) {
     }
 }
 
-/// A layer of a profile scores what a fit of that layer scores, with every readout and in as many passes as memory wants.
+/// A layer of a profile scores what a fit of that layer scores, with every readout and in as many passes as
+/// memory wants.
 #[test]
 fn layers_score_as_they_do_alone() {
     let here = experiment("profile-alone");
@@ -307,50 +309,8 @@ fn what_does_not_fit_together_is_refused() {
         .refused(2, &["p/best_layers.csv"]);
 }
 
-/// Layer by layer, as the record of a fit of the layer has it.
-#[test]
-fn the_record_says_what_solved_each_layer() {
-    let here = experiment("profile-factorisations");
-    let asked = ["--factorisation", "tridiagonal"];
-    let profiled = |out: &str, more: &[&str]| {
-        // Warnings are heard by those who did not ask for quiet.
-        let more = [&asked, more].concat();
-        let said: Vec<&str> =
-            profile(out, "relu1_1,pool2", &more).into_iter().filter(|a| *a != "-q").collect();
-        let ran = here.works(&said);
-        let record = here.document(&format!("{out}/record.json"));
-        (
-            record["options"].clone(),
-            record["summary"].clone(),
-            ran.err.contains("--factorisation was not kept"),
-        )
-    };
-    let kept = json!({"search": "tridiagonal", "refit": "tridiagonal"});
-    let (options, summary, warned) = profiled("p", &["--controls", "random", "--sizes", "32,40"]);
-    let layer = |size: &str, random_weights: bool, layer: &str| json!({"size": size, "random_weights": random_weights, "layer": layer, "taken": [kept]});
-    let all: Vec<_> = [("32", false), ("32", true), ("40", false), ("40", true)]
-        .iter()
-        .flat_map(|(size, random)| ["relu1_1", "pool2"].map(|name| layer(size, *random, name)))
-        .collect();
-    assert_eq!(options["factorisation_taken"], Value::Array(all));
-    assert_eq!((&options["factorisation"], warned), (&"tridiagonal".into(), false));
-    assert!(summary.get("factorisation_not_kept").is_none());
-    // Fewer features than images are decomposed, with a warning; so they are by a fit.
-    let few = ["--subsample", "50"];
-    let (options, summary, warned) = profiled("few", &few);
-    assert_eq!((&summary["factorisation_not_kept"], warned), (&true.into(), true));
-    here.works(&[&["fit", "--out", "f", "--layer", "pool2"], &INPUT[..], &asked, &few].concat());
-    let fit = here.document("f/record.json")["options"]["factorisation_taken"].clone();
-    assert_eq!(fit, json!([{"search": "eigen", "refit": "eigen"}]));
-    assert_eq!(options["factorisation_taken"][1]["taken"], fit);
-    // One for each ratio.
-    let (options, ..) = profiled("smooth", &["--readout", "smooth-ridge", "--ratios", "0,1,10"]);
-    let taken = options["factorisation_taken"][0]["taken"].as_array().unwrap();
-    assert_eq!(taken.len(), 3);
-    assert!(taken.iter().all(|taken| taken["search"] == "tridiagonal"));
-}
-
-/// A trained readout for each layer and fold; the null has a group of its own, and does not touch the scores of neurons.
+/// A trained readout for each layer and fold; the null has a group of its own, and does not touch the scores
+/// of neurons.
 #[test]
 fn trained_readouts_are_profiled_as_well() {
     let here = experiment("profile-trained");
