@@ -22,8 +22,8 @@ fn pixels_from(index: u32, group: u32) -> Pixels {
     let q1 = pixel(index + 1u);
     let q2 = pixel(index + 2u);
     let q3 = pixel(index + 3u);
-    let tops = vec4i(q0.top, q1.top, q2.top, q3.top);
-    let lefts = vec4i(q0.left, q1.left, q2.left, q3.left);
+    let tops = vec4i(first_tap(q0.row), first_tap(q1.row), first_tap(q2.row), first_tap(q3.row));
+    let lefts = vec4i(first_tap(q0.column), first_tap(q1.column), first_tap(q2.column), first_tap(q3.column));
     let planes = vec4u(q0.image, q1.image, q2.image, q3.image) * p.in_quads + group * p.group_quads;
     let words = vec4i(planes * p.in_height * p.in_width) + tops * i32(p.in_width) + lefts;
     return Pixels(tops, lefts, words);
@@ -84,7 +84,7 @@ fn add_turned(sums: ptr<function, Sums>, k: u32, place: Place) {
 // Four channels of one pixel; row is a multiple of four.
 fn put(index: u32, row: u32, group: u32, sums: vec4f) {
     if index < pixels() && row < p.rows {
-        y[place(index, group) + row / 4u * p.out_height * p.out_width] = finish(row, group, sums);
+        y[place(pixel(index), group) + row / 4u * p.out_height * p.out_width] = finish(sums, bias_of(row, group));
     }
 }
 

@@ -30,7 +30,7 @@ pub struct Gemm<'a> {
     pub a: Operand<'a>,
     /// Rows of the right operand, `[columns, depth]`.
     pub b: Operand<'a>,
-    /// The product, `[rows, columns]`, in a buffer of whole quads.
+    /// The product, `[rows, columns]`, in whole quads: up to three words beyond the last column of a row become 0.
     pub c: Operand<'a>,
     /// Depth of the sums: a multiple of four, the words beyond the last being zero.
     pub depth: usize,
@@ -83,7 +83,8 @@ impl<'a> Gemm<'a> {
     pub fn launch(&self) -> Result<Launch> {
         let bug = |what: String| Err(Error::internal("gemm", what));
         let (rows, columns, depth) = (self.a.rows, self.b.rows, self.depth);
-        for (name, o, width) in [("a", self.a, depth), ("b", self.b, depth), ("c", self.c, columns)] {
+        let stored = columns.next_multiple_of(4);
+        for (name, o, width) in [("a", self.a, depth), ("b", self.b, depth), ("c", self.c, stored)] {
             let end = (self.batch.max(1) - 1) * o.stride + (o.rows.max(1) - 1) * o.pitch + width;
             if o.pitch < width || end > o.buffer.words() {
                 return bug(format!(
@@ -96,20 +97,17 @@ impl<'a> Gemm<'a> {
         if self.c.rows != rows {
             return bug(format!("c has {} rows, a has {rows}", self.c.rows));
         }
-        let quads = [depth, self.a.pitch, self.b.pitch, self.a.stride, self.b.stride];
+        let distances = [self.a, self.b, self.c].map(|o| [o.pitch, o.stride]);
+        let quads = [distances.as_flattened(), &[depth]].concat();
         if quads.iter().any(|w| w % 4 != 0) || depth / 4 > crate::gpu::LONGEST_LOOP as usize {
             return bug(format!(
                 "depth, pitches and strides {quads:?} are multiples of 4, depth at most 131,072"
             ));
         }
-        if !self.c.buffer.words().is_multiple_of(4) {
-            return bug(format!("c has {} words, which are no whole quads", self.c.buffer.words()));
-        }
-        let whole = [columns, self.c.pitch, self.c.stride].iter().all(|w| w.is_multiple_of(4));
         let share = if self.upper { 0.5 } else { 1.0 };
         Ok(Launch::new(&KERNEL, Grid::Tiles([columns, rows, self.batch]))
             .constant("UPPER", f64::from(u8::from(self.upper)))
-            .constant("WHOLE", f64::from(u8::from(whole)))
+            .constant("WHOLE", f64::from(u8::from(columns.is_multiple_of(4))))
             .read("a", self.a.buffer)
             .read("b", self.b.buffer)
             .write("c", self.c.buffer)
@@ -118,10 +116,10 @@ impl<'a> Gemm<'a> {
             .set("depth_quads", depth / 4)
             .set("a_pitch_quads", self.a.pitch / 4)
             .set("b_pitch_quads", self.b.pitch / 4)
-            .set("c_pitch", self.c.pitch)
+            .set("c_pitch_quads", self.c.pitch / 4)
             .set("a_batch_quads", self.a.stride / 4)
             .set("b_batch_quads", self.b.stride / 4)
-            .set("c_batch", self.c.stride)
+            .set("c_batch_quads", self.c.stride / 4)
             .set_float("alpha", self.alpha)
             .cost(share * 2.0 * rows as f64 * columns as f64 * depth as f64 * self.batch as f64))
     }
@@ -152,9 +150,9 @@ fn case(rows: usize, columns: usize, depth: usize, exact: bool, upper: bool) -> 
             Array2::zeros((columns, depth)).mapv_into(|_: f32| values.fill(exact, 1)[0])
         };
         let (left, right) = (Matrix::upload(gpu, "a", a.view())?, Matrix::upload(gpu, "b", b.view())?);
-        // Whole quads of columns lie at a pitch of whole quads, others at one that is none.
-        let pitch = columns + if columns.is_multiple_of(4) { 4 } else { 3 };
-        let words = (rows * pitch).next_multiple_of(4);
+        // A quad more than there are columns.
+        let pitch = columns.next_multiple_of(4) + 4;
+        let words = rows * pitch;
         let output = Guarded::new(gpu, words)?;
         let c = Operand { buffer: &output.buffer, rows, pitch, stride: 0 };
         let gemm = Gemm {
@@ -177,8 +175,12 @@ fn case(rows: usize, columns: usize, depth: usize, exact: bool, upper: bool) -> 
         };
         let expected = (0..words).map(|i| {
             let (r, n) = (i / pitch, i % pitch);
-            (r < rows && n < columns && !skipped(r, n))
-                .then(|| if exact { Bounded::exact(want[[r, n]].value) } else { want[[r, n]] })
+            let stored = n < columns.next_multiple_of(4) && !skipped(r, n);
+            stored.then(|| match want.get([r, n]) {
+                Some(bounded) if exact => Bounded::exact(bounded.value),
+                Some(bounded) => *bounded,
+                None => Bounded::exact(0.0),
+            })
         });
         Ok(Trial { recording, output, expected: expected.collect() })
     })
@@ -210,13 +212,14 @@ fn batched() -> Case {
         let mut values = Values::new(5);
         let (rows, columns, depth) = (9usize, 11usize, 8usize);
         let (a, b) = (values.integers(rows * depth), values.integers(3 * columns * depth));
-        let words = (3 * rows * columns).next_multiple_of(4);
+        let pitch = columns.next_multiple_of(4);
+        let words = 3 * rows * pitch;
         let (left, right) = (gpu.upload("a", &a)?, gpu.upload("b", &b)?);
         let output = Guarded::new(gpu, words)?;
         let gemm = Gemm {
             a: Operand { buffer: &left, rows, pitch: depth, stride: 0 },
             b: Operand { buffer: &right, rows: columns, pitch: depth, stride: columns * depth },
-            c: Operand { buffer: &output.buffer, rows, pitch: columns, stride: rows * columns },
+            c: Operand { buffer: &output.buffer, rows, pitch, stride: rows * pitch },
             depth,
             batch: 3,
             alpha: -1.0,
@@ -225,9 +228,9 @@ fn batched() -> Case {
         let mut recording = Recording::new();
         recording.add(gemm.launch()?);
         let expected = (0..words).map(|i| {
-            let (batch, m, n) = (i / (rows * columns), i / columns % rows, i % columns);
-            if batch == 3 {
-                return None;
+            let (batch, m, n) = (i / (rows * pitch), i / pitch % rows, i % pitch);
+            if n >= columns {
+                return Some(Bounded::exact(0.0));
             }
             let product: f32 =
                 (0..depth).map(|k| a[m * depth + k] * b[(batch * columns + n) * depth + k]).sum();

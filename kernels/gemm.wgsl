@@ -2,7 +2,7 @@
 //
 //   a  [batch][rows][a_pitch]      vec4 along k, zero beyond the last k
 //   b  [batch][columns][b_pitch]   vec4 along k, zero beyond the last k
-//   c  [batch][rows][c_pitch]
+//   c  [batch][rows][c_pitch]      vec4 along columns, zero beyond the last column
 //
 // GPUs: a workgroup makes a tile, eight depth values at a time through workgroup memory (part `panels`), and
 // loads the next panel to registers meanwhile. Ragged edges load the last row or zeros, so every thread
@@ -11,7 +11,7 @@
 //!use gemm_interface
 //!use panels
 
-alias Stored = f32;
+alias Stored = Quad;
 
 fn load_a(starts: vec4u, k: u32, loads: bool) -> Block {
     var block: Block;
@@ -25,20 +25,13 @@ fn load_b(starts: vec4u, k: u32, loads: bool) -> Block {
     return block;
 }
 
-fn put(at: u32, column: u32, sum: f32) {
-    if column < p.columns { c[at + column] = p.alpha * sum; }
-}
-
-fn put_quad(at: u32, column: u32, sum: vec4f) {
-    put(at, column, sum.x);
-    put(at, column + 1u, sum.y);
-    put(at, column + 2u, sum.z);
-    put(at, column + 3u, sum.w);
+fn put_quad(at: u32, column: u32, sums: vec4f) {
+    if column < p.columns { c[at + column / 4u] = product(column, sums); }
 }
 
 fn put_row(row: u32, column: u32, base: u32, left: vec4f, right: vec4f) {
     if row < p.rows {
-        let at = base + row * p.c_pitch;
+        let at = base + row * p.c_pitch_quads;
         put_quad(at, column, left);
         put_quad(at, column + 4u * THREAD_COLUMNS, right);
     }
@@ -72,7 +65,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         workgroupBarrier();
     }
     if leaves { return; }
-    let base = group.z * p.c_batch;
+    let base = group.z * p.c_batch_quads;
     let top = row + 4u * place.down;
     let half = top + 4u * THREAD_ROWS;
     let left = column + 4u * place.across;

@@ -28,6 +28,7 @@ pub(super) fn launch(kernel: &'static Kernel, x: &Maps, y: &Maps, window: Window
     }
     let items = y.images * y.quads() * y.area();
     Ok(Launch::new(kernel, Grid::Items(items))
+        .constant("KERNEL", window.kernel as f64)
         .read("x", &x.buffer)
         .write("y", &y.buffer)
         .set("items", items)
@@ -35,7 +36,6 @@ pub(super) fn launch(kernel: &'static Kernel, x: &Maps, y: &Maps, window: Window
         .set("in_width", x.width)
         .set("out_height", y.height)
         .set("out_width", y.width)
-        .set("kernel", window.kernel)
         .set("stride", window.stride)
         .cost(4.0 * items as f64 * (window.kernel * window.kernel) as f64))
 }

@@ -1,13 +1,13 @@
-// What both families of gemm share: parameters, bindings, and where rows start.
+// What the families of gemm share: parameters, bindings, where rows start, and what is stored.
 
 override UPPER: bool = false;
-// Whether columns, pitch and distance of c are whole quads.
+// Whether columns are whole quads.
 override WHOLE: bool = false;
 
 struct Params {
     rows: u32, columns: u32, depth_quads: u32,
-    a_pitch_quads: u32, b_pitch_quads: u32, c_pitch: u32,
-    a_batch_quads: u32, b_batch_quads: u32, c_batch: u32,
+    a_pitch_quads: u32, b_pitch_quads: u32, c_pitch_quads: u32,
+    a_batch_quads: u32, b_batch_quads: u32, c_batch_quads: u32,
     alpha: f32,
 }
 var<immediate> p: Params;
@@ -23,4 +23,11 @@ fn a_start(row: u32, batch: u32) -> u32 {
 
 fn b_start(column: u32, batch: u32) -> u32 {
     return batch * p.b_batch_quads + min(column, p.columns - 1u) * p.b_pitch_quads;
+}
+
+// The product's four columns from `column` on; zeros beyond the last.
+fn product(column: u32, sums: vec4f) -> vec4f {
+    let value = p.alpha * sums;
+    if WHOLE { return value; }
+    return select(vec4f(), value, vec4u(column) + vec4u(0u, 1u, 2u, 3u) < vec4u(p.columns));
 }

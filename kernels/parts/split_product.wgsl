@@ -56,8 +56,9 @@ fn put(row: u32, column: u32, batch: u32, lane: u32, skip: bool) {
     for (var i = lane; i < SIZE * SIZE; i += LANES) {
         let m = row + i / SIZE;
         let n = column + i % SIZE;
-        if m < p.rows && n < p.columns && !skip {
-            c[batch * p.c_batch + m * p.c_pitch + n] = p.alpha * (most[i] + rest[i] / SCALE);
+        if m < p.rows && n < (p.columns + 3u) / 4u * 4u && !skip {
+            let sum = select(0.0, p.alpha * (most[i] + rest[i] / SCALE), n < p.columns);
+            c[4u * (batch * p.c_batch_quads + m * p.c_pitch_quads) + n] = sum;
         }
     }
 }

@@ -49,7 +49,7 @@ impl Stripe {
 
     fn words_of(rows: usize, first: usize) -> usize {
         let columns = STRIPE.min(rows - first);
-        (first + columns) * columns
+        (first + columns) * columns.next_multiple_of(4)
     }
 
     /// Rows down to the end of the diagonal.
@@ -57,8 +57,13 @@ impl Stripe {
         self.first + self.columns
     }
 
+    /// Words from one row to the next: whole quads.
+    fn pitch(&self) -> usize {
+        self.columns.next_multiple_of(4)
+    }
+
     fn words(&self) -> usize {
-        self.rows() * self.columns
+        self.rows() * self.pitch()
     }
 }
 
@@ -73,7 +78,7 @@ impl Gram {
         // A sixteenth of what is free, in words of four bytes.
         let spare = (gpu.ledger().free() / 64) as usize;
         let wanted = PARTIAL_WORDS[usize::from(gpu.is_cpu())].min(spare);
-        let words = largest.max(wanted).min(gpu.max_binding_bytes() as usize / 4).next_multiple_of(4);
+        let words = largest.max(wanted).min(gpu.max_binding_bytes() as usize / 4);
         Ok(Gram { rows, partial: gpu.allocate("Gram matrix, partial products", words)?, stripes })
     }
 
@@ -88,7 +93,7 @@ impl Gram {
     /// GPU memory in bytes that `count` sums take at least which share the space for partial products.
     pub fn bytes(rows: usize, count: usize) -> u64 {
         let words = || (0..rows).step_by(STRIPE).map(|first| Stripe::words_of(rows, first) as u64);
-        let largest = words().max().unwrap_or(1).next_multiple_of(4);
+        let largest = words().max().unwrap_or(1);
         4 * (2 * count as u64 * words().sum::<u64>() + largest)
     }
 
@@ -140,7 +145,7 @@ impl Gram {
         // Rows above the diagonal's block, and the block, of which only the upper half is wanted.
         for (row, rows, upper) in [(0, stripe.first, false), (stripe.first, stripe.columns, true)] {
             if rows > 0 {
-                let (left, partial) = (source(row), from(row, &self.partial, stripe.columns, 0));
+                let (left, partial) = (source(row), from(row, &self.partial, stripe.pitch(), 0));
                 let [a, b] = [(&left, rows), (&right, stripe.columns)].map(|(buffer, rows)| Operand {
                     buffer,
                     rows,
@@ -150,7 +155,7 @@ impl Gram {
                 let product = Gemm {
                     a,
                     b,
-                    c: Operand { buffer: &partial, rows, pitch: stripe.columns, stride: stripe.words() },
+                    c: Operand { buffer: &partial, rows, pitch: stripe.pitch(), stride: stripe.words() },
                     depth,
                     batch: count,
                     alpha: 1.0,
@@ -182,7 +187,7 @@ impl Gram {
             for r in 0..stripe.rows() {
                 // Left of the diagonal the tiles may be empty.
                 for c in r.saturating_sub(stripe.first)..stripe.columns {
-                    let at = r * stripe.columns + c;
+                    let at = r * stripe.pitch() + c;
                     let value = f64::from(high[at]) + f64::from(low[at]);
                     gram[[r, stripe.first + c]] = value;
                     gram[[stripe.first + c, r]] = value;
