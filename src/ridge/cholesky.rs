@@ -13,14 +13,11 @@ use faer::{Mat, MatRef};
 use ndarray::Array2;
 use std::ops::Range;
 
-/// Unit roundoff of f32.
-const UNIT: f64 = 1.0 / (1u32 << 24) as f64;
-
-/// Largest error of a solution, as [`Systems::residual`] bounds it.
-const RESIDUAL: f64 = 1e-3;
+/// Largest error of a solution, as [`Systems::error`] estimates it.
+const ERROR: f64 = 1e-4;
 
 /// A fold's held-out mean squared errors, (penalties, neurons); `None` where f32 cannot solve its systems
-/// (penalties below the floor, a matrix that is not positive definite, a residual that is too large), or
+/// (a matrix that is not positive definite, an error that is too large), or
 /// memory does not hold them.
 pub(super) fn fold_losses(
     gpu: &Gpu,
@@ -29,11 +26,8 @@ pub(super) fn fold_losses(
     held_out: &[usize],
     penalties: &[f64],
 ) -> Result<Option<Array2<f64>>> {
-    let (own, across) = centred_kernel(kernel, targets.train, held_out, targets.centred);
-    if !above_floor(&own, penalties) {
-        return Ok(None);
-    }
-    // The rest is for chunks of neurons, and for the residual.
+    let (own, across) = definite(kernel, targets.train, held_out, targets.centred);
+    // The rest is for chunks of neurons, and for the estimate of the error.
     let at_once = Systems::at_once(gpu, own.nrows(), across.nrows(), gpu.ledger().free() / 2);
     if at_once == 0 {
         return Ok(None);
@@ -48,11 +42,11 @@ pub(super) fn fold_losses(
         let Some(solved) = systems.solve(gpu, &rounded)? else { return Ok(None) };
         // The smallest penalty has the worst condition.
         if group == 0 {
-            let small =
-                Systems::residual(gpu, (own.as_ref(), across.as_ref()), &solved, 0, some[0])? <= RESIDUAL;
-            if !small {
+            let error = systems.error(gpu, (own.as_ref(), across.as_ref()), (&solved, 0), rounded[0])?;
+            if error > ERROR {
                 return Ok(None);
             }
+            systems.ask(gpu, across.as_ref())?;
         }
         let lefts: Vec<Matrix> = (0..some.len()).map(|number| solved.rows(number)).collect();
         let mut first = 0;
@@ -71,11 +65,16 @@ pub(super) fn fold_losses(
     Ok(Some(all))
 }
 
-/// Whether no penalty drowns in the rounding of a factorisation in f32, about `n u` times the largest
-/// eigenvalue (Higham 2002, theorem 10.3), which the Frobenius norm bounds.
-fn above_floor(own: &Mat<f64>, penalties: &[f64]) -> bool {
-    let floor = own.nrows() as f64 * UNIT * own.norm_l2();
-    penalties.iter().all(|penalty| *penalty >= floor)
+/// As [`centred_kernel`], but that the matrix is not singular for having been centred: the mean eigenvalue is added to
+/// that of constants, which is 0. No solution is another for it, as all right sides add up to 0.
+fn definite(kernel: &Array2<f64>, train: &[usize], other: &[usize], centred: bool) -> (Mat<f64>, Mat<f64>) {
+    let (mut own, across) = centred_kernel(kernel, train, other, centred);
+    if centred {
+        let n = own.nrows();
+        let mean = (0..n).map(|i| own[(i, i)]).sum::<f64>() / n as f64;
+        own += Mat::from_fn(n, n, |_, _| mean / n as f64);
+    }
+    (own, across)
 }
 
 /// Neurons of one launch.
@@ -122,11 +121,7 @@ pub(super) fn refit(
     penalties: &[f64],
 ) -> Result<Option<Refitted>> {
     let every: Vec<usize> = (0..kernel.nrows()).collect();
-    let (own, across) = centred_kernel(kernel, &plan.fit, &every, plan.intercept);
-    let taken: Vec<f64> = chosen.iter().map(|c| penalties[*c]).collect();
-    if !above_floor(&own, &taken) {
-        return Ok(None);
-    }
+    let (own, across) = definite(kernel, &plan.fit, &every, plan.intercept);
     let takers = |number| (0..chosen.len()).filter(|n| chosen[*n] == number).collect();
     let groups: Vec<Vec<usize>> = (0..penalties.len()).map(takers).collect();
     let largest = groups.iter().map(Vec::len).max().unwrap_or(0);
@@ -140,10 +135,9 @@ pub(super) fn refit(
         for members in members.chunks(most) {
             let right = responses(targets, members);
             systems.ask(gpu, right.as_ref())?;
-            let Some(solved) = systems.solve(gpu, &[*penalty as f32])? else { return Ok(None) };
-            let small =
-                Systems::residual(gpu, (own.as_ref(), right.as_ref()), &solved, 0, *penalty)? <= RESIDUAL;
-            if !small {
+            let rounded = *penalty as f32;
+            let Some(solved) = systems.solve(gpu, &[rounded])? else { return Ok(None) };
+            if systems.error(gpu, (own.as_ref(), right.as_ref()), (&solved, 0), rounded)? > ERROR {
                 return Ok(None);
             }
             let dual = solved.rows(0);

@@ -15,7 +15,7 @@ use faer::{Mat, MatRef};
 /// Words of a block's inverse and of its transpose.
 const INVERSES: usize = 2 * SIDE * SIDE;
 
-/// Rows of a solution whose residual is looked at.
+/// Rows of a solution whose error is estimated.
 const CHECKED: usize = 8;
 
 /// A symmetric matrix and right sides, on the device. The matrix stays while right sides change.
@@ -39,6 +39,17 @@ fn in_rows(m: MatRef<'_, f64>, rows: usize, columns: usize) -> Vec<f32> {
         }
     }
     words
+}
+
+/// Some rows of a solution, without what fills the last block.
+fn chosen_rows(gpu: &Gpu, solution: &Matrix, rows: &[usize], columns: usize) -> Result<Mat<f64>> {
+    let mut chosen = Mat::zeros(rows.len(), columns);
+    for (i, row) in rows.iter().enumerate() {
+        let words = solution.buffer.slice(row * solution.columns, solution.columns);
+        let words: Vec<f32> = gpu.download(&words)?;
+        (0..columns).for_each(|k| chosen[(i, k)] = f64::from(words[k]));
+    }
+    Ok(chosen)
 }
 
 /// Solutions for some penalties.
@@ -130,39 +141,39 @@ impl Systems {
         Ok(sound.then(|| Solved { factors: work.factors, padded: self.padded, rows: self.rows, pivots }))
     }
 
-    /// Largest `|b - x (S + penalty)| / (penalty |x|)` of a few rows of one of the solutions, in f64 against
-    /// the matrix and right sides that [`Systems`] had. For S without negative eigenvalues it bounds `|x -
-    /// exact| / |x|`, since no eigenvalue of S + penalty is below the penalty. NaN where a solution is no
-    /// number.
+    /// How far a few rows of one of the solutions are from the exact ones, relative to their length: the size of the
+    /// correction that a step of refinement makes, from their residual in f64 against the matrix and right sides that
+    /// were asked for. The correction is solved for in f32 as the solution was, so that the estimate is good where it
+    /// is small: off by as much of itself as the solution is of itself. Infinite where there is none. The right sides
+    /// have to be asked for again.
     ///
     /// # Errors
-    /// As [`Gpu::download`].
-    pub fn residual(
+    /// As [`Systems::solve`].
+    pub fn error(
+        &mut self,
         gpu: &Gpu,
         (symmetric, right): (MatRef<'_, f64>, MatRef<'_, f64>),
-        solved: &Solved,
-        number: usize,
-        penalty: f64,
+        (solved, number): (&Solved, usize),
+        penalty: f32,
     ) -> Result<f64> {
-        let (n, all) = (symmetric.nrows(), right.nrows());
+        let all = right.nrows();
         let rows: Vec<usize> = (0..all.min(CHECKED)).map(|row| row * all / all.min(CHECKED)).collect();
-        let solutions = solved.rows(number).buffer;
-        let mut x = Mat::zeros(rows.len(), n);
-        for (i, row) in rows.iter().enumerate() {
-            let words: Vec<f32> = gpu.download(&solutions.slice(row * solved.padded, solved.padded))?;
-            (0..n).for_each(|k| x[(i, k)] = f64::from(words[k]));
-        }
+        let x = chosen_rows(gpu, &solved.rows(number), &rows, self.n)?;
         let product = &x * symmetric;
-        let relative = |(i, row): (usize, &usize)| {
-            let (mut off, mut size) = (0f64, 0f64);
-            for k in 0..n {
-                off += (right[(*row, k)] - product[(i, k)] - penalty * x[(i, k)]).powi(2);
-                size += x[(i, k)].powi(2);
-            }
-            if off == 0.0 { 0.0 } else { off.sqrt() / (penalty * size.sqrt()) }
+        let shift = f64::from(penalty);
+        let residual = |i, k| right[(rows[i], k)] - product[(i, k)] - shift * x[(i, k)];
+        let residual = Mat::from_fn(rows.len(), self.n, residual);
+        self.ask(gpu, residual.as_ref())?;
+        let Some(corrected) = self.solve(gpu, &[penalty])? else { return Ok(f64::INFINITY) };
+        let every: Vec<usize> = (0..rows.len()).collect();
+        let correction = chosen_rows(gpu, &corrected.rows(0), &every, self.n)?;
+        let relative = |i: usize| match correction.row(i).norm_l2() {
+            0.0 => 0.0,
+            off => off / x.row(i).norm_l2(),
         };
-        let larger = |most: f64, v: f64| if most.is_nan() || most > v { most } else { v };
-        Ok(rows.iter().enumerate().map(relative).fold(0.0, larger))
+        // What is no number is no estimate.
+        let larger = |most: f64, v: f64| if v.is_nan() { f64::INFINITY } else { most.max(v) };
+        Ok(every.into_iter().map(relative).fold(0.0, larger))
     }
 }
 
