@@ -7,7 +7,7 @@ mod command;
 
 use command::Scratch;
 use ndarray::{Array3, Ix3};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;

@@ -65,8 +65,8 @@ pub(super) fn fold_losses(
     Ok(Some(all))
 }
 
-/// As [`centred_kernel`], but that the matrix is not singular for having been centred: the mean eigenvalue is added to
-/// that of constants, which is 0. No solution is another for it, as all right sides add up to 0.
+/// As [`centred_kernel`], but that the matrix is not singular for having been centred: the mean eigenvalue is
+/// added to that of constants, which is 0. No solution is another for it, as all right sides add up to 0.
 fn definite(kernel: &Array2<f64>, train: &[usize], other: &[usize], centred: bool) -> (Mat<f64>, Mat<f64>) {
     let (mut own, across) = centred_kernel(kernel, train, other, centred);
     if centred {
