@@ -1,6 +1,7 @@
 //! Every case of every kernel against its f64 oracle, on the adapter that is there: both families, every
 //! tile, checks on and off.
 
+use std::process::Command;
 use striate::gpu::{Family, Gpu, Options, Tuning};
 use striate::kernels::ALL;
 
@@ -90,6 +91,25 @@ fn tiles_give_the_same_bits() {
             }
         }
         assert!(compared > 1000, "{}: {compared} words were compared", entry.kernel.name());
+    }
+}
+
+/// Kernels assume no width of subgroups. Lavapipe's is that of its vectors, which a variable sets; other adapters have
+/// their own, which the other tests met.
+#[test]
+fn kernels_are_right_whatever_the_width_of_subgroups() {
+    let lavapipe = |gpu: &Gpu| gpu.report().name.starts_with("llvmpipe");
+    if !lavapipe(&Gpu::open(&options(None, false)).expect("an adapter")) {
+        println!("only subgroups of this adapter's own width were tested");
+        return;
+    }
+    for bits in ["128", "512"] {
+        let mut again = Command::new(std::env::current_exe().expect("this test"));
+        again.args(["--exact", "every_kernel_equals_its_oracle", "--nocapture"]);
+        let ran = again.env("LP_NATIVE_VECTOR_WIDTH", bits).output().expect("this test, once more");
+        let text = String::from_utf8_lossy(&ran.stdout);
+        assert!(text.contains(&format!("{bits} bits")), "{text}");
+        assert!(ran.status.success(), "{text}{}", String::from_utf8_lossy(&ran.stderr));
     }
 }
 
