@@ -379,8 +379,8 @@ fn a_closed_pipe_is_no_panic() {
     }
 }
 
-/// Filters of tiles take four times those of direct sums: where these alone are too much, the error says how to
-/// do without.
+/// Filters of tiles take four times those of direct sums: where these alone are too much, the error says how
+/// to do without.
 #[test]
 fn transforms_that_do_not_fit_into_memory_can_be_done_without() {
     let here = Scratch::new("transforms");

@@ -342,8 +342,8 @@ fn solutions_are_near_and_say_how_near() {
                 "{n} x {n}, {rows} rows, penalty {penalty}: {most:.1e} of {bound:.1e}, said to be {said:.1e}"
             );
             assert!(most < bound, "{most} {bound}");
-            // Of eight rows at most; what a row is off is known but for as large a part of itself, and for the
-            // rounding of f64.
+            // Of eight rows at most; what a row is off is known but for as large a part of itself, and for
+            // the rounding of f64.
             let checked = rows.min(8);
             let most = (0..checked).map(|row| off(row * rows / checked)).fold(0.0, f64::max);
             assert!((said - most).abs() <= 2.0 * bound * most + 1e-12, "{said} {most}");

@@ -137,8 +137,8 @@ pub enum Factorisation {
     /// By eigenvalues on the host in double precision, with products on the device.
     Eigen,
     /// By a factorisation for each penalty, on the device in single precision. Not yet measured on GPUs; for
-    /// matrices that the adapter binds (128 MiB, about 5,000 rows, on small adapters) and that single precision
-    /// solves to 1e-4 with the smallest penalty, or else eigenvalues are taken, with a warning.
+    /// matrices that the adapter binds (128 MiB, about 5,000 rows, on small adapters) and that single
+    /// precision solves to 1e-4 with the smallest penalty, or else eigenvalues are taken, with a warning.
     Cholesky,
 }
 

@@ -141,11 +141,11 @@ impl Systems {
         Ok(sound.then(|| Solved { factors: work.factors, padded: self.padded, rows: self.rows, pivots }))
     }
 
-    /// How far a few rows of one of the solutions are from the exact ones, relative to their length: the size of the
-    /// correction that a step of refinement makes, from their residual in f64 against the matrix and right sides that
-    /// were asked for. The correction is solved for in f32 as the solution was, so that the estimate is good where it
-    /// is small: off by as much of itself as the solution is of itself. Infinite where there is none. The right sides
-    /// have to be asked for again.
+    /// How far a few rows of one of the solutions are from the exact ones, relative to their length: the size
+    /// of the correction that a step of refinement makes, from their residual in f64 against the matrix and
+    /// right sides that were asked for. The correction is solved for in f32 as the solution was, so that the
+    /// estimate is good where it is small: off by as much of itself as the solution is of itself. Infinite
+    /// where there is none. The right sides have to be asked for again.
     ///
     /// # Errors
     /// As [`Systems::solve`].

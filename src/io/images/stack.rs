@@ -115,8 +115,8 @@ impl Stack {
     }
 }
 
-/// Planes of channels, one after the other, pixel by pixel. By hand, for ndarray takes eight times as long to walk axes whose
-/// number it learns at run time.
+/// Planes of channels, one after the other, pixel by pixel. By hand, for ndarray takes eight times as long to
+/// walk axes whose number it learns at run time.
 fn interleave(planes: &[f32], channels: usize) -> Vec<f32> {
     let mut pixels = vec![0.0; planes.len()];
     for (channel, plane) in planes.chunks_exact(planes.len() / channels).enumerate() {
