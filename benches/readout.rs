@@ -1,8 +1,9 @@
-//! Times the training of factored readouts: the peers' works with the curve of the loss beside the time, and one
-//! configuration against sixteen.
+//! Times the training of factored readouts: the peers' works with the curve of the loss beside the time, and
+//! one configuration against sixteen.
 //!
-//! `STRIATE_PEERS=CACHE cargo bench --bench readout [-- --peers RESULTS.jsonl]`: CACHE is the peers' folder, whose
-//! `readout/data.safetensors` has features, responses and the common start; RESULTS the lines that their run printed.
+//! `STRIATE_PEERS=CACHE cargo bench --bench readout [-- --peers RESULTS.jsonl]`: CACHE is the peers' folder,
+//! whose `readout/data.safetensors` has features, responses and the common start; RESULTS the lines that
+//! their run printed.
 
 use ndarray::{Array2, s};
 use std::path::Path;
@@ -13,7 +14,8 @@ use striate::gpu::{AdapterChoice, Gpu, Options};
 use striate::io::weights::WeightFile;
 use striate::training::{Data, Resident, Settings, Trainer};
 
-/// Seconds of an epoch: fastest, median, CPU; and the loss of each, the mean over configurations. The first is warm-up.
+/// Seconds of an epoch: fastest, median, CPU; and the loss of each, the mean over configurations. The first
+/// is warm-up.
 struct Run {
     fastest: f64,
     median: f64,

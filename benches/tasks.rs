@@ -1,24 +1,24 @@
-//! Times whole works against the peers': features of networks, and ridge with cross-validation, with the error beside
-//! the time.
+//! Times whole works against the peers': features of networks, and ridge with cross-validation, with the
+//! error beside the time.
 //!
-//! `STRIATE_PEERS=CACHE cargo bench --bench tasks [-- --peers RESULTS.jsonl]`: CACHE is the peers' folder of weights,
-//! inputs and f64 references, RESULTS the lines that their run printed; with it each work's fastest and median time is
-//! given as a ratio to every peer's.
+//! `STRIATE_PEERS=CACHE cargo bench --bench tasks [-- --peers RESULTS.jsonl]`: CACHE is the peers' folder of
+//! weights, inputs and f64 references, RESULTS the lines that their run printed; with it each work's fastest
+//! and median time is given as a ratio to every peer's.
 
 use ndarray::{Array2, Axis, s};
 use std::path::{Path, PathBuf};
-use striate::bench::{Budget, Seconds, cpu_seconds, ridge::Problem};
-use striate::features::{LayerRequest, NetworkSource, Slab, WeightSource};
-use striate::gpu::{AdapterChoice, Gpu, Matrix, Options, Tuning};
-use striate::io::images::{Filter, Images, Normalise, Preparation};
+use striate::bench::{self, Budget, Seconds, cpu_seconds};
+use striate::features::{Convolution, WeightSource};
+use striate::gpu::{AdapterChoice, Gpu, Options, Tuning};
+use striate::io::images::Images;
 use striate::io::npy;
 use striate::io::weights::WeightFile;
-use striate::networks::Network;
 
 /// At least five runs of every work, more of short ones.
 const BUDGET: Budget = Budget { seconds: 5.0, least: 5, most: 50 };
 
-/// Seconds of a work, and CPU seconds in user mode: the median of all runs but the first, as the peers count theirs.
+/// Seconds of a work, and CPU seconds in user mode: the median of all runs but the first, as the peers count
+/// theirs.
 fn time(mut work: impl FnMut()) -> (Seconds, f64) {
     let mut user = Vec::new();
     let run = || {
@@ -87,31 +87,26 @@ fn features(gpu: &Gpu, cache: &Path, peers: &[Peer]) {
     for (work, network, layer, side, batches) in works {
         let path = |name: String| cache.join("features").join(name);
         let file = WeightFile::open(&path(format!("{network}.safetensors"))).expect("weights");
-        let network = Network::named(network).expect("a network");
-        let request = LayerRequest::new(&network, Some(layer), None).expect("a layer");
-        let preparation = Preparation { size: None, filter: Filter::Bilinear, normalise: Normalise::None };
         let images = Images::open(&path(format!("in_{work}_{side}.npy"))).expect("images");
         let weights = WeightSource::File(file);
-        let mut source =
-            NetworkSource::new(images, preparation, network, weights, vec![request]).expect("a source");
-        source.load(gpu).expect("weights that fit");
+        let layer = [network, layer];
+        let problem = bench::features::Problem::new(gpu, images, layer, weights, Convolution::default());
+        let mut problem = problem.expect("weights that fit");
         let want = npy::read_f64(&path(format!("ref_{work}_{side}_f64.npy")), None).expect("a reference");
         let mut last = 0;
         for batch in batches.into_iter().filter(|b| std::mem::replace(&mut last, *b) != *b) {
-            let columns = source.features(0);
-            let matrix = Matrix::zeros(gpu, "features", batch, columns).expect("memory");
-            let slabs = [Slab { layer: 0, columns: 0..columns, matrix, means: Vec::new() }];
+            let room = problem.room(gpu, batch).expect("memory");
             let mut got = Array2::zeros((0, 0));
             let timing = time(|| {
-                source.fill(gpu, 0..batch, &slabs, &mut |_| ()).expect("features");
-                got = slabs[0].matrix.download(gpu).expect("features");
+                problem.solve(gpu, &room).expect("features");
+                got = room.matrix.download(gpu).expect("features");
             });
             let (mut off, mut norm) = (0.0, 0.0);
             for (g, w) in got.iter().zip(want.iter()) {
                 off += (f64::from(*g) - w).powi(2);
                 norm += w * w;
             }
-            let gflop = source.estimate(gpu).expect("an estimate").operations * batch as f64 / 1e9;
+            let gflop = problem.operations(gpu).expect("an estimate") * batch as f64 / 1e9;
             let what =
                 format!("relative L2 {:.1e}, {:.1} GFLOP/s", (off / norm).sqrt(), gflop / timing.0.median_s);
             report(&format!("{work}_{side}_b{batch}"), &timing, &what, peers);
@@ -146,7 +141,7 @@ fn ridge(gpu: &Gpu, cache: &Path, peers: &[Peer]) {
             let features = centre(x.slice(s![.., ..p]).to_owned());
             let responses =
                 centre(y.slice(s![.., ..t]).to_owned()).reversed_axes().as_standard_layout().into_owned();
-            let problem = Problem { features, responses, train: n, penalties: 20 };
+            let problem = bench::ridge::Problem { features, responses, train: n, penalties: 20 };
             let mut found = None;
             let timing = time(|| found = Some(problem.solve(gpu).expect("a fit")));
             let what = found

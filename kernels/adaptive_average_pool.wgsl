@@ -3,8 +3,8 @@
 //   x  [images * quads][in_height][in_width]      vec4 of four neighbouring channels
 //   y  [images * quads][out_height][out_width]    the same
 //
-// Output i of S covers inputs floor(i H / S) to ceil((i + 1) H / S) of H, as PyTorch's adaptive pooling does: windows
-// overlap where S does not divide H, and repeat pixels where S > H. One invocation an output quad.
+// Output i of S covers inputs floor(i H / S) to ceil((i + 1) H / S) of H, as PyTorch's adaptive pooling does:
+// windows overlap where S does not divide H, and repeat pixels where S > H. One invocation an output quad.
 //!use grid
 //!use average
 

@@ -32,8 +32,8 @@ impl AveragePool<'_> {
     }
 }
 
-/// Mean of a window in f64. Added to the sum's bound are 2.5 ULP, WGSL's accuracy of a division; the mean of one value
-/// is the value, and a sum of small integers divided by a power of two is exact on every GPU known.
+/// Mean of a window in f64. Added to the sum's bound are 2.5 ULP, WGSL's accuracy of a division; the mean of
+/// one value is the value, and a sum of small integers divided by a power of two is exact on every GPU known.
 pub(super) fn mean(window: ArrayView2<'_, f32>, exact: bool) -> Bounded {
     let n = window.len() as f64;
     let value = window.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
@@ -61,7 +61,8 @@ fn case(shape: [usize; 4], kernel: usize, stride: usize, exact: bool) -> Case {
     })
 }
 
-/// Sizes that hurt: one pixel, windows that leave rows over, skip some or overlap, and one that is the whole map.
+/// Sizes that hurt: one pixel, windows that leave rows over, skip some or overlap, and one that is the whole
+/// map.
 pub fn cases() -> Vec<Case> {
     vec![
         case([1, 1, 1, 1], 1, 1, true),

@@ -1,6 +1,7 @@
 // m[r, c] -= means[c], in place
 //
-//   m      [rows][pitch]    vec4 along columns; words beyond the last column stay zero, whatever means holds there
+//   m      [rows][pitch]    vec4 along columns; words beyond the last column stay zero, whatever means holds
+//                           there
 //   means  [pitch]
 //
 // One invocation a vec4.

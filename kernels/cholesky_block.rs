@@ -1,4 +1,5 @@
-//! The block on the diagonal of a Cholesky factorisation: its triangle, the triangle's inverse, and its pivots.
+//! The block on the diagonal of a Cholesky factorisation: its triangle, the triangle's inverse, and its
+//! pivots.
 
 use super::case::{Case, Guarded, Trial, Values};
 use super::parts::PARTS;
@@ -118,10 +119,10 @@ pub fn oracle(a: &Array2<f64>, diagonal: &[f64]) -> Found {
 
 /// How far f32 may be from each of the three: of factor and inverse in every element.
 ///
-/// The computed triangle is that of `A + E` with `|E| <= (n + 2) u |L||Lᵀ|` (Higham 2002, theorem 10.3), of which the
-/// Frobenius norm is at most that of |L|, squared. It moves L by `|L| |A⁻¹| |E| / sqrt(2)` to first order (theorem
-/// 10.8), and its inverse by `|L⁻¹|²` times that, beside the rounding of the inversion itself, `n u |L⁻¹||L||L⁻¹|`
-/// (section 14.2). Norms of inverses are taken as Frobenius norms, which are larger.
+/// The computed triangle is that of `A + E` with `|E| <= (n + 2) u |L||Lᵀ|` (Higham 2002, theorem 10.3), of
+/// which the Frobenius norm is at most that of |L|, squared. It moves L by `|L| |A⁻¹| |E| / sqrt(2)` to first
+/// order (theorem 10.8), and its inverse by `|L⁻¹|²` times that, beside the rounding of the inversion itself,
+/// `n u |L⁻¹||L||L⁻¹|` (section 14.2). Norms of inverses are taken as Frobenius norms, which are larger.
 fn bounds(found: &Found) -> [f64; 3] {
     let norm = |m: &Array2<f64>| m.iter().map(|v| v * v).sum::<f64>().sqrt();
     let (l, inverse, n) = (norm(&found.factor), norm(&found.inverse), found.factor.nrows() as f64);
@@ -145,8 +146,8 @@ struct Matrix {
     penalty: f32,
 }
 
-/// A triangle of small integers in three steps, whose diagonal is powers of two and whose inverse is whole numbers or
-/// halves, quarters and eighths.
+/// A triangle of small integers in three steps, whose diagonal is powers of two and whose inverse is whole
+/// numbers or halves, quarters and eighths.
 fn triangle(values: &mut Values) -> Array2<f32> {
     let step = |r: usize| usize::from(r >= 20) + usize::from(r >= 44);
     let mut whole = Array2::zeros((SIDE, SIDE)).mapv_into(|_: f32| values.integers(1)[0]);
@@ -163,8 +164,9 @@ fn triangle(values: &mut Values) -> Array2<f32> {
     whole
 }
 
-/// A block and what to take from it. Exact: the products leave `T Tᵀ` of another [`triangle`] for every matrix, and of the
-/// first all of the block, so that it needs no product. Otherwise rounded, and well conditioned.
+/// A block and what to take from it. Exact: the products leave `T Tᵀ` of another [`triangle`] for every
+/// matrix, and of the first all of the block, so that it needs no product. Otherwise rounded, and well
+/// conditioned.
 fn inputs(values: &mut Values, exact: bool, batch: usize) -> (Array2<f32>, Vec<Matrix>) {
     let square = |m: Array2<f32>| m.dot(&m.t());
     let eye = Array2::<f32>::eye(SIDE);
@@ -276,8 +278,8 @@ fn wanted(
     }
 }
 
-/// Cases that hurt: the first block, whose product must not be looked at; later ones of several matrices, exact because
-/// the bounds of rounded inverses are wide; matrices of which one is not positive definite.
+/// Cases that hurt: the first block, whose product must not be looked at; later ones of several matrices,
+/// exact because the bounds of rounded inverses are wide; matrices of which one is not positive definite.
 pub fn cases() -> Vec<Case> {
     vec![
         case(1, 0, true, false, Output::Factor),

@@ -1,15 +1,18 @@
-// s + penalties[b] I - product[b] = factor[b] factor[b]^T, for one block of 64 x 64 on the diagonal of every matrix b
+// s + penalties[b] I - product[b] = factor[b] factor[b]^T, for one block of 64 x 64 on the diagonal of every
+// matrix b
 //
 //   s          [64][s_pitch]                   the block, the same for all matrices; its lower half is read
 //   penalties  [batch]
 //   product    [batch][product_stride]         rows of 64: what the columns before the block contribute
 //   factor     [batch][64][pitch]              lower triangle of the block, zeros above
 //   inverse    [batch][2][64][64]              the triangle's inverse, and its transpose
-//   pivots     [batch][blocks]                 smallest pivot over the diagonal's entry before any was taken away; -1
-//                                              where one is not positive: the matrix is not positive definite
+//   pivots     [batch][blocks]                 smallest pivot over the diagonal's entry before any was taken
+//                                              away; -1 where one is not positive: the matrix is not positive
+//                                              definite
 //
-// A workgroup a matrix, a thread a row. The triangle is packed row by row in workgroup memory, factored column by column,
-// and then inverted in its place from the last column to the first. Every thread reaches every barrier.
+// A workgroup a matrix, a thread a row. The triangle is packed row by row in workgroup memory, factored
+// column by column, and then inverted in its place from the last column to the first. Every thread reaches
+// every barrier.
 
 struct Params {
     s_pitch: u32, product_stride: u32, pitch: u32, factor_stride: u32,

@@ -3,8 +3,8 @@
 //   s     [batch][rows][s_pitch]    vec4 along the columns: what a product is taken away from
 //   rest  [batch][rest_stride]      rows of 64: the product, and what remains
 //
-// One invocation a quad. The first block of a factorisation has no product: its rest is s, and what rest holds is not
-// looked at.
+// One invocation a quad. The first block of a factorisation has no product: its rest is s, and what rest
+// holds is not looked at.
 //!use grid
 
 // Strides in quads; 0 uses the same s for the whole batch.

@@ -12,7 +12,8 @@ use ndarray::{Array2, ArrayView2};
 /// The kernel.
 pub static KERNEL: Kernel = Kernel::new("column_means", include_str!("column_means.wgsl"), PARTS);
 
-/// `means[c]` = mean of `m[r, c]` over the rows with `include[r]` not zero. Rows left out may hold anything, NaN too.
+/// `means[c]` = mean of `m[r, c]` over the rows with `include[r]` not zero. Rows left out may hold anything,
+/// NaN too.
 pub struct ColumnMeans<'a> {
     /// The matrix, of at most 32,768 rows.
     pub m: &'a Matrix,
@@ -52,8 +53,8 @@ impl ColumnMeans<'_> {
 
 /// The same in f64.
 ///
-/// A compensated sum is 2 roundoffs of the magnitudes off (Higham 2002, section 4.3), whatever the number of terms;
-/// taking the correction away, 1 / count and the product add one each.
+/// A compensated sum is 2 roundoffs of the magnitudes off (Higham 2002, section 4.3), whatever the number of
+/// terms; taking the correction away, 1 / count and the product add one each.
 pub fn oracle(m: ArrayView2<'_, f32>, include: &[f32]) -> Vec<Bounded> {
     let rows = || include.iter().enumerate().filter(|(_, i)| **i != 0.0).map(|(r, _)| r);
     let count = rows().count() as f64;

@@ -1,4 +1,5 @@
-//! Columns of a matrix, four at a time, by a list: weights that are kept, and those of configurations that train on.
+//! Columns of a matrix, four at a time, by a list: weights that are kept, and those of configurations that
+//! train on.
 
 use super::case::{Case, Guarded, Trial};
 use super::fit::{check_matrices, wrong};

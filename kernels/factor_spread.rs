@@ -1,4 +1,5 @@
-//! The outer factor times the gradient of each image, turned: the right operand of the inner factor's gradient.
+//! The outer factor times the gradient of each image, turned: the right operand of the inner factor's
+//! gradient.
 
 use super::case::{Case, Guarded, Trial};
 use super::fit::{check_matrices, wrong};
@@ -93,7 +94,8 @@ fn case(images: usize, outers: usize, columns: usize, first: usize, count: usize
     })
 }
 
-/// Sizes that hurt: one of each, primes, some of the columns, whole ones. All of them exact: one product a word.
+/// Sizes that hurt: one of each, primes, some of the columns, whole ones. All of them exact: one product a
+/// word.
 pub fn cases() -> Vec<Case> {
     vec![
         case(1, 1, 4, 0, 4),

@@ -2,7 +2,8 @@
 //
 //   g      [images][pitch]      vec4 along columns; columns from `first_quad` on are read
 //   outer  [outers][pitch]
-//   v      [4 quads][v_pitch]   a row a column: the right operand of a product; its padding is written as zero
+//   v      [4 quads][v_pitch]   a row a column: the right operand of a product; its padding is written as
+//                               zero
 //
 // One invocation turns a block of 4 x 4 in registers.
 //!use grid

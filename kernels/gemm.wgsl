@@ -4,9 +4,10 @@
 //   b  [batch][columns][b_pitch]   vec4 along k, zero beyond the last k
 //   c  [batch][rows][c_pitch]      vec4 along columns, zero beyond the last column
 //
-// GPUs: a workgroup makes a tile, eight depth values at a time through workgroup memory (part `panels`), and loads the
-// next panel to registers meanwhile. Ragged edges load the last row or zeros, so every thread reaches every barrier. With
-// UPPER, tiles that lie wholly below the diagonal are left alone: they walk no panel.
+// GPUs: a workgroup makes a tile, eight depth values at a time through workgroup memory (part `panels`), and
+// loads the next panel to registers meanwhile. Ragged edges load the last row or zeros, so every thread
+// reaches every barrier. With UPPER, tiles that lie wholly below the diagonal are left alone: they walk no
+// panel.
 //!use gemm_interface
 //!use panels
 

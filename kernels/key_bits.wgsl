@@ -3,8 +3,8 @@
 //   x       [rows][x_quads]             vec4u along columns: bits of values (VALUES), or keys
 //   levels  [33][rows][words + 1]       (bits, lefts before the word): bits of this level are written
 //
-// Level 0 sends missing values to the right, level 1 those whose key has the highest bit, and so on to level 32. What lies
-// beyond the last column counts as missing. One invocation a word.
+// Level 0 sends missing values to the right, level 1 those whose key has the highest bit, and so on to
+// level 32. What lies beyond the last column counts as missing. One invocation a word.
 //!use grid
 //!use keys
 

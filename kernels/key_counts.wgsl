@@ -1,6 +1,7 @@
 // levels[level, row, w].lefts = how many values of the words before w go left on this level
 //
-//   levels  [33][rows][words + 1]       (bits, lefts before the word); the word after the last says how many go left at all
+//   levels  [33][rows][words + 1]       (bits, lefts before the word); the word after the last says how many
+//                                       go left at all
 //
 // One invocation a row, words in order.
 //!use grid

@@ -1,8 +1,10 @@
-//! Values as keys in whole numbers, and the levels that key kernels make of them: what running quantiles are read from.
+//! Values as keys in whole numbers, and the levels that key kernels make of them: what running quantiles are
+//! read from.
 //!
-//! A row's keys are sorted bit by bit from the highest down, each time keeping the order of equals (a wavelet matrix;
-//! Claude, Navarro and Ordonez 2015). Each level keeps which keys go right, as bits with counts; so that how many values of
-//! any range go left is two look-ups, and the k-th smallest of a range 33 such steps, however long the range.
+//! A row's keys are sorted bit by bit from the highest down, each time keeping the order of equals (a wavelet
+//! matrix; Claude, Navarro and Ordonez 2015). Each level keeps which keys go right, as bits with counts; so
+//! that how many values of any range go left is two look-ups, and the k-th smallest of a range 33 such steps,
+//! however long the range.
 
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Matrix};

@@ -1,5 +1,5 @@
-//! Local response normalisation across channels (Krizhevsky, Sutskever and Hinton 2012), with PyTorch's conventions:
-//! `b[c] = a[c] / (k + alpha / size * sum of a[d]^2)^beta` over the `size` channels d around c.
+//! Local response normalisation across channels (Krizhevsky, Sutskever and Hinton 2012), with PyTorch's
+//! conventions: `b[c] = a[c] / (k + alpha / size * sum of a[d]^2)^beta` over the `size` channels d around c.
 
 use super::case::Case;
 use super::fit::{check_maps, wrong};
@@ -71,12 +71,13 @@ impl LocalResponse<'_> {
     }
 }
 
-/// Roundoffs that WGSL allows `base^beta`, relative, given a base exact to `error` roundoffs. One ULP is at most two
-/// roundoffs.
+/// Roundoffs that WGSL allows `base^beta`, relative, given a base exact to `error` roundoffs. One ULP is at
+/// most two roundoffs.
 ///
-/// For 0.75, sqrt is 1 / inverseSqrt (2 ULP and a division of 2.5 ULP: 9 roundoffs), its root has half of that and its
-/// own 9, and the product adds 1: 23.5. Otherwise pow is exp2(y log2(x)): log2 is 2^-21 off within 0.5..2 and 3 ULP
-/// elsewhere, the product adds 1, an error of the exponent counts ln 2 times, and exp2 is off by 3 + 2 |exponent| ULP.
+/// For 0.75, sqrt is 1 / inverseSqrt (2 ULP and a division of 2.5 ULP: 9 roundoffs), its root has half of
+/// that and its own 9, and the product adds 1: 23.5. Otherwise pow is exp2(y log2(x)): log2 is 2^-21 off
+/// within 0.5..2 and 3 ULP elsewhere, the product adds 1, an error of the exponent counts ln 2 times, and
+/// exp2 is off by 3 + 2 |exponent| ULP.
 fn power_error(base: f64, error: f64, beta: f64) -> f64 {
     let inherited = beta.abs() * error;
     if beta == 0.75 {
@@ -90,8 +91,8 @@ fn power_error(base: f64, error: f64, beta: f64) -> f64 {
 
 /// The same in f64.
 ///
-/// The base is a sum of positive terms: a roundoff for every square and addition, and three for alpha / size, its
-/// product and k. The division adds 2.5 ULP.
+/// The base is a sum of positive terms: a roundoff for every square and addition, and three for alpha / size,
+/// its product and k. The division adds 2.5 ULP.
 pub fn oracle(x: ArrayView4<'_, f32>, n: Normalisation) -> Array4<Bounded> {
     let channels = x.dim().1;
     let (alpha, beta, k) = (f64::from(n.alpha), f64::from(n.beta), f64::from(n.k));
@@ -118,8 +119,9 @@ fn case(shape: [usize; 4], constants: Normalisation, strange: &'static [(usize, 
     })
 }
 
-/// Sizes that hurt: one channel, ragged quads, windows of even size, wider than the channels and over many quads; the
-/// neighbours weigh enough to be seen. A NaN in the last channel must not reach the zeros behind it.
+/// Sizes that hurt: one channel, ragged quads, windows of even size, wider than the channels and over many
+/// quads; the neighbours weigh enough to be seen. A NaN in the last channel must not reach the zeros behind
+/// it.
 pub fn cases() -> Vec<Case> {
     let n = |size, alpha, beta, k| Normalisation { size, alpha, beta, k };
     vec![

@@ -3,9 +3,9 @@
 //   x  [images][quads][area]    vec4 of four neighbouring channels, zero beyond the last
 //   y  [images][quads][area]    the same
 //
-// One invocation an output quad: it reads the quads that its four windows reach and adds each square to the lanes that
-// are near enough. Windows are cut at the first and the last channel. Channels beyond the last stay zero even where
-// their window holds a NaN.
+// One invocation an output quad: it reads the quads that its four windows reach and adds each square to the
+// lanes that are near enough. Windows are cut at the first and the last channel. Channels beyond the last
+// stay zero even where their window holds a NaN.
 //!use grid
 
 struct Params { items: u32, area: u32, quads: u32, channels: u32, size: u32, share: f32, beta: f32, k: f32 }

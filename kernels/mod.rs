@@ -1,6 +1,7 @@
 //! The kernels: one stem is one kernel, with its WGSL, its launch, its f64 oracle and its cases side by side.
 //!
-//! [`ALL`] is the one list; interface checks, lints, oracle tests, benches and the resource table follow from it.
+//! [`ALL`] is the one list; interface checks, lints, oracle tests, benches and the resource table follow from
+//! it.
 
 pub mod activate;
 pub mod activate_gradient;

@@ -1,9 +1,10 @@
-// y[i] = sum over j in 0..8 of v_j, where v_j starts as y[i] + j and becomes v_j factor + term, 8 rounds times
+// y[i] = sum over j in 0..8 of v_j, where v_j starts as y[i] + j and becomes v_j factor + term, 8 rounds
+// times
 //
 //   y  [items]    vec4
 //
-// Nothing but multiplications and additions in registers, eight independent chains of them an invocation: the most
-// that the device does in a second, against which other kernels are measured.
+// Nothing but multiplications and additions in registers, eight independent chains of them an invocation: the
+// most that the device does in a second, against which other kernels are measured.
 //!use grid
 
 struct Params { items: u32, rounds: u32, factor: f32, term: f32 }

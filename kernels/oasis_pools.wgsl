@@ -4,7 +4,8 @@
 //   model     [traces]               decay g, penalty, baseline, smallest event
 //   list      [items]                which traces
 //   progress  [traces]               frames taken, and one more when all is done; pools that lie in `pools`
-//   pools     [traces][pitch]        v, w, d and the bits of the first frame: c = v / w at the first frame, d = g^frames
+//   pools     [traces][pitch]        v, w, d and the bits of the first frame: c = v / w at the first frame,
+//                                    d = g^frames
 //
 // One invocation a trace, which begins (`begin` is 1) or goes on where the launch before left off. What lies
 // on top of the stack is held in registers: `top`, and up to three pools below it. The inner loop takes

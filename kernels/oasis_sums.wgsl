@@ -7,7 +7,8 @@
 //   progress  [traces]               frames taken (not read), pools
 //   pools     [traces][pitch]        v, w, d and the bits of the first frame, in order of frames
 //   cursor    [traces]               frames seen, pools begun, c and q at the last frame (bits)
-//   sums      [traces][4]            sums and what rounding took from them: high, low of (r r, q q, r q, r), of (q, c, 1, 0)
+//   sums      [traces][4]            sums and what rounding took from them: high, low of (r r, q q, r q, r),
+//                                    of (q, c, 1, 0)
 //
 // r = y - baseline - c, and q = -dc / dpenalty with the pools as they are: (1 - d) / w g^k at the k-th frame
 // of a pool, in the last pool 1 / w g^k; zero where c is held at zero. One invocation a trace, which begins

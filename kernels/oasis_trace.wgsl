@@ -3,8 +3,10 @@
 //   pools     [traces][pitch]        v, w, d and the bits of the first frame, in order of frames
 //   model     [traces]               decay g, penalty, baseline, smallest event
 //   progress  [traces]               frames taken (not read), pools
-//   cursor    [traces]               quads written, pools begun, c at the last frame (bits), frames of the next quads
-//   calcium   [traces][pitch_quads]  vec4 along frames: c, as -c at the first frame of a pool; zero beyond the last
+//   cursor    [traces]               quads written, pools begun, c at the last frame (bits), frames of the
+//                                    next quads
+//   calcium   [traces][pitch_quads]  vec4 along frames: c, as -c at the first frame of a pool; zero beyond
+//                                    the last
 //
 // One invocation a trace, which begins (`begin` is 1) or goes on where the launch before left off. c is v / w
 // at a pool's first frame, zero where that is negative or below the smallest event, and decays from there. It

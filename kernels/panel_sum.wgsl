@@ -4,13 +4,13 @@
 //   high    [words]   the sum rounded to f32
 //   low     [words]   what that rounding left over
 //
-// One invocation a word. Two-sum keeps the rounding error of every addition, so that the sum of many panels is as
-// exact as the panels themselves. The pair is normalised after every panel, so that the bits do not depend on how many
-// panels one launch adds.
+// One invocation a word. Two-sum keeps the rounding error of every addition, so that the sum of many panels
+// is as exact as the panels themselves. The pair is normalised after every panel, so that the bits do not
+// depend on how many panels one launch adds.
 //!use grid
 
-// `nothing` is 0. Shader compilers may rewrite (a + b) - a as b, which is what two-sum lives on; they cannot where the
-// bits pass through a value that they do not know.
+// `nothing` is 0. Shader compilers may rewrite (a + b) - a as b, which is what two-sum lives on; they cannot
+// where the bits pass through a value that they do not know.
 struct Params { words: u32, panels: u32, stride: u32, nothing: u32 }
 var<immediate> p: Params;
 

@@ -1,4 +1,5 @@
-//! Magnitudes, squares and squared Laplacians of weights, summed for every column: what penalties are made of.
+//! Magnitudes, squares and squared Laplacians of weights, summed for every column: what penalties are made
+//! of.
 
 use super::case::{Case, Guarded, Trial};
 use super::fit::{check_matrices, wrong};

@@ -95,8 +95,8 @@ impl ReadoutLoss<'_> {
     }
 }
 
-/// A response and its slope in f64, each with its bound. WGSL allows exp 3 + 2|x| units in the last place, log three and
-/// 2^-21, and a division 2.5.
+/// A response and its slope in f64, each with its bound. WGSL allows exp 3 + 2|x| units in the last place,
+/// log three and 2^-21, and a division 2.5.
 fn respond(response: Response, x: f64) -> [Bounded; 2] {
     let near = |value: f64, units: f64| Bounded { value, bound: units * UNIT * value.abs() + TINY };
     let grown = || near(x.exp(), 2.0 * (3.0 + 2.0 * x.abs()) + 2.0 * x.abs());

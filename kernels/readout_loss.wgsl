@@ -1,15 +1,17 @@
-// y = f(z + bias); g[b, l] = scale d loss(y, t) / d z; bias_gradient[l] = sum_b g[b, l]; losses[l] += scale sum_b loss
+// y = f(z + bias); g[b, l] = scale d loss(y, t) / d z; bias_gradient[l] = sum_b g[b, l]; losses[l] += scale
+// sum_b loss
 //
 //   z              [images][pitch]          vec4 along columns: configurations x neurons
 //   bias           [pitch]
-//   targets        [all images][neurons]    responses; the columns of each configuration are all neurons, padded to four
+//   targets        [all images][neurons]    responses; the columns of each configuration are all neurons,
+//                                           padded to four
 //   index          [..]                     which image, from `start` on
 //   g              [images][pitch]
 //   bias_gradient  [pitch]
 //   losses         [pitch]
 //
-// Loss: (y - t)^2, or y - t ln(y + 1e-8) (POISSON). One invocation four of the columns from `first_quad` on, images in
-// order.
+// Loss: (y - t)^2, or y - t ln(y + 1e-8) (POISSON). One invocation four of the columns from `first_quad` on,
+// images in order.
 //!use grid
 //!use nonlinearity
 

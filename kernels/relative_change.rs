@@ -92,7 +92,8 @@ fn case(neurons: usize, frames: usize, least: bool) -> Case {
     })
 }
 
-/// Sizes that hurt: one frame, ragged quads, both divisors; values that are missing, baselines of zero and below.
+/// Sizes that hurt: one frame, ragged quads, both divisors; values that are missing, baselines of zero and
+/// below.
 pub fn cases() -> Vec<Case> {
     vec![
         case(2, 1, false),

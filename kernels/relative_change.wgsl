@@ -4,8 +4,8 @@
 //   least  [neurons]            the least that is divided by
 //   y      [neurons][quads]     fluorescence, then its change; zero beyond the last frame
 //
-// NaN where either is not finite, or the divisor is zero. One invocation four frames. `nothing` is zero, which the driver
-// cannot know: NaN is made by its bits.
+// NaN where either is not finite, or the divisor is zero. One invocation four frames. `nothing` is zero,
+// which the driver cannot know: NaN is made by its bits.
 //!use grid
 
 override LEAST: bool = false;

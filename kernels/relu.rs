@@ -1,5 +1,5 @@
-//! Rectification of maps or matrices into another buffer, NaN kept as PyTorch's `relu` does. Convolutions rectify
-//! themselves; this one is for a layer whose values before rectification are wanted too.
+//! Rectification of maps or matrices into another buffer, NaN kept as PyTorch's `relu` does. Convolutions
+//! rectify themselves; this one is for a layer whose values before rectification are wanted too.
 
 use super::case::{Case, Guarded, Trial, Values};
 use super::fit::wrong;

@@ -8,8 +8,8 @@ use crate::gpu::{Family, Grid, Kernel, LONGEST_LOOP, Launch, Matrix, Recording, 
 use crate::numbers::{Bounded, UNIT};
 use ndarray::{Array2, ArrayView2};
 
-/// The kernel. Tiles of 64 x 256, 64 x 128, 64 x 64 and 32 x 128 images x neurons: the order of a loss's sum knows no
-/// others than 32 and 64 images.
+/// The kernel. Tiles of 64 x 256, 64 x 128, 64 x 64 and 32 x 128 images x neurons: the order of a loss's sum
+/// knows no others than 32 and 64 images.
 pub static KERNEL: Kernel = Kernel::with_broadcast(
     "ridge_losses",
     include_str!("ridge_losses.wgsl"),

@@ -6,12 +6,12 @@
 //   targets    [neurons][images]     held-out responses, zero beyond the last image
 //   losses     [penalties][neurons]
 //
-// Predictions of all penalties are made and scored in one pass and never written. Rows are images, columns neurons, z
-// the penalty; a workgroup walks all images, so that every sum has one fixed order.
-// GPUs: a workgroup makes a tile of images x neurons after the other, eight depth values at a time through workgroup
-// memory (part `panels`), and loads the next panel to registers meanwhile. Losses of a column are added by quads of
-// images: those whose number is j modulo eight to partial sum j, then the eight in order, whatever the tile: tiles are
-// 32 or 64 images tall. Every thread reaches every barrier.
+// Predictions of all penalties are made and scored in one pass and never written. Rows are images, columns
+// neurons, z the penalty; a workgroup walks all images, so that every sum has one fixed order. GPUs: a
+// workgroup makes a tile of images x neurons after the other, eight depth values at a time through workgroup
+// memory (part `panels`), and loads the next panel to registers meanwhile. Losses of a column are added by
+// quads of images: those whose number is j modulo eight to partial sum j, then the eight in order, whatever
+// the tile: tiles are 32 or 64 images tall. Every thread reaches every barrier.
 //!use ridge_losses_interface
 //!use columns
 //!use panels

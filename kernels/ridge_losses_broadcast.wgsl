@@ -6,9 +6,9 @@
 //   targets    [neurons][images]     held-out responses, zero beyond the last image
 //   losses     [penalties][neurons]
 //
-// Predictions of all penalties are made and scored in one pass and never written. Rows are images, columns neurons, z
-// the penalty; a workgroup walks all images, so that every sum has one fixed order.
-// CPU adapters: one subgroup of eight lanes makes 32 images x 64 neurons at a time in registers.
+// Predictions of all penalties are made and scored in one pass and never written. Rows are images, columns
+// neurons, z the penalty; a workgroup walks all images, so that every sum has one fixed order. CPU adapters:
+// one subgroup of eight lanes makes 32 images x 64 neurons at a time in registers.
 //!use ridge_losses_interface
 //!use columns
 //!use eight_rows

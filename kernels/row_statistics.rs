@@ -12,8 +12,8 @@ use ndarray::{Array2, ArrayView1};
 /// The kernel.
 pub static KERNEL: Kernel = Kernel::new("row_statistics", include_str!("row_statistics.wgsl"), PARTS);
 
-/// `statistics[r]` = sum, sum of squares, smallest and largest of `m[r]`. A NaN makes all four NaN; infinities make
-/// the two sums NaN.
+/// `statistics[r]` = sum, sum of squares, smallest and largest of `m[r]`. A NaN makes all four NaN;
+/// infinities make the two sums NaN.
 pub struct RowStatistics<'a> {
     /// The matrix, of at most 131,072 columns.
     pub m: &'a Matrix,
@@ -46,8 +46,8 @@ impl RowStatistics<'_> {
     }
 }
 
-/// The same in f64. A compensated sum is 2 roundoffs of the magnitudes off (Higham 2002, section 4.3) and the four
-/// lanes' fold 2 more; a square has one of its own.
+/// The same in f64. A compensated sum is 2 roundoffs of the magnitudes off (Higham 2002, section 4.3) and the
+/// four lanes' fold 2 more; a square has one of its own.
 pub fn oracle(row: ArrayView1<'_, f32>) -> [Bounded; 4] {
     let values = || row.iter().map(|v| f64::from(*v));
     let finite = |v: f64| if v.is_finite() { v } else { f64::NAN };
@@ -79,8 +79,8 @@ fn case(rows: usize, columns: usize, exact: bool) -> Case {
     trial_case(label, exact, move || random_matrix([rows, columns], (rows * 67 + columns) as u64, exact))
 }
 
-/// Sizes that hurt: one word, ragged quads, rows all of one sign (so that padding shows), sums that drift, NaN and
-/// infinities in every lane.
+/// Sizes that hurt: one word, ragged quads, rows all of one sign (so that padding shows), sums that drift,
+/// NaN and infinities in every lane.
 pub fn cases() -> Vec<Case> {
     let offset = || {
         let mut values = Values::new(3);

@@ -12,7 +12,8 @@ use std::ops::Range;
 /// The kernel.
 pub static KERNEL: Kernel = Kernel::new("running_mean", include_str!("running_mean.wgsl"), PARTS);
 
-/// `y[rows.start + r, t]` = `lowest` of that row + the mean of its bins from frame t - half to t + half, half open.
+/// `y[rows.start + r, t]` = `lowest` of that row + the mean of its bins from frame t - half to t + half, half
+/// open.
 pub struct RunningMean<'a> {
     /// Rows x frames of u32 below [`MOST_BINS`], or [`MISSING`].
     pub bins: &'a Buffer,
@@ -56,8 +57,8 @@ impl RunningMean<'_> {
     }
 }
 
-/// The same in f64. The sum of whole numbers is exact; it is rounded once, the division may be 2.5 units in the last place
-/// off, and adding the lowest rounds once more.
+/// The same in f64. The sum of whole numbers is exact; it is rounded once, the division may be 2.5 units in
+/// the last place off, and adding the lowest rounds once more.
 pub fn oracle(bins: &[u32], lowest: f32, half: usize) -> Vec<Bounded> {
     let one = |frame: usize| {
         let window = &bins[frame.saturating_sub(half)..(frame + half).min(bins.len())];

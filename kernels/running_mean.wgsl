@@ -4,8 +4,9 @@
 //   lowest  [rows of all]        what bin 0 stands for
 //   y       [rows][pitch]        from row `first` on; zero beyond the last frame
 //
-// Windows end at the first and the last frame. One invocation a segment of frames of a row: sums of whole numbers, of which
-// one goes and one comes with every frame. `nothing` is zero, which the driver cannot know: NaN is made by its bits.
+// Windows end at the first and the last frame. One invocation a segment of frames of a row: sums of whole
+// numbers, of which one goes and one comes with every frame. `nothing` is zero, which the driver cannot know:
+// NaN is made by its bits.
 //!use grid
 
 struct Params {

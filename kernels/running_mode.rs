@@ -21,7 +21,8 @@ pub const MOST_BINS: usize = LONGEST_LOOP as usize;
 /// The bin of a window without any finite value.
 pub const MISSING: u32 = u32::MAX;
 
-/// `modes[r, t]` = the bin that holds most of row `rows.start + r` from frame t - half to t + half (which is not in it).
+/// `modes[r, t]` = the bin that holds most of row `rows.start + r` from frame t - half to t + half (which is
+/// not in it).
 pub struct RunningMode<'a> {
     /// The values.
     pub x: &'a Matrix,

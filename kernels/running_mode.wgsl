@@ -1,13 +1,14 @@
-// modes[n, t] = the number of the bin that holds most of x[n, t - half .. t + half), of equals the smallest; bin i holds
-// what rounds to lowest[n] + i
+// modes[n, t] = the number of the bin that holds most of x[n, t - half .. t + half), of equals the smallest;
+// bin i holds what rounds to lowest[n] + i
 //
 //   x          [rows][x_pitch]         from row `first` on
 //   lowest     [rows of all]           a whole number, to which the smallest value of the row rounds
 //   histogram  [items][bins]           scratch: how many values of the window are in each bin
 //   modes      [rows][frames]          u32; MISSING where the window holds no finite value
 //
-// Windows end at the first and the last frame; what is not finite is left out. One invocation a segment of frames of a
-// row: a histogram of its first window, of which then one value goes and one comes with every frame.
+// Windows end at the first and the last frame; what is not finite is left out. One invocation a segment of
+// frames of a row: a histogram of its first window, of which then one value goes and one comes with every
+// frame.
 //!use grid
 
 struct Params {

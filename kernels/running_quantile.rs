@@ -29,8 +29,8 @@ pub enum Ends {
 pub struct Window {
     /// Frames before and after the one that the window is around: 2 half + 1 in all.
     pub half: usize,
-    /// The rank sought, in thousandths of the values present: number n permille / 1000, rounded down, of n sorted values
-    /// (`scipy.ndimage.percentile_filter`); 500 is the median where n is odd.
+    /// The rank sought, in thousandths of the values present: number n permille / 1000, rounded down, of n
+    /// sorted values (`scipy.ndimage.percentile_filter`); 500 is the median where n is odd.
     pub permille: usize,
     /// What lies beyond the ends.
     pub ends: Ends,
@@ -39,7 +39,8 @@ pub struct Window {
 /// Windows hold fewer values than this, so that ranks fit into 32 bits.
 pub const LARGEST_HALF: usize = 2_000_000;
 
-/// `y[row + r, t]` = the quantile of what the window around frame t holds of row r, NaN left out; NaN where nothing is.
+/// `y[row + r, t]` = the quantile of what the window around frame t holds of row r, NaN left out; NaN where
+/// nothing is.
 pub struct RunningQuantile<'a> {
     /// The levels of frames `first ..` of every row.
     pub levels: &'a KeyLevels,
@@ -150,7 +151,8 @@ fn exactly(value: f32) -> Bounded {
     Bounded::word(if value.is_nan() { 0x7fff_ffff } else { (value + 0.0).to_bits() })
 }
 
-/// Sizes that hurt: one frame, windows longer than the row, all missing, ranks of 0 and beyond the last, a piece of a row.
+/// Sizes that hurt: one frame, windows longer than the row, all missing, ranks of 0 and beyond the last, a
+/// piece of a row.
 pub fn cases() -> Vec<Case> {
     let window = |half, permille, ends| Window { half, permille, ends };
     vec![

@@ -1,12 +1,13 @@
 // y[row, t] = value number n permille / 1000 (rounded down, at most n - 1) of the n sorted values of
 // x[row, t - half ..= t + half] that are not missing, for t = start .. start + wide; NaN where there is none
 //
-//   levels  [33][rows][words + 1]       (bits, lefts before the word) of x from frame `first` on; key_bits says more
+//   levels  [33][rows][words + 1]       (bits, lefts before the word) of x from frame `first` on; key_bits
+//                                       says more
 //   y       [rows][pitch]               bits of values; zero beyond the last frame
 //
-// ZEROS: frames before the first and after the last of all are zeros; otherwise the window ends there. One invocation a
-// value. On every level, what the window holds lies together; counts on both ends say how many of it go left, and so where
-// the value sought is. All is whole numbers, and exact.
+// ZEROS: frames before the first and after the last of all are zeros; otherwise the window ends there. One
+// invocation a value. On every level, what the window holds lies together; counts on both ends say how many
+// of it go left, and so where the value sought is. All is whole numbers, and exact.
 //!use grid
 //!use keys
 

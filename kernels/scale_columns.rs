@@ -1,4 +1,5 @@
-//! Columns of a matrix times factors that repeat, as frequencies do over channels; each row chooses its factors.
+//! Columns of a matrix times factors that repeat, as frequencies do over channels; each row chooses its
+//! factors.
 
 use super::case::Case;
 use super::fit::{check_matrices, wrong};
@@ -12,7 +13,8 @@ use crate::numbers::Bounded;
 /// The kernel.
 pub static KERNEL: Kernel = Kernel::new("scale_columns", include_str!("scale_columns.wgsl"), PARTS);
 
-/// `y[r, c] = x[r, first + c] factors[choice[r], (first + c) mod period]`, where the factors have `period` columns.
+/// `y[r, c] = x[r, first + c] factors[choice[r], (first + c) mod period]`, where the factors have `period`
+/// columns.
 pub struct ScaleColumns<'a> {
     /// Rows x at least `first` + the columns of `y`.
     pub x: &'a Matrix,

@@ -5,8 +5,9 @@
 //   choice   [rows]              which row of the factors
 //   y        [rows][y_quads]     vec4 along columns; written as zero beyond the last
 //
-// One invocation a vec4 of y. Columns of x are read one by one, for `first` may be any. Two divisions an invocation, not
-// six: processors have none for vectors (0.0075 against 0.0095 CPU s in the timed case on lavapipe).
+// One invocation a vec4 of y. Columns of x are read one by one, for `first` may be any. Two divisions an
+// invocation, not six: processors have none for vectors (0.0075 against 0.0095 CPU s in the timed case on
+// lavapipe).
 //!use grid
 
 struct Params {

@@ -1,8 +1,8 @@
 //! The discrete sine transform (DST-I, orthonormal) along one axis of maps that lie side by side in rows.
 //!
-//! `table[i, a] = sqrt(2 / (n + 1)) sin(pi (a + 1) (i + 1) / (n + 1))`, which is symmetric and its own inverse. It
-//! diagonalises second differences with zeros around the map: Strang, The discrete cosine transform, SIAM Review 41
-//! (1999), whose sine transforms are those of Dirichlet's conditions.
+//! `table[i, a] = sqrt(2 / (n + 1)) sin(pi (a + 1) (i + 1) / (n + 1))`, which is symmetric and its own
+//! inverse. It diagonalises second differences with zeros around the map: Strang, The discrete cosine
+//! transform, SIAM Review 41 (1999), whose sine transforms are those of Dirichlet's conditions.
 
 use super::case::{Case, Values};
 use super::fit::{check_matrices, wrong};

@@ -3,9 +3,10 @@
 //   x, y   [rows][pitch]              maps side by side; words of y beyond the last map are not written
 //   table  [length][ceil(length/4)]   vec4 along a: the sine basis; beyond the last a, the last one again
 //
-// A line is what one transform runs along: (o, j), `stride` words from one of its values to the next. One invocation
-// makes four frequencies of a line in four rows, from four values and one vec4 a step. Rows and frequencies beyond the
-// last are the last again and stored over it, the same value twice: no branch at a store.
+// A line is what one transform runs along: (o, j), `stride` words from one of its values to the next. One
+// invocation makes four frequencies of a line in four rows, from four values and one vec4 a step. Rows and
+// frequencies beyond the last are the last again and stored over it, the same value twice: no branch at a
+// store.
 //!use grid
 
 struct Params {

@@ -19,8 +19,9 @@ pub(super) fn random_matrix(shape: [usize; 2], seed: u64, exact: bool) -> Array2
     Array2::<f32>::zeros(shape).mapv_into(|_| values.fill(exact, 1)[0])
 }
 
-/// A seeded matrix with everything that order may stumble over: ties, both zeros, both infinities, NaN of both signs, and
-/// values that a device may flush to zero. The second row is NaN throughout, where there is a third.
+/// A seeded matrix with everything that order may stumble over: ties, both zeros, both infinities, NaN of
+/// both signs, and values that a device may flush to zero. The second row is NaN throughout, where there is a
+/// third.
 pub(super) fn strange_matrix(shape: [usize; 2], seed: u64) -> Array2<f32> {
     let strange =
         [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, 1e-45, -1e-40, 1.0, -1.0];

@@ -156,8 +156,8 @@ pub struct Step {
     pub non_negative: bool,
 }
 
-/// Weight and moments after a step in f64, each with its bound: the penalised gradient is a sum of a few rounded terms,
-/// and errors are carried on through moments, quotient and difference to first order.
+/// Weight and moments after a step in f64, each with its bound: the penalised gradient is a sum of a few
+/// rounded terms, and errors are carried on through moments, quotient and difference to first order.
 pub fn oracle(step: &Step) -> [Bounded; 3] {
     let [weight, first, second] = step.state;
     let [rate, momentum, l1, l2, laplace] = step.hyper;

@@ -9,8 +9,8 @@
 //
 // g = gradient + l1 sign(w) + 2 l2 w + 2 laplace L*(L*w). PROXIMAL: L1 by soft thresholding after the step.
 // NON_NEGATIVE: w and its first moment change sign where w falls below 0, which is the step of |w|.
-// PRODUCT: l1 is multiplied by the other factor's sum of magnitudes. NORMALISED: the Laplacian's energy is divided by
-// that of the weights. One invocation four columns of one row.
+// PRODUCT: l1 is multiplied by the other factor's sum of magnitudes. NORMALISED: the Laplacian's energy is
+// divided by that of the weights. One invocation four columns of one row.
 //!use grid
 //!use laplace
 

@@ -1,4 +1,5 @@
-//! Responses of traces to trials: a statistic of the frames of each trial's window, with or without its baseline.
+//! Responses of traces to trials: a statistic of the frames of each trial's window, with or without its
+//! baseline.
 
 use super::case::Case;
 use super::fit::{check_matrices, wrong};
@@ -105,10 +106,10 @@ impl WindowResponse<'_> {
 
 /// The same in f64, of one neuron and the trial at a column.
 ///
-/// A difference from the origin is one roundoff of it off, a compensated sum of them two (Higham 2002, section 4.3), and
-/// one for the term that is taken away; the share and its product add two of the mean. Subtracting the baseline adds one. In
-/// percent: the baseline's own error, one roundoff of it for the origin, and seven of the quotient (2.5 units in the last
-/// place for a division, one for the factor).
+/// A difference from the origin is one roundoff of it off, a compensated sum of them two (Higham 2002,
+/// section 4.3), and one for the term that is taken away; the share and its product add two of the mean.
+/// Subtracting the baseline adds one. In percent: the baseline's own error, one roundoff of it for the
+/// origin, and seven of the quotient (2.5 units in the last place for a division, one for the factor).
 pub fn oracle(row: ArrayView1<'_, f32>, start: usize, measure: Measure) -> Bounded {
     let frames = |[from, to]: [usize; 2]| {
         let range: Range<usize> = start + from..(start + to).max(start + from);
@@ -198,8 +199,8 @@ fn case(neurons: usize, trials: usize, measure: Measure, kind: Kind) -> Case {
     })
 }
 
-/// Sizes that hurt: one frame, ragged quads, a window before its baseline, more neurons than a workgroup; small changes of
-/// large values in percent; missing frames.
+/// Sizes that hurt: one frame, ragged quads, a window before its baseline, more neurons than a workgroup;
+/// small changes of large values in percent; missing frames.
 pub fn cases() -> Vec<Case> {
     let measure = |window, baseline, maximum, percent| Measure { window, baseline, maximum, percent };
     vec![

@@ -5,9 +5,10 @@
 //   starts  [trials]                 a column of x for each trial
 //   y       [neurons][quads]         vec4 along trials; zero beyond the last
 //
-// NaN where a frame of the two windows is not finite, or the result is not. One invocation four trials of a neuron, frames
-// in order. All is summed as differences from the baseline's first frame, which are exact where fluorescence is large and
-// its changes are small; sums are compensated. `nothing` is zero: see the part `compensated`.
+// NaN where a frame of the two windows is not finite, or the result is not. One invocation four trials of a
+// neuron, frames in order. All is summed as differences from the baseline's first frame, which are exact
+// where fluorescence is large and its changes are small; sums are compensated. `nothing` is zero: see the
+// part `compensated`.
 //!use grid
 //!use compensated
 

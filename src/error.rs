@@ -73,8 +73,8 @@ impl fmt::Debug for Error {
 }
 
 impl Error {
-    /// Builds an error: `place` is a file, an option or a step; `found` what is wrong there; `wanted` what would have
-    /// been right (may be empty); `advice` a whole sentence that says what to do (may be empty).
+    /// Builds an error: `place` is a file, an option or a step; `found` what is wrong there; `wanted` what
+    /// would have been right (may be empty); `advice` a whole sentence that says what to do (may be empty).
     pub fn new(
         kind: Kind,
         place: impl fmt::Display,
@@ -124,6 +124,15 @@ impl Error {
     /// The same error, said of another place: for errors that pass through a step that knows the file.
     pub fn at(mut self, place: impl fmt::Display) -> Self {
         self.0.place = place.to_string();
+        self
+    }
+
+    /// The same error with other advice, if it is of memory: for errors that pass through a step that knows
+    /// what to spare.
+    pub fn sparing(mut self, advice: impl fmt::Display) -> Self {
+        if self.kind() == Kind::Memory {
+            self.0.advice = advice.to_string();
+        }
         self
     }
 

@@ -7,8 +7,8 @@ fn main() -> std::process::ExitCode {
     cli::main(std::env::args_os().collect())
 }
 
-/// Mesa's device selection layer asks a desktop for the GPU it prefers and complains on stderr where there is none.
-/// Striate chooses by itself.
+/// Mesa's device selection layer asks a desktop for the GPU it prefers and complains on stderr where there is
+/// none. Striate chooses by itself.
 fn quiet_device_selection() {
     if cfg!(target_os = "linux") && std::env::var_os("NODEVICE_SELECT").is_none() {
         // SAFETY: nothing else runs yet that could read the environment.

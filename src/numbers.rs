@@ -21,8 +21,8 @@ pub const TINY: f64 = f32::MIN_POSITIVE as f64;
 impl Bounded {
     /// The sum of `terms` products, of which `magnitude` is the sum of absolute values.
     ///
-    /// The bound is 8 sqrt(terms) u magnitude: rounding errors of many terms cancel like a random walk, and the
-    /// worst case (terms u) would let a dropped term pass.
+    /// The bound is 8 sqrt(terms) u magnitude: rounding errors of many terms cancel like a random walk, and
+    /// the worst case (terms u) would let a dropped term pass.
     pub fn sum(value: f64, magnitude: f64, terms: usize) -> Self {
         let terms = terms.max(1) as f64;
         Bounded { value, bound: 8.0 * terms.sqrt() * UNIT * magnitude + terms * TINY }

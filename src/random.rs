@@ -8,15 +8,15 @@ use sha2::{Digest, Sha256};
 
 /// A ChaCha8 generator with the few distributions that Striate needs.
 ///
-/// Integers and uniform numbers are the same on every machine. Normal and Poisson numbers pass through `ln`, `cos`
-/// and `exp` of the platform, whose last digit may differ between operating systems.
+/// Integers and uniform numbers are the same on every machine. Normal and Poisson numbers pass through `ln`,
+/// `cos` and `exp` of the platform, whose last digit may differ between operating systems.
 #[derive(Debug, Clone)]
 pub struct Random(ChaCha8Rng);
 
 impl Random {
     /// The stream called `name` under `seed`: its ChaCha8 key is SHA-256 of the seed (8 bytes, little-endian)
-    /// followed by the name. Streams of different names are independent, so that adding a use of random numbers
-    /// in one place never changes those of another.
+    /// followed by the name. Streams of different names are independent, so that adding a use of random
+    /// numbers in one place never changes those of another.
     pub fn stream(seed: u64, name: &str) -> Self {
         let digest = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(name.as_bytes()).finalize();
         let mut key = [0u8; 32];
@@ -64,8 +64,8 @@ impl Random {
 
     /// A Poisson count of the given mean; 0 for a mean that is not a positive finite number.
     ///
-    /// Below 10 by multiplication of uniforms (Knuth), from 10 on by transformed rejection (PTRS, Hoermann 1993):
-    /// both exact up to rounding.
+    /// Below 10 by multiplication of uniforms (Knuth), from 10 on by transformed rejection (PTRS, Hoermann
+    /// 1993): both exact up to rounding.
     pub fn poisson(&mut self, mean: f64) -> u64 {
         if !mean.is_finite() || mean <= 0.0 {
             return 0;

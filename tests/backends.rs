@@ -1,4 +1,5 @@
-//! Kernels that a GPU runs must translate to every driver's language, although most machines have only one of them.
+//! Kernels that a GPU runs must translate to every driver's language, although most machines have only one of
+//! them.
 
 use naga::back::{hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ValidationFlags, Validator};

@@ -177,8 +177,8 @@ fn times_that_cannot_be() {
     assert!(error.contains("begins at 1000000 s") && error.contains("a time within the traces"), "{error}");
 }
 
-/// A simple dataspace of this shape, as it lies in the header of an array: lengths, then the most that they may
-/// be.
+/// A simple dataspace of this shape, as it lies in the header of an array: lengths, then the most that they
+/// may be.
 fn dataspace(shape: &[u64]) -> Vec<u8> {
     [shape, shape].concat().iter().flat_map(|n| n.to_le_bytes()).collect()
 }

@@ -1,4 +1,5 @@
-//! `striate bench` on small selections: the table, the document, comparisons, and what is refused or left out.
+//! `striate bench` on small selections: the table, the document, comparisons, and what is refused or left
+//! out.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

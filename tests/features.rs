@@ -1,5 +1,6 @@
-//! Features against references: a plain f64 forward pass of small networks everywhere, published outputs of trained
-//! networks where `STRIATE_DATA` has them, and the peers' f64 outputs of whole networks where `STRIATE_PEERS` has them.
+//! Features against references: a plain f64 forward pass of small networks everywhere, published outputs of
+//! trained networks where `STRIATE_DATA` has them, and the peers' f64 outputs of whole networks where
+//! `STRIATE_PEERS` has them.
 
 use ndarray::{Array4, ArrayD, Axis};
 use std::path::{Path, PathBuf};

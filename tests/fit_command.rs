@@ -364,8 +364,8 @@ fn inputs_are_not_written_over() {
     here.works(&[&pixels[..], &["images/features.npy"]].concat());
 }
 
-/// The record says the size that images had, so that those of another shape are resized to it even where they happen
-/// to have as many features.
+/// The record says the size that images had, so that those of another shape are resized to it even where they
+/// happen to have as many features.
 #[test]
 fn images_of_another_size_are_resized_to_that_of_the_fit() {
     let here = Scratch::new("sizes");

@@ -1,5 +1,5 @@
-//! Damaged images: 2,000 deterministic mutations of each format must give an image or an error, never a panic, soon,
-//! and without taking memory that the file does not justify.
+//! Damaged images: 2,000 deterministic mutations of each format must give an image or an error, never a
+//! panic, soon, and without taking memory that the file does not justify.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -1,5 +1,5 @@
-//! Damaged tables: 2,000 mutations each of a responses table and a split, the same ones every time. Whatever the
-//! bytes, reading ends soon, with a value that keeps its promises or with an error that names the file.
+//! Damaged tables: 2,000 mutations each of a responses table and a split, the same ones every time. Whatever
+//! the bytes, reading ends soon, with a value that keeps its promises or with an error that names the file.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,5 +1,5 @@
-//! Every case of every kernel against its f64 oracle, on the adapter that is there: both families, every tile, checks on
-//! and off.
+//! Every case of every kernel against its f64 oracle, on the adapter that is there: both families, every
+//! tile, checks on and off.
 
 use striate::gpu::{Family, Gpu, Options, Tuning};
 use striate::kernels::ALL;
@@ -51,7 +51,8 @@ fn with_tile(tile: usize, checked: bool) -> Gpu {
     Gpu::open(&Options { tuning, ..options(Some(Family::Tiled), checked) }).expect("an adapter")
 }
 
-/// GPUs run the tiled family; a CPU adapter runs it here, with every tile, so that its logic is covered on every machine.
+/// GPUs run the tiled family; a CPU adapter runs it here, with every tile, so that its logic is covered on
+/// every machine.
 #[test]
 fn the_tiled_family_equals_its_oracle() {
     assert!(most_tiles() > 2);

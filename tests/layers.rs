@@ -1,4 +1,5 @@
-//! Imports go downward only: every `crate::` path of the library and `striate::` path of the command, against a table.
+//! Imports go downward only: every `crate::` path of the library and `striate::` path of the command, against
+//! a table.
 
 use std::path::{Path, PathBuf};
 

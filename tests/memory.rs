@@ -191,8 +191,8 @@ fn features_of_any_number_fit_into_little_memory() {
     sweep(&here, &input, &budgets);
 }
 
-/// Slabs and panels hold whole maps. 25 x 25 words are no whole quads, and 3 maps are a unit; a map of 47 x 53 is
-/// larger than a piece of columns that is weighted at once, and than the slabs of plain ridge.
+/// Slabs and panels hold whole maps. 25 x 25 words are no whole quads, and 3 maps are a unit; a map of 47 x
+/// 53 is larger than a piece of columns that is weighted at once, and than the slabs of plain ridge.
 #[test]
 fn smooth_ridge_has_the_same_bits_under_any_budget() {
     let shapes = [("quads", vec![40, 12, 25, 25]), ("large", vec![30, 6, 47, 53])];
@@ -233,8 +233,8 @@ fn a_layer_without_pooling_fits_into_little_memory() {
     sweep(&here, &input, &[100, 300, 600, 900, 1200, 1600, 2400, 3200, 4800, 6400, 16000]);
 }
 
-/// With more images than features the features are decomposed, with fewer the images' products. Features that are
-/// zero everywhere take a fit from one form to the other and change nothing else.
+/// With more images than features the features are decomposed, with fewer the images' products. Features that
+/// are zero everywhere take a fit from one form to the other and change nothing else.
 #[test]
 fn both_forms_agree() {
     let here = Scratch::new("forms");

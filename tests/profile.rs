@@ -1,4 +1,5 @@
-//! Profiles of several layers: the whole command on a simulated experiment, and on a recording where there is one.
+//! Profiles of several layers: the whole command on a simulated experiment, and on a recording where there is
+//! one.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -6,6 +7,7 @@ mod command;
 
 use command::Scratch;
 use ndarray::{Array3, Ix3};
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -116,10 +118,7 @@ fn a_profile_is_whole_and_its_tables_agree() {
     assert_eq!((&document["command"], &document["summary"]["passes"]), (&"profile".into(), &2.into()));
     assert_eq!(here.works(&["info", "p", "--json"]).json()["kind"], "run");
     let labels = here.works(&["info", "neurons.csv", "--json"]).json();
-    assert_eq!(
-        (&labels["kind"], &labels["areas"]),
-        (&"labels".into(), &serde_json::json!([["LM", 8], ["V1", 8]]))
-    );
+    assert_eq!((&labels["kind"], &labels["areas"]), (&"labels".into(), &json!([["LM", 8], ["V1", 8]])));
     // Shuffled images are a null: no interval over images leaves out 0, but for one in twenty.
     let null =
         |row: &&Row| row["control"] == "shuffled" && row["measure"] == "pearson_r" && row["area"] == "all";
@@ -191,7 +190,8 @@ fn clusters(here: &Scratch) {
     }
 }
 
-/// A layer of a profile scores what a fit of that layer scores, with every readout and in as many passes as memory wants.
+/// A layer of a profile scores what a fit of that layer scores, with every readout and in as many passes as
+/// memory wants.
 #[test]
 fn layers_score_as_they_do_alone() {
     let here = experiment("profile-alone");
@@ -309,7 +309,8 @@ fn what_does_not_fit_together_is_refused() {
         .refused(2, &["p/best_layers.csv"]);
 }
 
-/// A trained readout for each layer and fold; the null has a group of its own, and does not touch the scores of neurons.
+/// A trained readout for each layer and fold; the null has a group of its own, and does not touch the scores
+/// of neurons.
 #[test]
 fn trained_readouts_are_profiled_as_well() {
     let here = experiment("profile-trained");
@@ -331,6 +332,7 @@ fn trained_readouts_are_profiled_as_well() {
     assert!(real > 0.15 && null.abs() < 0.1, "{real} {null}");
     let record = here.document("both/record.json");
     assert_eq!((&record["options"]["folds"], &record["summary"]["readout"]), (&3.into(), &"factored".into()));
+    assert_eq!(record["options"]["factorisation_taken"], Value::Null);
 }
 
 /// A session of macaque V4 and weights of VGG19, where there are any.
@@ -385,7 +387,7 @@ fn deeper_layers_predict_v4_better() {
     let seconds = start.elapsed().as_secs_f64();
     let mean = |layer: &str, control: &str, field: &str| {
         let means = document["means"].as_array().unwrap();
-        let own = |m: &&serde_json::Value| {
+        let own = |m: &&Value| {
             m["layer"] == layer
                 && m["control"] == control
                 && m["measure"] == "pearson_r"

@@ -1,4 +1,5 @@
-//! Trained readouts against what is known: the truth of simulated experiments, the closed form, and real recordings.
+//! Trained readouts against what is known: the truth of simulated experiments, the closed form, and real
+//! recordings.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -37,7 +38,8 @@ const FACTORED: [&str; 14] = [
     "0.002",
 ];
 
-/// An experiment, and a fit of a layer of a network with random weights, whose filters are small and of all kinds.
+/// An experiment, and a fit of a layer of a network with random weights, whose filters are small and of all
+/// kinds.
 fn simulated(name: &str, images: &str) -> Scratch {
     let here = Scratch::new(name);
     let counts = ["--neurons", "40", "--repeats", "10", "--size", "32", "--seed", "11"];
@@ -207,8 +209,8 @@ fn converged_descent_is_smooth_ridge() {
     assert!(apart < 1e-4, "{apart:.1e}");
 }
 
-/// Berget's study: dense layers on single trials that are nearly all noise explain nothing, and the report says why; the
-/// same responses averaged over repeats, with ridge, show what is there.
+/// Berget's study: dense layers on single trials that are nearly all noise explain nothing, and the report
+/// says why; the same responses averaged over repeats, with ridge, show what is there.
 #[test]
 fn single_trials_of_noise_explain_nothing_and_their_averages_do() {
     let here = Scratch::new("berget");

@@ -1,5 +1,6 @@
-//! The main job on real neurons, where `STRIATE_DATA` has them: macaque V4 from a trained VGG19, against figures that
-//! PyTorch and NumPy gave on the same split (another draw of the folds moves them by up to .005).
+//! The main job on real neurons, where `STRIATE_DATA` has them: macaque V4 from a trained VGG19, against
+//! figures that PyTorch and NumPy gave on the same split (another draw of the folds moves them by up to
+//! .005).
 
 use std::path::{Path, PathBuf};
 use striate::gpu::{AdapterChoice, Gpu, Options};
@@ -96,8 +97,8 @@ fn macaque_v4_is_predicted_as_well_as_by_pytorch_and_numpy() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// A NumPy rendering of the closed form, of the same grids, gave .605 and .615 on the whole map, where plain ridge has
-/// .553 and .561.
+/// A NumPy rendering of the closed form, of the same grids, gave .605 and .615 on the whole map, where plain
+/// ridge has .553 and .561.
 #[test]
 fn smooth_ridge_predicts_v4_as_well_as_numpy() {
     let Some(data) = data() else { return };

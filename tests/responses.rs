@@ -1,4 +1,5 @@
-//! From recordings to responses: against plain NumPy, on files of both orders, and what becomes of what is not there.
+//! From recordings to responses: against plain NumPy, on files of both orders, and what becomes of what is
+//! not there.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -63,7 +64,8 @@ fn made(request: &ResponsesRequest) -> ResponsesSummary {
     responses(&gpu(), request, &mut |_, _| {}).unwrap()
 }
 
-/// Largest distance from NumPy's values, relative to the largest of them; missing ones must be missing in both.
+/// Largest distance from NumPy's values, relative to the largest of them; missing ones must be missing in
+/// both.
 fn distance(found: &Array3<f32>, name: &str) -> f64 {
     let file = golden("responses.npz");
     let wanted = npy::read_f64(&file, Some(name)).unwrap().into_dimensionality::<Ix3>().unwrap();

@@ -15,7 +15,8 @@ fn gpu() -> Gpu {
     Gpu::open(&Options { adapter, ..Options::default() }).expect("an adapter")
 }
 
-/// Correlated features with a mean far from zero, as ReLU layers have them, and responses that depend on them.
+/// Correlated features with a mean far from zero, as ReLU layers have them, and responses that depend on
+/// them.
 fn data(images: usize, features: usize, neurons: usize, seed: u64) -> (Array2<f32>, Array2<f32>) {
     let mut random = Random::stream(seed, "test");
     let latent = Array2::from_shape_simple_fn((images, 12), || random.normal());
@@ -146,8 +147,8 @@ fn predictions_and_penalties_are_those_of_the_normal_equations() {
     }
 }
 
-/// A kernel matrix centred by its own rows is singular: its smallest eigenvalue rounds to either side of zero. With a
-/// penalty far below that rounding, the fitted responses must still be interpolated.
+/// A kernel matrix centred by its own rows is singular: its smallest eigenvalue rounds to either side of
+/// zero. With a penalty far below that rounding, the fitted responses must still be interpolated.
 #[test]
 fn a_singular_kernel_with_tiny_penalties_does_not_spoil_predictions() {
     let gpu = gpu();
@@ -225,8 +226,8 @@ fn peers_rows(file: &WeightFile, name: &str) -> (Array2<f32>, usize) {
     (ndarray::concatenate(Axis(0), &[train.view(), test.view()]).expect("the same columns"), train.nrows())
 }
 
-/// R2 on held-out rows, averaged over neurons, as NumPy found it in f64 on the same arrays: images, features, neurons,
-/// whether rows are centred by the means of those that train, R2.
+/// R2 on held-out rows, averaged over neurons, as NumPy found it in f64 on the same arrays: images, features,
+/// neurons, whether rows are centred by the means of those that train, R2.
 const PEERS_R2: [(usize, usize, usize, bool, f64); 7] = [
     (118, 9216, 212, false, 0.419192),
     (118, 9216, 5000, false, 0.413772),
@@ -274,8 +275,8 @@ fn the_peers_cases_have_the_r2_of_numpy() {
     }
 }
 
-/// The peers' hardest case in shape: 118 images, 36,864 features, centred by its own rows, so that the kernel matrix
-/// is singular, with penalties down to a 3-millionth of its mean eigenvalue.
+/// The peers' hardest case in shape: 118 images, 36,864 features, centred by its own rows, so that the kernel
+/// matrix is singular, with penalties down to a 3-millionth of its mean eigenvalue.
 #[test]
 fn r2_on_held_out_rows_is_that_of_f64() {
     let gpu = gpu();

@@ -1,4 +1,5 @@
-//! Launches that do not fit their shader, memory that is not there, work that is repeated: ordinary errors, same bits.
+//! Launches that do not fit their shader, memory that is not there, work that is repeated: ordinary errors,
+//! same bits.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -36,8 +36,8 @@ fn file_name(kernel: &str, family: Family) -> String {
     format!("{kernel}{suffix}.wgsl")
 }
 
-/// Calls `check` with the file's name, expanded text and interface of every kernel, family and tile; gathers what is
-/// wrong.
+/// Calls `check` with the file's name, expanded text and interface of every kernel, family and tile; gathers
+/// what is wrong.
 fn for_all(check: impl Fn(&str, &str, &Interface) -> Vec<String>) {
     let mut wrong = Vec::new();
     for kernel in ALL.iter().map(|e| e.kernel) {
@@ -256,8 +256,8 @@ fn compared(module: &Module, function: &Function, condition: Handle<Expression>)
     }
 }
 
-/// Literals that anything inside a loop compares with: `&&` of a loop's condition becomes a branch that stores, so the
-/// comparisons that stop a loop cannot be told from others.
+/// Literals that anything inside a loop compares with: `&&` of a loop's condition becomes a branch that
+/// stores, so the comparisons that stop a loop cannot be told from others.
 fn loop_bounds(module: &Module, function: &Function, block: &Block, in_loop: bool, bounds: &mut Vec<u64>) {
     for statement in block {
         let condition = match statement {
@@ -294,7 +294,7 @@ fn no_loop_is_written_longer_than_every_driver_runs_it() {
     });
 }
 
-/// The rows of the resource table: one for each kernel and family, with workgroup and shared bytes of each tile.
+/// The rows of the resource table, one for each kernel and family: workgroup and shared bytes of each tile.
 fn table() -> String {
     let mut text = String::from("# file: bindings; parameters; [tile] workgroup; shared bytes\n");
     for kernel in ALL.iter().map(|e| e.kernel) {

@@ -1,4 +1,5 @@
-//! The known answer: a simulated experiment, fitted with the real command, against the truth it was made from.
+//! The known answer: a simulated experiment, fitted with the real command, against the truth it was made
+//! from.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -1,4 +1,5 @@
-//! Smooth ridge against the normal equations of its formula, with the Laplacian as an explicit convolution, in f64.
+//! Smooth ridge against the normal equations of its formula, with the Laplacian as an explicit convolution,
+//! in f64.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -190,7 +191,8 @@ impl Reference {
         Reference { weights, predictions }
     }
 
-    /// The mean eigenvalue of the kernel matrix of features weighted for a ratio: trace of `X P⁻¹ Xᵀ` over the rows.
+    /// The mean eigenvalue of the kernel matrix of features weighted for a ratio: trace of `X P⁻¹ Xᵀ` over
+    /// the rows.
     fn unit(e: &Experiment, rows: &[usize], ratio: f64) -> f64 {
         let x = e.features();
         let mean = |c: usize| rows.iter().map(|r| x[(*r, c)]).sum::<f64>() / rows.len() as f64;
@@ -208,8 +210,8 @@ fn turned(m: &Mat<f64>) -> ArrayD<f32> {
     Array2::from_shape_fn((m.ncols(), m.nrows()), |(n, r)| m[(r, n)] as f32).into_dyn()
 }
 
-/// Maps that are not square, of one row or one column or one channel; more and fewer features than images; maps wider
-/// than a piece.
+/// Maps that are not square, of one row or one column or one channel; more and fewer features than images;
+/// maps wider than a piece.
 const CASES: [(usize, [usize; 3]); 7] = [
     (40, [3, 5, 7]),
     (30, [2, 1, 13]),
@@ -240,8 +242,8 @@ fn weights_and_predictions_are_those_of_the_normal_equations() {
     }
 }
 
-/// Every neuron takes, of all pairs, the one with the smallest loss on validation images, and its readout is that of
-/// the normal equations on training and validation images together.
+/// Every neuron takes, of all pairs, the one with the smallest loss on validation images, and its readout is
+/// that of the normal equations on training and validation images together.
 #[test]
 fn each_neuron_takes_the_best_ratio_and_penalty() {
     let gpu = gpu();
@@ -297,7 +299,8 @@ fn a_ratio_of_zero_is_plain_ridge() {
     }
 }
 
-/// A map is never cut: one that the adapter cannot bind for all images is refused in words, not by the driver.
+/// A map is never cut: one that the adapter cannot bind for all images is refused in words, not by the
+/// driver.
 #[test]
 fn a_map_larger_than_a_binding_is_refused() {
     let (gpu, area) = (gpu(), 512 * 512);

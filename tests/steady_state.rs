@@ -1,5 +1,5 @@
-//! Work that is repeated makes no device objects; work that is under way keeps its order, its buffers and its place in the
-//! ledger.
+//! Work that is repeated makes no device objects; work that is under way keeps its order, its buffers and its
+//! place in the ledger.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -58,8 +58,8 @@ fn repeated_work_makes_no_objects() {
     });
 }
 
-/// Soon some twenty rounds in a row make nothing. The first ones do: pipelines, bind groups, and as much staging as there
-/// are submissions under way, which depends on the speed of the device.
+/// Soon some twenty rounds in a row make nothing. The first ones do: pipelines, bind groups, and as much
+/// staging as there are submissions under way, which depends on the speed of the device.
 fn comes_to_rest(gpu: &Gpu, round: &dyn Fn()) {
     let mut made = Vec::new();
     for _ in 0..20 {

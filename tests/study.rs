@@ -1,4 +1,5 @@
-//! A study from a recording to the page that compares its parts: figures against a simulated truth, options, resumption.
+//! A study from a recording to the page that compares its parts: figures against a simulated truth, options,
+//! resumption.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -25,8 +26,9 @@ const SIGNAL: f64 = 1.0;
 const TRIAL: f64 = 1.5;
 const FRAME: f64 = 0.8;
 
-/// A recording whose truth is known: images of independent pixels, each neuron's response a sum over a few of them, as named
-/// arrays of traces. Events are the response in one frame of each presentation and smaller ones in the others.
+/// A recording whose truth is known: images of independent pixels, each neuron's response a sum over a few of
+/// them, as named arrays of traces. Events are the response in one frame of each presentation and smaller
+/// ones in the others.
 struct Recorded {
     here: Scratch,
     dff: Array2<f32>,
@@ -119,8 +121,8 @@ fn figures_of_a_study_are_those_of_the_simulated_truth() {
     }
     assert!(worst < 1e-6, "{worst:.1e}");
 
-    // The share of the image in a trial's variance, with the frames' noise averaged over seven. Of 12 neurons and 24 test
-    // images the median is known to about 0.1.
+    // The share of the image in a trial's variance, with the frames' noise averaged over seven. Of 12 neurons
+    // and 24 test images the median is known to about 0.1.
     let noise = TRIAL.powi(2) + FRAME.powi(2) / FRAMES as f64;
     let truth = SIGNAL.powi(2) / (SIGNAL.powi(2) + noise);
     let fev = Table::read(here, "single/berget-dff.responses/reliability.csv").numbers("fev");
@@ -251,7 +253,8 @@ fn what_the_author_asks_for_is_one_option_each() {
         assert_eq!(ran.code, 0, "{more:?} {ran:?}");
         ran.json()
     };
-    // What the file says of trained readouts does not count for others, and a readout of its own needs no grid.
+    // What the file says of trained readouts does not count for others, and a readout of its own needs no
+    // grid.
     here.write("refit.toml", "refit = true\nepochs = 3\nnet = \"pixels\"\n");
     let [recording, _] = golden();
     let fit =
@@ -355,7 +358,8 @@ fn wrong_studies_are_refused_in_a_sentence() {
     }
 }
 
-/// Responses that are made once: a second job takes those that are there, another request or recording makes its own.
+/// Responses that are made once: a second job takes those that are there, another request or recording makes
+/// its own.
 #[test]
 fn responses_beside_a_result_are_made_once() {
     let all = recorded("study-once");

@@ -164,7 +164,8 @@ fn a_rate_that_diverges_stands_beside_good_ones() {
     assert!(!scratch.0.join("none/best").exists() && !scratch.0.join("none.partial").exists());
 }
 
-/// Enough that a run is under way for some time. The rates of the first stage are so low that the second one wins.
+/// Enough that a run is under way for some time. The rates of the first stage are so low that the second one
+/// wins.
 const LONG: &str = "epochs = 40\npatience = 40\n[[stages]]\nlearning-rate = [1e-5, 3e-5, 1e-4]\nl1 = [0, 0.1]\n\
     reduction = [\"mean\", \"sum\"]\n[[stages]]\nlearning-rate = [0.003]\nl2 = [0, 1]\n\
     readout = [\"factored\", \"simple\"]\n";

@@ -13,8 +13,9 @@ const IMAGES: usize = 40;
 const REPEATS: usize = 4;
 const NEURONS: usize = 5;
 
-/// A folder of responses: features of images, responses to them in noise that running adds to, every image four times in
-/// an order of its own, a few presentations missing. The images are files of features, so that the truth is known.
+/// A folder of responses: features of images, responses to them in noise that running adds to, every image
+/// four times in an order of its own, a few presentations missing. The images are files of features, so that
+/// the truth is known.
 struct Recorded {
     here: Scratch,
     /// Image and repeat of each trial, in the order of presentation.
@@ -259,7 +260,8 @@ fn sweeps_train_on_trials_and_keep_images_together() {
     assert!(other.get("n_trials").is_none());
 }
 
-/// A simulated experiment in which areas lack repeats of their own, so that neurons are missing in single trials.
+/// A simulated experiment in which areas lack repeats of their own, so that neurons are missing in single
+/// trials.
 #[test]
 fn a_profile_of_trials_scores_what_a_fit_of_each_layer_scores() {
     let here = Scratch::new("profile-trials");

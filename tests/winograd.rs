@@ -108,6 +108,7 @@ fn layers() -> Vec<(&'static str, Layer)> {
     ]
 }
 
+/// What `Convolution::Auto` promises; both are measured against f64.
 #[test]
 fn rounding_is_within_three_times_that_of_direct_sums() {
     let gpu = gpu();
@@ -125,14 +126,17 @@ fn rounding_is_within_three_times_that_of_direct_sums() {
     }
 }
 
+/// What `Convolution::Winograd6` promises; both are measured against f64.
 #[test]
-fn six_results_along_an_axis_stay_near_a_direct_sum() {
+fn six_results_along_an_axis_are_within_ten_times_the_rounding_of_direct_sums() {
     let gpu = gpu();
     for (name, layer) in layers() {
         let (want, tiling) = (layer.exact(), layer.tiling(Reach::Six));
+        let direct = distance(&layer.direct(&gpu), &want);
         let tiled = distance(&layer.winograd(&gpu, tiling, false), &want);
-        println!("{name}: {tiled:.1e} with tiles of {:?}", [tiling.rows.results, tiling.columns.results]);
-        assert!(tiled < 1e-5, "{name}: {tiled:.1e}");
+        let cut = [tiling.rows.results, tiling.columns.results];
+        println!("{name}: {tiled:.1e} with tiles of {cut:?}, {:.2} times {direct:.1e}", tiled / direct);
+        assert!(tiled < 10.0 * direct, "{name}: {tiled:.1e} against {direct:.1e}");
     }
 }
 

@@ -1,10 +1,10 @@
-// Compensated sums (Kahan 1965): the error is 2 roundoffs of the sum of magnitudes, however many the terms. An
-// infinite term makes the sum NaN.
+// Compensated sums (Kahan 1965): the error is 2 roundoffs of the sum of magnitudes, however many the terms.
+// An infinite term makes the sum NaN.
 
 struct Sums { high: vec4f, low: vec4f }
 
-// `nothing` is zero, which the driver cannot know: fast mathematics (Metal's default) would otherwise see that low is
-// always zero in exact arithmetic, and leave it out.
+// `nothing` is zero, which the driver cannot know: fast mathematics (Metal's default) would otherwise see
+// that low is always zero in exact arithmetic, and leave it out.
 fn add(sums: Sums, term: vec4f, nothing: u32) -> Sums {
     let wanted = term - sums.low;
     let high = bitcast<vec4f>(bitcast<vec4u>(sums.high + wanted) ^ vec4u(nothing));

@@ -14,7 +14,8 @@ fn bits_of(key: u32) -> u32 {
     return select(~key, key & 0x7fffffffu, (key & 0x80000000u) != 0u);
 }
 
-// Whether a key goes right on a level: missing values on level 0, then keys with the bits from the highest down.
+// Whether a key goes right on a level: missing values on level 0, then keys with the bits from the highest
+// down.
 fn is_one(key: u32, level: u32) -> bool {
     if level == 0u { return key == NAN_KEY; }
     return (key >> (32u - level) & 1u) == 1u;

@@ -1,5 +1,5 @@
-// The Laplacian of Cocjin et al. (eq. 5) at one quad of `maps`, which the kernel declares: a row a position, row by row
-// of each map, zero beyond a map's edge. It is its own adjoint.
+// The Laplacian of Cocjin et al. (eq. 5) at one quad of `maps`, which the kernel declares: a row a position,
+// row by row of each map, zero beyond a map's edge. It is its own adjoint.
 fn laplace(at: u32, quads: u32, height: u32, width: u32) -> vec4f {
     let position = at / quads;
     let column = position % width;

@@ -1,4 +1,5 @@
-//! WGSL that kernels share: functions, structs and interfaces without entry points, pulled in by `//!use name`.
+//! WGSL that kernels share: functions, structs and interfaces without entry points, pulled in by `//!use
+//! name`.
 
 use crate::gpu::Parts;
 

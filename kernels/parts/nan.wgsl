@@ -1,5 +1,5 @@
-// NaN told by its bits: WGSL lets drivers assume that no NaN exists, and Metal's default mathematics do, so that
-// comparisons and max() may lose it.
+// NaN told by its bits: WGSL lets drivers assume that no NaN exists, and Metal's default mathematics do, so
+// that comparisons and max() may lose it.
 fn is_nan(v: vec4f) -> vec4<bool> {
     return (bitcast<vec4u>(v) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
 }

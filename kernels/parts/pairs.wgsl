@@ -1,4 +1,5 @@
-// Four words as two of 64 bits: a load or a store on lavapipe is a loop over lanes whose cost is per component.
+// Four words as two of 64 bits: a load or a store on lavapipe is a loop over lanes whose cost is per
+// component.
 alias Quad = vec2<u64>;
 
 fn words(q: Quad) -> vec4f {

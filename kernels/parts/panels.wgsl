@@ -1,7 +1,7 @@
-// A workgroup's tile: THREAD_ROWS x THREAD_COLUMNS threads make 8 x 8 sums each. Operands come by panels of eight depth
-// values in workgroup memory, depth first: what a thread needs of a depth value is two quads of rows and two of columns,
-// half a tile apart, so that neighbouring threads read neighbouring quads. Every tile walks the depth in the same order,
-// one value after the other, so the tile changes no bit of a sum.
+// A workgroup's tile: THREAD_ROWS x THREAD_COLUMNS threads make 8 x 8 sums each. Operands come by panels of
+// eight depth values in workgroup memory, depth first: what a thread needs of a depth value is two quads of
+// rows and two of columns, half a tile apart, so that neighbouring threads read neighbouring quads. Every
+// tile walks the depth in the same order, one value after the other, so the tile changes no bit of a sum.
 
 override THREAD_ROWS: u32 = 8u;
 override THREAD_COLUMNS: u32 = 8u;
@@ -23,8 +23,9 @@ alias Sums = array<vec4f, 16>;
 var<workgroup> row_panel: array<vec4f, ROW_QUADS>;
 var<workgroup> column_panel: array<vec4f, COLUMN_QUADS>;
 
-// Where a thread's sums stand in the tile: rows 4 down .. 4 down + 3 and as many half a tile below; columns likewise.
-// Thirty-two threads, which most GPUs run together, are four by eight: they share more of what they read than in a line.
+// Where a thread's sums stand in the tile: rows 4 down .. 4 down + 3 and as many half a tile below; columns
+// likewise. Thirty-two threads, which most GPUs run together, are four by eight: they share more of what they
+// read than in a line.
 struct Place { down: u32, across: u32 }
 
 fn place_of(thread: u32) -> Place {
@@ -33,8 +34,9 @@ fn place_of(thread: u32) -> Place {
     return Place(warp / wide * 4u + thread / 8u % 4u, warp % wide * 8u + thread % 8u);
 }
 
-// Four rows of one operand, a quad of the depth each. The first threads load the rows' blocks, the last ones the
-// columns', one block each at most: a tile has half as many row quads as the workgroup has threads, or fewer.
+// Four rows of one operand, a quad of the depth each. The first threads load the rows' blocks, the last ones
+// the columns', one block each at most: a tile has half as many row quads as the workgroup has threads, or
+// fewer.
 struct Block { q0: vec4f, q1: vec4f, q2: vec4f, q3: vec4f }
 
 fn loads_rows(thread: u32) -> bool {
@@ -67,7 +69,8 @@ fn store_columns(number: u32, block: Block) {
     column_panel[at + 3u * COLUMN_PITCH] = vec4f(block.q0.w, block.q1.w, block.q2.w, block.q3.w);
 }
 
-// Adds the products of eight values and eight others: sums[2 i] and sums[2 i + 1] belong to the i-th of the first.
+// Adds the products of eight values and eight others: sums[2 i] and sums[2 i + 1] belong to the i-th of the
+// first.
 fn outer(sums: ptr<function, Sums>, lo: vec4f, hi: vec4f, left: vec4f, right: vec4f) {
     (*sums)[0] = fma(vec4f(lo.x), left, (*sums)[0]);
     (*sums)[1] = fma(vec4f(lo.x), right, (*sums)[1]);

@@ -4,7 +4,8 @@
 override KERNEL: u32 = 2u;
 
 struct Params {
-    // Output quads in all; maps lie one after the other, so images and quads of channels need not be told apart.
+    // Output quads in all; maps lie one after the other, so images and quads of channels need not be told
+    // apart.
     items: u32,
     in_height: u32, in_width: u32, out_height: u32, out_width: u32,
     stride: u32,

@@ -15,8 +15,8 @@ var<immediate> p: Params;
 @group(0) @binding(3) var<storage, read> targets: array<Quad>;
 @group(0) @binding(4) var<storage, read_write> losses: array<f32>;
 
-// Squared errors of four images for a thread's eight columns, added to its losses. Images beyond the last count
-// nothing.
+// Squared errors of four images for a thread's eight columns, added to its losses. Images beyond the last
+// count nothing.
 struct Losses { lo: vec4f, hi: vec4f }
 
 fn quad_losses(before: Losses, image: u32, t: Columns,

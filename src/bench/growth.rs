@@ -1,13 +1,13 @@
-//! Time and memory against size: five sizes each of images, neurons, features, penalties and batch, everything else
-//! held, and the exponents through them.
+//! Time and memory against size: five sizes each of images, neurons, features, penalties and batch,
+//! everything else held, and the exponents through them.
 
 use super::networks::{Timed, unprepared};
 use super::report::{Measured, Row, Section, Slope};
 use super::tasks::whole;
 use super::{Bench, Job, Request, readout, ridge};
 use crate::error::Result;
-use crate::features::{Extractor, LayerRequest, NetworkSource, Slab, WeightSource, Wish};
-use crate::gpu::{Matrix, Recording};
+use crate::features::{Extractor, WeightSource, Wish};
+use crate::gpu::Recording;
 use crate::networks::{INPUT_CHANNELS, Network, Shape};
 
 type Point = fn(&Bench<'_>, usize) -> Result<Measured>;
@@ -97,16 +97,10 @@ impl Series {
 const SMALL: Timed = Timed { network: "alexnet", height: 64, width: 64, layer: "pool5" };
 
 fn features(bench: &Bench<'_>, images: usize) -> Result<Measured> {
-    let network = Network::named(SMALL.network)?;
-    let request = LayerRequest::new(&network, Some(SMALL.layer), None)?;
-    let (all, weights) = (SMALL.images(images, bench.request.seed), WeightSource::Random(bench.request.seed));
-    let mut source = NetworkSource::new(all, unprepared(), network, weights, vec![request])?;
-    source.convolve_by(bench.request.convolution);
-    let columns = source.features(0);
-    let matrix = Matrix::zeros(bench.gpu, "features", images, columns)?;
-    let slabs = [Slab { layer: 0, columns: 0..columns, matrix, means: Vec::new() }];
+    let mut problem = SMALL.features(bench, images)?;
+    let room = problem.room(bench.gpu, images)?;
     let operations = images as f64 * SMALL.operations()?;
-    whole(bench, Some(operations), || source.fill(bench.gpu, 0..images, &slabs, &mut |_| ()))
+    whole(bench, Some(operations), || problem.solve(bench.gpu, &room))
 }
 
 fn batches(bench: &Bench<'_>, batch: usize) -> Result<Measured> {
@@ -158,7 +152,8 @@ pub(super) fn slopes(rows: &[Row]) -> Vec<Slope> {
     slopes
 }
 
-/// The slope of the least-squares line through the logarithms of sizes and values; none of fewer than two sizes.
+/// The slope of the least-squares line through the logarithms of sizes and values; none of fewer than two
+/// sizes.
 fn exponent(points: &[(f64, f64)]) -> Option<f64> {
     let logs: Vec<(f64, f64)> = points.iter().map(|(x, y)| (x.ln(), y.ln())).collect();
     let count = logs.len() as f64;

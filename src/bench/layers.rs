@@ -20,8 +20,8 @@ const SAMPLES: usize = 2000;
 /// Images of a batch among which they are drawn, from the first on.
 const COMPARED: usize = 2;
 
-/// How far a layer may be from f64. Rounding errors of a sum of n terms of either sign add up to about the root of n
-/// roundoffs: 4e-6 for the 4,608 terms of the widest convolution timed here.
+/// How far a layer may be from f64. Rounding errors of a sum of n terms of either sign add up to about the
+/// root of n roundoffs: 4e-6 for the 4,608 terms of the widest convolution timed here.
 const BOUND: f64 = 1e-5;
 /// The same of Winograd's products, whose transforms cost up to about three times as much again.
 const WINOGRAD_BOUND: f64 = 3.0 * BOUND;
@@ -166,8 +166,8 @@ fn label(network: &Network, entries: &Range<usize>) -> String {
     }
 }
 
-/// Bytes that have to move whatever the algorithm: the maps that the first entry reads and the last one writes, and the
-/// weights of all.
+/// Bytes that have to move whatever the algorithm: the maps that the first entry reads and the last one
+/// writes, and the weights of all.
 fn least_bytes(
     network: &Network,
     input: Shape,
@@ -235,8 +235,8 @@ impl<'a> Referee<'a> {
         Referee { gpu, network, seed }
     }
 
-    /// For each step of a pass, the root of the squared distances from f64 over the squared values, of outputs drawn
-    /// at random; what the step read is taken as it was.
+    /// For each step of a pass, the root of the squared distances from f64 over the squared values, of
+    /// outputs drawn at random; what the step read is taken as it was.
     fn errors(&self, extractor: &Extractor, images: &Batch) -> Result<Vec<f64>> {
         let mut random = Random::stream(self.seed, "bench samples");
         let (mut errors, mut next) = (Vec::new(), 0);

@@ -1,11 +1,12 @@
-//! How fast this adapter is at everything that Striate does, with the error beside the time: what `striate bench`
-//! shows.
+//! How fast this adapter is at everything that Striate does, with the error beside the time: what `striate
+//! bench` shows.
 //!
-//! Kernels run at the cases of their tests, networks layer by layer with random weights, and whole works on data from a
-//! seed, so that no file is needed and a row means the same on every machine. Nothing is dropped silently: what does
-//! not fit the memory or would take too long has a row that says so.
+//! Kernels run at the cases of their tests, networks layer by layer with random weights, and whole works on
+//! data from a seed, so that no file is needed and a row means the same on every machine. Nothing is dropped
+//! silently: what does not fit the memory or would take too long has a row that says so.
 
 mod compare;
+pub mod features;
 mod growth;
 mod kernels;
 mod layers;
@@ -69,8 +70,8 @@ const PATIENCE: f64 = 25.0;
 const WARM_UP: f64 = 0.3;
 
 impl Bench<'_> {
-    /// Why a work of so many operations is left out, if it would take too long here. It is judged by the speed of the
-    /// matrix product, which is about that of whole works.
+    /// Why a work of so many operations is left out, if it would take too long here. It is judged by the
+    /// speed of the matrix product, which is about that of whole works.
     fn too_long(&self, operations: f64) -> Option<String> {
         let expected = (1 + self.budget.least) as f64 * operations / (1e9 * self.report.peaks.matrix_gflops);
         let asked = self.request.effort == Effort::All;
@@ -78,8 +79,8 @@ impl Bench<'_> {
             .then(|| format!("would take about {expected:.0} s on this adapter; --all times it"))
     }
 
-    /// Repeats a work until the clocks of a GPU have gone up: they are low after a pause, and the device's own clock is
-    /// not, so the first runs seem slow. A processor is busy all the time.
+    /// Repeats a work until the clocks of a GPU have gone up: they are low after a pause, and the device's
+    /// own clock is not, so the first runs seem slow. A processor is busy all the time.
     fn warm_up<T>(&self, mut run: impl FnMut() -> Result<T>) -> Result<()> {
         let start = Instant::now();
         let sleepy = self.report.clock == Clock::Device && !self.gpu.is_cpu();
@@ -116,7 +117,8 @@ type Measure = dyn FnOnce(&Bench<'_>) -> Result<Vec<Row>>;
 /// Times what was asked for. `progress` hears what is under way and the share that is done.
 ///
 /// # Errors
-/// Usage, if a name fits nothing; Device, if the device fails. A wrong result is no error but stands in its row.
+/// Usage, if a name fits nothing; Device, if the device fails. A wrong result is no error but stands in its
+/// row.
 pub fn run(gpu: &Gpu, request: &Request, progress: &mut dyn FnMut(String, f64)) -> Result<Report> {
     request.selection.check()?;
     progress("peaks of this adapter".into(), 0.0);

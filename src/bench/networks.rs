@@ -1,8 +1,10 @@
 //! The networks that are timed, with random images.
 
+use super::features::Problem;
 use super::selection::NETWORKS;
 use super::{Bench, Effort};
 use crate::error::Result;
+use crate::features::WeightSource;
 use crate::io::images::{Filter, Images, Normalise, Preparation};
 use crate::io::resize::Size;
 use crate::networks::{INPUT_CHANNELS, Network};
@@ -31,6 +33,13 @@ impl Timed {
         let network = Network::named(self.network)?;
         let macs = network.macs(self.height, self.width, network.find(self.layer)?)?;
         Ok(2.0 * macs.iter().sum::<u64>() as f64)
+    }
+
+    /// Features of so many random images, with random weights.
+    pub fn features(&self, bench: &Bench<'_>, images: usize) -> Result<Problem> {
+        let seed = bench.request.seed;
+        let (images, weights) = (self.images(images, seed), WeightSource::Random(seed));
+        Problem::new(bench.gpu, images, [self.network, self.layer], weights, bench.request.convolution)
     }
 
     /// Standard normal numbers, as normalisation makes of pictures; in memory.

@@ -8,7 +8,8 @@ use crate::training::{
 };
 use ndarray::Array2;
 
-/// Channels, height and width of the peers' features: as many as the last convolutions of AlexNet give at 224.
+/// Channels, height and width of the peers' features: as many as the last convolutions of AlexNet give
+/// at 224.
 pub const SHAPE: [usize; 3] = [256, 13, 13];
 
 /// The peers' model, loss and optimiser: batches of 64 in order, Adam at 1e-3, nothing standardised.

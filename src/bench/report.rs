@@ -40,11 +40,11 @@ pub struct Measured {
     pub seconds: Seconds,
     /// The clock of all but the first run.
     pub clock: Clock,
-    /// Operations of a run; for convolutions those of the direct sum, whatever the algorithm. `None` where nothing is
-    /// counted.
+    /// Operations of a run; for convolutions those of the direct sum, whatever the algorithm. `None` where
+    /// nothing is counted.
     pub operations: Option<f64>,
-    /// Bytes that a run moves at least: of kernels everything that is bound, once a launch; of layers the maps read and
-    /// written, and the weights. `None` for whole works.
+    /// Bytes that a run moves at least: of kernels everything that is bound, once a launch; of layers the
+    /// maps read and written, and the weights. `None` for whole works.
     pub bytes: Option<f64>,
     /// 10^9 operations a second.
     pub gop_per_s: Option<f64>,
@@ -52,11 +52,11 @@ pub struct Measured {
     pub gb_per_s: Option<f64>,
     /// What bounds it.
     pub bound: Option<Bound>,
-    /// Share of the measured peak of what bounds it. Above 1 where caches serve what counts as memory, or an algorithm
-    /// needs fewer operations than are counted.
+    /// Share of the measured peak of what bounds it. Above 1 where caches serve what counts as memory, or an
+    /// algorithm needs fewer operations than are counted.
     pub share: Option<f64>,
-    /// Distance from f64: of kernels the largest, over the largest value; of layers the root of the squared distances
-    /// over the squared values, on outputs drawn at random; of ridge that of the mean R2.
+    /// Distance from f64: of kernels the largest, over the largest value; of layers the root of the squared
+    /// distances over the squared values, on outputs drawn at random; of ridge that of the mean R2.
     pub error: Option<f64>,
     /// Most GPU memory in use meanwhile, in bytes; of whole works.
     pub memory_bytes: Option<u64>,
@@ -153,8 +153,8 @@ pub struct Report {
     pub slopes: Vec<Slope>,
 }
 
-/// Exponents of time and memory against size: the slope of a line through the logarithms. None where fewer than two sizes
-/// were measured.
+/// Exponents of time and memory against size: the slope of a line through the logarithms. None where fewer
+/// than two sizes were measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Slope {
     /// The series.
@@ -203,7 +203,8 @@ impl Report {
         self.rows.iter().filter(|row| row.wrong.is_some())
     }
 
-    /// Takes the best of these peaks and those before, and says of every row what bounds it, and how near it comes.
+    /// Takes the best of these peaks and those before, and says of every row what bounds it, and how near it
+    /// comes.
     pub fn relate(&mut self, peaks: &Peaks) {
         self.peaks = self.peaks.best(peaks);
         let peaks = self.peaks;

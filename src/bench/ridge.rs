@@ -1,5 +1,5 @@
-//! Ridge with cross-validation as the peers are timed: from arrays in memory to the R2 of rows held out; data from a
-//! seed; and the same in f64.
+//! Ridge with cross-validation as the peers are timed: from arrays in memory to the R2 of rows held out; data
+//! from a seed; and the same in f64.
 
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Matrix};
@@ -94,7 +94,8 @@ impl Problem {
         Ok(self.scored(fitted.predictions.view(), fitted.chosen.iter().map(|c| fitted.penalties[*c])))
     }
 
-    /// The same by normal equations of the kernel matrix in f64, a Cholesky factorisation for each fold and penalty.
+    /// The same by normal equations of the kernel matrix in f64, a Cholesky factorisation for each fold and
+    /// penalty.
     ///
     /// # Errors
     /// Internal, if a matrix is not positive.

@@ -1,22 +1,20 @@
 //! Whole works by the host's clock: features of networks, ridge with cross-validation, an epoch of readouts.
 
-use super::networks::{Timed, unprepared, wanted};
+use super::networks::{Timed, wanted};
 use super::report::{Measured, Row, Section};
 use super::{Bench, Effort, Job, readout, ridge};
 use crate::error::Result;
-use crate::features::{LayerRequest, NetworkSource, Slab, WeightSource};
-use crate::gpu::{Clock, Matrix};
-use crate::networks::Network;
+use crate::gpu::Clock;
 use ndarray::Array2;
 
 pub(super) fn jobs(bench: &Bench<'_>) -> Vec<Job> {
-    let mut jobs = features(bench);
+    let mut jobs = feature_jobs(bench);
     let wants = |name: &str| bench.request.selection.wants(&[name]);
     if wants("ridge") {
-        jobs.extend(ridge(bench.request.effort));
+        jobs.extend(ridge_jobs(bench.request.effort));
     }
     if wants("readout") {
-        jobs.extend(readouts(bench.request.effort));
+        jobs.extend(readout_jobs(bench.request.effort));
     }
     jobs
 }
@@ -40,7 +38,7 @@ pub(super) fn whole(
     Ok(Measured { memory_bytes, ..Measured::new(seconds, Clock::Host, operations, None) })
 }
 
-fn features(bench: &Bench<'_>) -> Vec<Job> {
+fn feature_jobs(bench: &Bench<'_>) -> Vec<Job> {
     let batches: &[usize] = match bench.request.effort {
         Effort::Quick => &[1],
         Effort::Usual if bench.gpu.is_cpu() => &[1, 16],
@@ -65,20 +63,12 @@ fn feature_row(bench: &Bench<'_>, timed: &Timed, batch: usize, case: &str) -> Re
         return Ok(Row::skipped(Section::Tasks, "features", case, why));
     }
     let gpu = bench.gpu;
-    let network = Network::named(timed.network)?;
-    let request = LayerRequest::new(&network, Some(timed.layer), None)?;
-    let images = timed.images(batch, bench.request.seed);
-    let weights = WeightSource::Random(bench.request.seed);
-    let mut source = NetworkSource::new(images, unprepared(), network, weights, vec![request])?;
-    source.convolve_by(bench.request.convolution);
-    source.load(gpu)?;
-    let columns = source.features(0);
-    let matrix = Matrix::zeros(gpu, "features", batch, columns)?;
-    let slabs = [Slab { layer: 0, columns: 0..columns, matrix, means: Vec::new() }];
+    let mut problem = timed.features(bench, batch)?;
+    let room = problem.room(gpu, batch)?;
     let mut got = Array2::zeros((0, 0));
     let measured = whole(bench, Some(operations), || {
-        source.fill(gpu, 0..batch, &slabs, &mut |_| ())?;
-        got = slabs[0].matrix.download(gpu)?;
+        problem.solve(gpu, &room)?;
+        got = room.matrix.download(gpu)?;
         Ok(())
     })?;
     let bad = got.iter().filter(|v| !v.is_finite()).count();
@@ -86,7 +76,7 @@ fn feature_row(bench: &Bench<'_>, timed: &Timed, batch: usize, case: &str) -> Re
     Ok(Row { wrong, ..Row::new(Section::Tasks, "features", case, measured) })
 }
 
-fn ridge(effort: Effort) -> Vec<Job> {
+fn ridge_jobs(effort: Effort) -> Vec<Job> {
     let mut sizes = Vec::new();
     for (train, held_out) in [(118, 50), (1000, 250)] {
         for features in [9216, 36_864] {
@@ -130,7 +120,7 @@ fn ridge_row(bench: &Bench<'_>, size: [usize; 4], case: &str) -> Result<Row> {
     Ok(Row { wrong, ..row })
 }
 
-fn readouts(effort: Effort) -> Vec<Job> {
+fn readout_jobs(effort: Effort) -> Vec<Job> {
     let sizes: &[[usize; 2]] = match effort {
         Effort::Quick => &[[64, 64]],
         _ => &[[256, 212], [256, 2000]],

@@ -18,8 +18,8 @@ pub struct Budget {
 /// Seconds of one work.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Seconds {
-    /// The first run, with all that is prepared once: by the host's clock and with compilation, but for layers, which
-    /// have their share of the first pass.
+    /// The first run, with all that is prepared once: by the host's clock and with compilation, but for
+    /// layers, which have their share of the first pass.
     pub first_s: f64,
     /// Median of the runs after it.
     pub median_s: f64,
@@ -29,8 +29,8 @@ pub struct Seconds {
     pub runs: usize,
     /// How many of them have a modified z-score above 3.5.
     pub outliers: usize,
-    /// CPU seconds of a run on average, of all threads of this process; on a software adapter these include its
-    /// workers. `None` where they cannot be read.
+    /// CPU seconds of a run on average, of all threads of this process; on a software adapter these include
+    /// its workers. `None` where they cannot be read.
     pub cpu_s: Option<f64>,
 }
 
@@ -42,8 +42,8 @@ impl Seconds {
 }
 
 impl Budget {
-    /// Repeats `run`, which returns the seconds it took by whatever clock it likes. `first` are the seconds of a run
-    /// that has already been.
+    /// Repeats `run`, which returns the seconds it took by whatever clock it likes. `first` are the seconds
+    /// of a run that has already been.
     ///
     /// # Errors
     /// Those of `run`.
@@ -52,7 +52,8 @@ impl Budget {
         all.pop().ok_or_else(|| crate::Error::internal("bench", "a work without parts"))
     }
 
-    /// The same for a work of several parts: `run` returns the seconds of each. CPU seconds are those of the whole.
+    /// The same for a work of several parts: `run` returns the seconds of each. CPU seconds are those of the
+    /// whole.
     ///
     /// # Errors
     /// Those of `run`.
@@ -102,8 +103,8 @@ fn median(sorted: &[f64]) -> f64 {
     if sorted.len() % 2 == 1 { sorted[half] } else { (sorted[half - 1] + sorted[half]) / 2.0 }
 }
 
-/// How many of sorted values have a modified z-score above 3.5: 0.6745 times the distance from the median, over the
-/// median distance (Iglewicz & Hoaglin 1993, section 3.3).
+/// How many of sorted values have a modified z-score above 3.5: 0.6745 times the distance from the median,
+/// over the median distance (Iglewicz & Hoaglin 1993, section 3.3).
 fn outliers(sorted: &[f64]) -> usize {
     if sorted.len() < 3 {
         return 0;
@@ -158,7 +159,8 @@ mod tests {
 
     #[test]
     fn a_run_far_off_is_an_outlier() {
-        // Distances from the median 1.02: .02 .01 0 .01 .98; their median is .01, and only .98 is beyond 5.19 times it.
+        // Distances from the median 1.02: .02 .01 0 .01 .98; their median is .01, and only .98 is beyond 5.19
+        // times it.
         assert_eq!(outliers(&[1.0, 1.01, 1.02, 1.03, 2.0]), 1);
         assert_eq!(outliers(&[1.0, 1.01, 1.02, 1.03, 1.04]), 0);
         assert_eq!(outliers(&[1.0, 2.0]), 0);

@@ -27,8 +27,8 @@ pub struct Common {
     /// GPU memory that may be used: 2G, 512M, or bytes [default: what the adapter should have].
     #[arg(long, global = true, value_parser = values::bytes, value_name = "BYTES")]
     pub max_memory: Option<u64>,
-    /// Choose the tiles of GPU kernels by a fixed rule instead of timing them once and keeping what was fastest; results
-    /// are the same.
+    /// Choose the tiles of GPU kernels by a fixed rule instead of timing them once and keeping what was
+    /// fastest; results are the same.
     #[arg(long, global = true)]
     pub no_tuning: bool,
     /// The same seed gives the same result.

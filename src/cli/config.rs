@@ -69,7 +69,8 @@ fn sweeps(matches: &ArgMatches) -> bool {
     matches.subcommand_name().is_some_and(|name| ["fit", "sweep"].contains(&name))
 }
 
-/// Whether the command line asks for a readout in closed form, for which the file's options of trained ones do not count.
+/// Whether the command line asks for a readout in closed form, for which the file's options of trained ones
+/// do not count.
 fn is_closed(given: &ArgMatches) -> bool {
     let asked = matches!(given.try_contains_id("readout"), Ok(true))
         && given.value_source("readout") == Some(ValueSource::CommandLine);
@@ -236,7 +237,8 @@ mod tests {
         bytes
     }
 
-    /// Parses `text` as the configuration of a fit: whether it was taken; a refusal must say which file and why.
+    /// Parses `text` as the configuration of a fit: whether it was taken; a refusal must say which file and
+    /// why.
     fn taken(file: &Path, text: &[u8]) -> bool {
         std::fs::write(file, text).unwrap();
         let arguments = ["striate", "fit", "--out", "run", "--config"].map(OsString::from);

@@ -27,13 +27,14 @@ pub struct DefinitionArgs {
     /// Which stimulus of the recording [default: natural_scenes].
     #[arg(long, value_name = "NAME")]
     pub stimulus: Option<String>,
-    /// Images at a quarter of their height and width, as the models of Sensorium see them: each pixel the mean of the middle
-    /// 2 x 2 of every 4 x 4, from 0 to 1 where they were bytes.
+    /// Images at a quarter of their height and width, as the models of Sensorium see them: each pixel the
+    /// mean of the middle 2 x 2 of every 4 x 4, from 0 to 1 where they were bytes.
     #[arg(long)]
     pub rescale: bool,
-    /// What a response is: sdk (percent change of 14 frames against the 28 before), berget-dff (mean dF/F of 7 frames),
-    /// berget-events (largest event of 7 frames), platform-events (mean of events, frames 2 to 11), custom, or auto (the
-    /// most reliable window on training images). In fit several, NAME,NAME: a part of a study each.
+    /// What a response is: sdk (percent change of 14 frames against the 28 before), berget-dff (mean dF/F of
+    /// 7 frames), berget-events (largest event of 7 frames), platform-events (mean of events, frames 2 to
+    /// 11), custom, or auto (the most reliable window on training images). In fit several, NAME,NAME: a part
+    /// of a study each.
     #[arg(
         long,
         value_delimiter = ',',
@@ -44,8 +45,8 @@ pub struct DefinitionArgs {
     /// The trace, with custom and auto [default: dff].
     #[arg(long, value_parser = trace(), value_name = "TRACE")]
     pub trace: Option<Trace>,
-    /// Makes dF/F of that trace (corrected where none is named) and not the file's own: by the running median of 180 s, its
-    /// windowed mode (mode), or percentile:P.
+    /// Makes dF/F of that trace (corrected where none is named) and not the file's own: by the running median
+    /// of 180 s, its windowed mode (mode), or percentile:P.
     #[arg(long, value_name = "BASELINE")]
     pub dff: Option<Dff>,
     /// Frames from the start of a presentation on, with custom: 0:7; or seconds, 0:0.25s.

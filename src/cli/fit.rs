@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use striate::ridge::{Factorisation, Penalties, Ratios};
+use striate::ridge::{self, Penalties, Ratios};
 use striate::tasks::{
     FitJob, FitRequest, Input, ReadoutRequest, RecordingRequest, RidgeRequest, SmoothRidgeRequest,
     TrainedRequest,
@@ -63,23 +63,23 @@ pub struct FitArgs {
 pub struct ReadoutArgs {
     #[command(flatten)]
     pub recording: RecordingArgs,
-    /// The kind of readout: in closed form ridge, or smooth-ridge, which penalises the Laplacian of the weights over the
-    /// map too; trained simple, spatial, factored, or mlp.
-    /// Of a grid in --config the kind that does not vary [default: ridge; factored with a grid].
+    /// The kind of readout: in closed form ridge, or smooth-ridge, which penalises the Laplacian of the
+    /// weights over the map too; trained simple, spatial, factored, or mlp. Of a grid in --config the kind
+    /// that does not vary [default: ridge; factored with a grid].
     #[arg(long, value_enum, value_name = "NAME")]
     pub readout: Option<Readout>,
-    /// Penalties to choose from: 15 values from 1e-5 to 1e2 as -5:2:15, or a list as 0.01,0.1,1; in units of the
-    /// mean eigenvalue, or as such after absolute: (absolute:1,10,100) [default: -5:2:15].
+    /// Penalties to choose from: 15 values from 1e-5 to 1e2 as -5:2:15, or a list as 0.01,0.1,1; in units of
+    /// the mean eigenvalue, or as such after absolute: (absolute:1,10,100) [default: -5:2:15].
     #[arg(long, allow_hyphen_values = true, value_name = "RANGE|LIST")]
     pub lambdas: Option<Penalties>,
-    /// For smooth-ridge: ratios of the Laplacian's penalty to that of the squared weights, to choose from [default:
-    /// 0,0.01,0.1,1,10,100]. Penalties are then in units of the mean eigenvalue of each ratio.
+    /// For smooth-ridge: ratios of the Laplacian's penalty to that of the squared weights, to choose from
+    /// [default: 0,0.01,0.1,1,10,100]. Penalties are then in units of the mean eigenvalue of each ratio.
     #[arg(long, allow_hyphen_values = true, value_name = "LIST")]
     pub ratios: Option<Ratios>,
-    /// How the systems of equations of ridge are solved; the readout is the same but for rounding. auto goes by the number
-    /// of images and the adapter, and never takes cholesky [default: auto].
+    /// How the systems of equations of ridge are solved; the readout is the same but for rounding. auto goes
+    /// by the number of images and the adapter, and never takes cholesky [default: auto].
     #[arg(long, value_enum, value_name = "NAME")]
-    pub factorisation: Option<Solver>,
+    pub factorisation: Option<Factorisation>,
     /// How many folds choose the penalty; in a profile of trained readouts, how many readouts are trained.
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub folds: usize,
@@ -89,7 +89,8 @@ pub struct ReadoutArgs {
     /// Fit no constant.
     #[arg(long)]
     pub no_intercept: bool,
-    /// For trained readouts: train once more on training and validation images together, for as many epochs as were best.
+    /// For trained readouts: train once more on training and validation images together, for as many epochs
+    /// as were best.
     #[arg(long)]
     pub refit: bool,
     #[command(flatten)]
@@ -128,26 +129,26 @@ impl Readout {
 
 /// How the systems of equations of ridge are solved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Solver {
+pub enum Factorisation {
     /// By the number of images and the adapter.
     Auto,
     /// By a reduction to tridiagonal form, on the host's cores in double precision.
     Tridiagonal,
     /// By eigenvalues on the host in double precision, with products on the device.
     Eigen,
-    /// By a factorisation for each penalty, on the device in single precision. Not yet measured on GPUs; for matrices that
-    /// the adapter binds (128 MiB, about 5,000 rows, on small adapters) and penalties above their rounding, or else
-    /// eigenvalues are taken, with a warning.
+    /// By a factorisation for each penalty, on the device in single precision. Not yet measured on GPUs; for
+    /// matrices that the adapter binds (128 MiB, about 5,000 rows, on small adapters) and that single precision
+    /// solves to 1e-4 with the smallest penalty, or else eigenvalues are taken, with a warning.
     Cholesky,
 }
 
-impl From<Solver> for Factorisation {
-    fn from(solver: Solver) -> Self {
-        match solver {
-            Solver::Auto => Factorisation::Auto,
-            Solver::Tridiagonal => Factorisation::Tridiagonal,
-            Solver::Eigen => Factorisation::Eigen,
-            Solver::Cholesky => Factorisation::Cholesky,
+impl From<Factorisation> for ridge::Factorisation {
+    fn from(name: Factorisation) -> Self {
+        match name {
+            Factorisation::Auto => Self::Auto,
+            Factorisation::Tridiagonal => Self::Tridiagonal,
+            Factorisation::Eigen => Self::Eigen,
+            Factorisation::Cholesky => Self::Cholesky,
         }
     }
 }
@@ -162,7 +163,8 @@ pub enum FoldOrder {
 }
 
 impl ReadoutArgs {
-    /// Checks the options against each other; `input`, `recording` and `out` come from options of the command's own.
+    /// Checks the options against each other; `input`, `recording` and `out` come from options of the
+    /// command's own.
     ///
     /// # Errors
     /// [`Kind::Usage`], naming the option that is missing or superfluous.
@@ -196,7 +198,7 @@ impl ReadoutArgs {
             folds: self.folds,
             shuffled_folds: self.fold_order == FoldOrder::Shuffled,
             intercept: !self.no_intercept,
-            factorisation: self.factorisation.map(Factorisation::from).unwrap_or_default(),
+            factorisation: self.factorisation.map(ridge::Factorisation::from).unwrap_or_default(),
         };
         match (kind, &self.ratios) {
             (Readout::SmoothRidge, ratios) => {

@@ -10,6 +10,10 @@ use striate::tasks::{FitJob, FitRequest, FitSummary, ReadoutRequest};
 use super::features::estimate;
 use super::output::{Outcome, lines, mebibytes, merged};
 
+/// What is said where the record has another factorisation than was asked for.
+pub const FACTORISATION_NOT_KEPT: &str = "--factorisation was not kept for all systems: they are too large for it or penalties \
+     are too small, or there are fewer features than images; factorisation_taken in the record says what solved them";
+
 /// What a reader of the scores should know.
 pub fn warnings(summary: &FitSummary) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -27,11 +31,7 @@ pub fn warnings(summary: &FitSummary) -> Vec<String> {
         ));
     }
     if summary.factorisation_not_kept {
-        warnings.push(
-            "--factorisation was not kept for all systems: they are too large for it or penalties are too small, or there \
-             are fewer features than images; factorisation_taken in the record says what solved them"
-                .into(),
-        );
+        warnings.push(FACTORISATION_NOT_KEPT.into());
     }
     let grids = [
         ("penalty", "--lambdas", summary.at_grid_edges),

@@ -85,7 +85,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Says what a file or a folder holds: weights, arrays, images, responses, a split, a run.
     Info(info::InfoArgs),
-    /// Makes responses of a recording: traces, events or a competition's folder to neurons x images x repeats.
+    /// Makes responses of a recording: traces, events or a competition's folder to neurons x images x
+    /// repeats.
     Responses(Box<responses::ResponsesArgs>),
     /// Runs a network over images and writes the features of one layer or more.
     Features(features::FeaturesArgs),
@@ -95,11 +96,13 @@ enum Command {
     Fit(Box<fit::FitArgs>),
     /// Trains a grid of configurations together, and compares them on images held out.
     Sweep(Box<sweep::SweepArgs>),
-    /// Profiles neurons: how well each of several layers predicts each of them, beside nulls and noise ceilings.
+    /// Profiles neurons: how well each of several layers predicts each of them, beside nulls and noise
+    /// ceilings.
     Profile(Box<profile::ProfileArgs>),
     /// Predicts responses to new images with a fitted readout.
     Predict(predict::PredictArgs),
-    /// Scores predictions of trials as the Sensorium competition does: single-trial correlation, correlation to average, FEVE.
+    /// Scores predictions of trials as the Sensorium competition does: single-trial correlation, correlation
+    /// to average, FEVE.
     Score(score::ScoreArgs),
     /// Writes predictions of a tier's trials as the Sensorium competition takes them.
     Submission(submission::SubmissionArgs),

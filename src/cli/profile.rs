@@ -13,7 +13,7 @@ use striate::{Error, Kind, Result};
 use super::common::{Adapter, Common};
 use super::features::estimate;
 use super::fit::ReadoutArgs;
-use super::fit_text::explained;
+use super::fit_text::{FACTORISATION_NOT_KEPT, explained};
 use super::output::{Outcome, lines, mebibytes, merged};
 use super::recording::{Located, beside};
 use super::source::NetworkArgs;
@@ -41,13 +41,16 @@ root of the split-half reliability of its mean over repeats; normalised r is r o
 pub struct ProfileArgs {
     #[command(flatten)]
     pub readout: ReadoutArgs,
-    /// A CSV with a column neuron (name, or number from 0) and labels; scores are given for each area of a column area.
+    /// A CSV with a column neuron (name, or number from 0) and labels; scores are given for each area of a
+    /// column area.
     #[arg(long, value_name = "FILE.csv")]
     pub labels: Option<PathBuf>,
-    /// Several sizes instead of --size, each a pass of its own: 48,56,64. Correlations and best layers are of the first.
+    /// Several sizes instead of --size, each a pass of its own: 48,56,64. Correlations and best layers are of
+    /// the first.
     #[arg(long, value_delimiter = ',', value_parser = values::size, value_name = "PIXELS")]
     pub sizes: Vec<Size>,
-    /// Nulls: images shuffled against responses within training and test images, or random weights in the network.
+    /// Nulls: images shuffled against responses within training and test images, or random weights in the
+    /// network.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "NAME")]
     pub controls: Vec<ControlName>,
     /// How many draws make a bootstrap interval.
@@ -134,6 +137,9 @@ pub fn run(args: &ProfileArgs, common: &Common) -> Result<Outcome> {
     let mut progress = common.progress("", 100);
     let summary = job.run(gpu, &mut |step, share| progress.share(step, share))?;
     drop(progress);
+    if summary.factorisation_not_kept {
+        common.say(format_args!("warning: {FACTORISATION_NOT_KEPT}"));
+    }
     Ok(Outcome::new(merged(json!({}), &summary), text(&summary)))
 }
 

@@ -53,7 +53,8 @@ impl Progress {
         self.bar.set_position(done as u64);
     }
 
-    /// A share of a step is done; the first step counts `total` things, those after it shares of their own work.
+    /// A share of a step is done; the first step counts `total` things, those after it shares of their own
+    /// work.
     pub fn share(&mut self, step: &'static str, share: f64) {
         if step != self.step {
             let first = self.step.is_empty();

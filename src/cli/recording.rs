@@ -24,9 +24,9 @@ pub const TEST_FRACTION: f64 = 0.2;
 /// Options of every command that fits readouts.
 #[derive(Debug, Args)]
 pub struct RecordingArgs {
-    /// A recorded experiment, in place of --images and --responses: a folder of responses as striate responses and striate
-    /// simulate write it, or anything that striate responses takes, which then first writes OUT.responses; that folder is
-    /// used again where it is of the same recording and options.
+    /// A recorded experiment, in place of --images and --responses: a folder of responses as striate
+    /// responses and striate simulate write it, or anything that striate responses takes, which then first
+    /// writes OUT.responses; that folder is used again where it is of the same recording and options.
     #[arg(long, value_name = "PATH")]
     pub experiment: Option<PathBuf>,
     /// Recorded responses: .npy or .npz of (neurons, images) or (neurons, images, repeats), or a .csv table.
@@ -35,24 +35,24 @@ pub struct RecordingArgs {
     /// Other orders of the axes, for example images,neurons or repeats,images,neurons.
     #[arg(long, value_name = "AXES")]
     pub responses_layout: Option<String>,
-    /// A CSV with the columns image (row from 0) and tier (train, validation or test). All trials of an image are in its
-    /// tier. It takes the place of an experiment's own.
+    /// A CSV with the columns image (row from 0) and tier (train, validation or test). All trials of an image
+    /// are in its tier. It takes the place of an experiment's own.
     #[arg(long, value_name = "FILE.csv")]
     pub split: Option<PathBuf>,
-    /// The fraction of images, drawn by --seed, that test, where no split says [default: 0.2]; given, it takes the place of
-    /// an experiment's own split.
+    /// The fraction of images, drawn by --seed, that test, where no split says [default: 0.2]; given, it
+    /// takes the place of an experiment's own split.
     #[arg(long, value_parser = values::fraction, value_name = "F")]
     pub test_fraction: Option<f64>,
     /// Whether readouts are fitted to the mean of an image's repeats, or to every presentation by itself.
     #[arg(long, value_enum, default_value = "averaged", value_name = "NAME")]
     pub trials: TrialsName,
-    /// What is known of the animal and becomes a further input of every readout, a constant map each: running-speed,
-    /// pupil. Brought to mean 0 and deviation 1 over training trials; with averaged trials the mean over an image's. An
-    /// unknown value counts as the mean.
+    /// What is known of the animal and becomes a further input of every readout, a constant map each:
+    /// running-speed, pupil. Brought to mean 0 and deviation 1 over training trials; with averaged trials the
+    /// mean over an image's. An unknown value counts as the mean.
     #[arg(long, value_delimiter = ',', value_name = "NAME,NAME")]
     pub covariates: Vec<Covariate>,
-    /// The table that says which image and repeat each trial was, in order of presentation, and tells covariates: columns
-    /// image, repeat, running_speed, pupil [default: trials.csv of the experiment].
+    /// The table that says which image and repeat each trial was, in order of presentation, and tells
+    /// covariates: columns image, repeat, running_speed, pupil [default: trials.csv of the experiment].
     #[arg(long, value_name = "FILE.csv")]
     pub trial_table: Option<PathBuf>,
     #[command(flatten)]
@@ -99,8 +99,8 @@ impl Located {
 }
 
 impl RecordingArgs {
-    /// The files of the recording under one definition of a response; `images` are those of --images, and responses that have
-    /// to be made first go to `folder`.
+    /// The files of the recording under one definition of a response; `images` are those of --images, and
+    /// responses that have to be made first go to `folder`.
     ///
     /// # Errors
     /// [`Kind::Usage`], naming the option that is missing or superfluous.

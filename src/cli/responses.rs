@@ -32,7 +32,8 @@ neurons.csv, split.csv, reliability.csv and record.json. Fit readouts to it: str
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ResponsesArgs {
-    /// The recording: an Allen NWB file, a Sensorium mouse or a folder of mice, a folder of arrays, or an HDF5 or .npz file with --map.
+    /// The recording: an Allen NWB file, a Sensorium mouse or a folder of mice, a folder of arrays, or an
+    /// HDF5 or .npz file with --map.
     #[arg(long, value_name = "PATH")]
     experiment: Option<PathBuf>,
     #[command(flatten)]
@@ -40,7 +41,8 @@ pub struct ResponsesArgs {
     /// Where the recording has no tiers: the fraction of images, drawn by --seed, that test [default: 0.2].
     #[arg(long, value_parser = values::fraction, value_name = "F")]
     test_fraction: Option<f64>,
-    /// The folder to write; earlier responses there are replaced. Of several mice a folder for each, by its data key.
+    /// The folder to write; earlier responses there are replaced. Of several mice a folder for each, by its
+    /// data key.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
     /// Check everything and say what would be done.

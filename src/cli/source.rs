@@ -34,8 +34,8 @@ pub struct NetworkArgs {
     /// How images are resized.
     #[arg(long, value_parser = values::filter(), default_value = "bilinear", value_name = "NAME")]
     pub filter: Filter,
-    /// What pixels become: torchvision's or Caffe's input, left as they are (0..255), or (data) minus the mean and
-    /// over the deviation of the images: in fit those that the readout is fitted to, in features all
+    /// What pixels become: torchvision's or Caffe's input, left as they are (0..255), or (data) minus the
+    /// mean and over the deviation of the images: in fit those that the readout is fitted to, in features all
     /// [default: imagenet; caffe for caffenet and alexnet-krizhevsky].
     #[arg(long, value_enum, value_name = "NAME")]
     pub normalise: Option<NormaliseChoice>,
@@ -48,8 +48,8 @@ pub struct NetworkArgs {
     /// The seed that draws them [default: --seed].
     #[arg(long, value_name = "N")]
     pub subsample_seed: Option<u64>,
-    /// How convolutions are computed: auto takes the faster of direct sums and Winograd's products layer by layer; winograd6
-    /// cuts maps into larger tiles, with ten times the rounding.
+    /// How convolutions are computed: auto takes the faster of direct sums and Winograd's products layer by
+    /// layer; winograd6 cuts maps into larger tiles, with ten times the rounding.
     #[arg(long, value_parser = values::convolution(), default_value = "auto", value_name = "METHOD")]
     pub convolution: Convolution,
 }
@@ -69,8 +69,8 @@ pub fn missing(option: &str, wanted: &str) -> Error {
     Error::new(Kind::Usage, option, "is missing", wanted, "Add it, or put it into --config FILE.toml")
 }
 
-/// What one readout reads: a file of features, or one layer of a network. `network` gives the network's input, and
-/// `advice` says what to do with several layers.
+/// What one readout reads: a file of features, or one layer of a network. `network` gives the network's
+/// input, and `advice` says what to do with several layers.
 ///
 /// # Errors
 /// [`Kind::Usage`], naming the option that is missing or superfluous.

@@ -1,4 +1,5 @@
-//! `striate fit` of several definitions of a response, or with a grid in its configuration: a study of several parts.
+//! `striate fit` of several definitions of a response, or with a grid in its configuration: a study of
+//! several parts.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

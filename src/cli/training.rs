@@ -20,7 +20,8 @@ pub const TRAINED: &str = "Trained readouts (simple, spatial, factored, mlp)";
 #[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = TRAINED)]
 pub struct TrainingArgs {
-    /// Learning rate, of factored readouts [default: 0.006]; 0.0002 for simple and spatial ones, 0.001 for an mlp.
+    /// Learning rate, of factored readouts [default: 0.006]; 0.0002 for simple and spatial ones, 0.001 for an
+    /// mlp.
     #[arg(long, allow_negative_numbers = true, value_name = "RATE")]
     pub learning_rate: Option<f64>,
     /// The same for feature weights and constants of factored readouts [default: 0.002].
@@ -108,8 +109,8 @@ pub struct TrainingArgs {
     /// The same for the responses of each neuron [default: true].
     #[arg(long, value_name = "true|false")]
     pub standardise_responses: Option<bool>,
-    /// Where weights start: 0, He, Xavier, uniform as in PyTorch, or normal of deviation 0.02 [default: flat];
-    /// plain for an mlp.
+    /// Where weights start: 0, He, Xavier, uniform as in PyTorch, or normal of deviation 0.02 [default:
+    /// flat]; plain for an mlp.
     #[arg(
         long,
         value_parser = choice::<Initialisation>(&["flat", "he", "xavier", "plain", "small"]),
@@ -140,7 +141,8 @@ where
 }
 
 impl TrainingArgs {
-    /// The options that were given, over the defaults; `seed` draws the start of weights and the order of images.
+    /// The options that were given, over the defaults; `seed` draws the start of weights and the order of
+    /// images.
     ///
     /// # Errors
     /// Usage, if a value is none for its option.

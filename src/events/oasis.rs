@@ -34,9 +34,9 @@ pub struct Oasis<'a> {
 }
 
 impl<'a> Oasis<'a> {
-    /// How many traces of so many frames to take at once: pools have to fit a binding, and everything what memory is
-    /// free. On a processor only as many as stay near its caches: batches of 832 traces of 10,000 frames took nearly
-    /// twice the CPU seconds of batches of 152.
+    /// How many traces of so many frames to take at once: pools have to fit a binding, and everything what
+    /// memory is free. On a processor only as many as stay near its caches: batches of 832 traces of 10,000
+    /// frames took nearly twice the CPU seconds of batches of 152.
     pub fn traces_at_once(gpu: &Gpu, frames: usize) -> usize {
         let pitch = frames.next_multiple_of(4).max(4) as u64;
         let pools = if gpu.is_cpu() { NEAR_BYTES } else { gpu.max_binding_bytes() };

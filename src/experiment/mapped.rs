@@ -1,5 +1,5 @@
-//! Named arrays of an HDF5 file or an `.npz`, said to be what they are by `--map KEY=PATH`. What keys there are
-//! stands at [`super::ExperimentRequest::map`].
+//! Named arrays of an HDF5 file or an `.npz`, said to be what they are by `--map KEY=PATH`. What keys there
+//! are stands at [`super::ExperimentRequest::map`].
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Recorded experiments, whatever wrote them: neurons, presentations, images, and traces or responses.
 //!
-//! [`open`] recognises the format and reads headers and short series. Traces, responses and images are read in
-//! pieces from their file when they are asked for, so that a recording does not have to fit in memory.
+//! [`open`] recognises the format and reads headers and short series. Traces, responses and images are read
+//! in pieces from their file when they are asked for, so that a recording does not have to fit in memory.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub struct ExperimentRequest {
     /// |---|---|
     /// | `images` | (images, height, width[, 3]) or (images, 1 or 3, height, width); always needed |
     /// | `responses` | (neurons, images[, repeats]), NaN where missing; with `stimulus`: (neurons, trials) |
-    /// | `dff`, `corrected`, `raw`, `neuropil`, `demixed`, `events` | traces (neurons, frames), instead of responses |
+    /// | `dff`, `corrected`, `raw`, `neuropil`, `demixed`, `events` | traces (neurons, frames) instead |
     /// | `stimulus` | the image of each presentation, -1 for a blank sweep; needed with traces |
     /// | `start`, `end` | its first frame, and the frame after its last; `start` is needed with traces |
     /// | `rate` | frames a second: a number, or a path to one |
@@ -55,8 +55,8 @@ pub struct ExperimentRequest {
     pub map: Vec<(String, String)>,
     /// The stimulus; `natural_scenes` where none is named.
     pub stimulus: Option<String>,
-    /// Images at a quarter of their height and width, as the models of Sensorium see them, from 0 to 1 where they were
-    /// bytes: bilinear without antialiasing.
+    /// Images at a quarter of their height and width, as the models of Sensorium see them, from 0 to 1 where
+    /// they were bytes: bilinear without antialiasing.
     pub rescale: bool,
 }
 
@@ -303,8 +303,8 @@ pub fn recognise(path: &Path) -> Result<bool> {
     Ok(nwb1::recognise(&*store)? || (nwb2::recognise(&*store)? && nwb2::is_complete(&*store)?))
 }
 
-/// The experiments inside a folder of Sensorium mice, in the order of their names; the path itself for anything
-/// else.
+/// The experiments inside a folder of Sensorium mice, in the order of their names; the path itself for
+/// anything else.
 ///
 /// # Errors
 /// When the folder cannot be read.

@@ -2,8 +2,8 @@
 //! seconds.
 //!
 //! The conversion kept when presentations begin, not when they end. They follow each other without a gap, so
-//! one lasts until the next begins; where that is more than a frame later than usual (the blocks of a session,
-//! its end), it lasts as long as usual: the median distance, which is 7 frames for natural scenes.
+//! one lasts until the next begins; where that is more than a frame later than usual (the blocks of a
+//! session, its end), it lasts as long as usual: the median distance, which is 7 frames for natural scenes.
 
 use std::sync::Arc;
 
@@ -84,7 +84,8 @@ pub(super) fn open(store: &Arc<dyn Store>, request: &ExperimentRequest) -> Resul
     })
 }
 
-/// Ids of cells across sessions, under the names that releases of the conversion gave them; else the rows' own.
+/// Ids of cells across sessions, under the names that releases of the conversion gave them; else the rows'
+/// own.
 fn cell_ids(store: &dyn Store) -> Result<Vec<i64>> {
     for column in ["global_roi_id", "cell_specimen_id", "cell_specimen_ids"] {
         let name = format!("{CELLS}/{column}");

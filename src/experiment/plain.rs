@@ -1,10 +1,10 @@
-//! A folder of images, responses and tables: what `striate simulate` and `striate responses` write, and what is
-//! put together by hand.
+//! A folder of images, responses and tables: what `striate simulate` and `striate responses` write, and what
+//! is put together by hand.
 //!
-//! `images.npy`, `images.npz`, a folder `images`, or picture files in the folder itself; `responses.npy`, `.npz` or `.csv`,
-//! (neurons, images[, repeats]), NaN where a repeat is missing; optionally `neurons.csv`
-//! (neuron,id,area,layer,depth,x,y,z),
-//! `trials.csv` (trial,image,repeat,start,running_speed,pupil: in order of presentation) and `split.csv` (image,tier).
+//! `images.npy`, `images.npz`, a folder `images`, or picture files in the folder itself; `responses.npy`,
+//! `.npz` or `.csv`, (neurons, images[, repeats]), NaN where a repeat is missing; optionally `neurons.csv`
+//! (neuron,id,area,layer,depth,x,y,z), `trials.csv` (trial,image,repeat,start,running_speed,pupil: in order
+//! of presentation) and `split.csv` (image,tier).
 
 use std::path::{Path, PathBuf};
 
@@ -73,8 +73,8 @@ fn tiers(path: &Path, images: usize) -> Result<Vec<Option<Tier>>> {
     Ok(tiers)
 }
 
-/// The neurons of a table, in the order of the responses; their numbers where there is none. Positions are read
-/// where all of x, y and z are there: a simulation's x and y are those of receptive fields.
+/// The neurons of a table, in the order of the responses; their numbers where there is none. Positions are
+/// read where all of x, y and z are there: a simulation's x and y are those of receptive fields.
 fn neurons(path: &Path, responses: &Responses) -> Result<Vec<Neuron>> {
     let count = responses.n_neurons();
     let names = responses.neuron_names.as_deref();

@@ -1,8 +1,8 @@
 //! A mouse of the Sensorium competition of 2022: a folder with a file a trial, and tables beside them.
 //!
-//! Files lie in random order; `trial_idx` is the order of presentation, except in the competition's own scans,
-//! where it is scrambled text and the order of the files is kept. Responses of test trials there are zero, and
-//! recognised by that.
+//! Files lie in random order; `trial_idx` is the order of presentation, except in the competition's own
+//! scans, where it is scrambled text and the order of the files is kept. Responses of test trials there are
+//! zero, and recognised by that.
 
 use std::path::{Path, PathBuf};
 
@@ -132,8 +132,8 @@ fn hidden(responses: &TrialResponses, trials: &[Trial]) -> Result<Vec<Tier>> {
     Ok(hidden)
 }
 
-/// What responses are multiplied by: 1 / standard deviation, which counts as at least 1 % of the neurons' mean
-/// one.
+/// What responses are multiplied by: 1 / standard deviation, which counts as at least 1 % of the neurons'
+/// mean one.
 ///
 /// # Errors
 /// Input, where no neuron has a deviation above 0.

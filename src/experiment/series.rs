@@ -16,8 +16,8 @@ pub(super) struct Series {
 }
 
 impl Series {
-    /// Reads `group`/data, (samples) or (samples, columns), and `group`/timestamps; none where there is no such
-    /// data.
+    /// Reads `group`/data, (samples) or (samples, columns), and `group`/timestamps; none where there is no
+    /// such data.
     pub(super) fn read(store: &dyn Store, group: &str, columns: usize) -> Result<Option<Series>> {
         let data = format!("{group}/data");
         if !store.has_array(&data)? {
@@ -44,8 +44,8 @@ impl Series {
         Ok(Some(Series { times, columns: values.axis_iter(Axis(1)).map(|column| column.to_vec()).collect() }))
     }
 
-    /// The mean of a column over the samples of an interval that starts at `from` and ends before `to`; samples
-    /// that are missing (NaN) do not count. NaN without any.
+    /// The mean of a column over the samples of an interval that starts at `from` and ends before `to`;
+    /// samples that are missing (NaN) do not count. NaN without any.
     pub(super) fn mean(&self, column: usize, from: f64, to: f64) -> f32 {
         let first = self.times.partition_point(|t| *t < from);
         let last = self.times.partition_point(|t| *t < to);

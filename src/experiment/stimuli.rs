@@ -211,8 +211,8 @@ impl Stimuli {
 
     /// The same images at a quarter of their height and width, as the models of Sensorium see them: bilinear
     /// interpolation at 4i + 1.5 without antialiasing, which is the mean of the middle 2 x 2 of every 4 x 4
-    /// pixels (scikit-image's `rescale(.25, anti_aliasing=False)`). 144 x 256 become 36 x 64. Means are not rounded; those
-    /// of bytes are from 0 to 1, as bytes count elsewhere.
+    /// pixels (scikit-image's `rescale(.25, anti_aliasing=False)`). 144 x 256 become 36 x 64. Means are not
+    /// rounded; those of bytes are from 0 to 1, as bytes count elsewhere.
     ///
     /// # Errors
     /// Data that cannot be read; sides that are no multiples of 4.
@@ -234,8 +234,8 @@ impl Stimuli {
         })
     }
 
-    /// The grey of a blank sweep, as the Allen Institute's monitors show it: 127 of 255, in the unit of the images; none
-    /// where these are no bytes and were none.
+    /// The grey of a blank sweep, as the Allen Institute's monitors show it: 127 of 255, in the unit of the
+    /// images; none where these are no bytes and were none.
     ///
     /// # Errors
     /// Data that cannot be read.
@@ -246,8 +246,8 @@ impl Stimuli {
         })
     }
 
-    /// Whether every pixel is a whole number from 0 to 255. Looks at all images where the file's type does not
-    /// say.
+    /// Whether every pixel is a whole number from 0 to 255. Looks at all images where the file's type does
+    /// not say.
     ///
     /// # Errors
     /// Data that cannot be read.

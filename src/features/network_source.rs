@@ -206,7 +206,21 @@ impl NetworkSource {
     /// # Errors
     /// As [`NetworkSource::estimate`].
     pub fn overhead(&self, gpu: &Gpu) -> Result<u64> {
-        let estimate = self.estimate(gpu)?;
+        self.overhead_by(gpu, self.convolution)
+    }
+
+    /// GPU memory in bytes that transforms of convolutions take: what direct sums would save.
+    ///
+    /// # Errors
+    /// As [`NetworkSource::estimate`].
+    pub fn transform_bytes(&self, gpu: &Gpu) -> Result<u64> {
+        let direct = self.overhead_by(gpu, Convolution::Direct)?;
+        Ok(self.overhead(gpu)?.saturating_sub(direct))
+    }
+
+    fn overhead_by(&self, gpu: &Gpu, convolution: Convolution) -> Result<u64> {
+        let wanted = self.wanted();
+        let estimate = Extractor::estimate(gpu, Wish { convolution, ..self.wish(&wanted) })?;
         let words = |layer: usize| {
             let s = self.shape(layer);
             Maps::words(estimate.batch, [s.channels, s.height, s.width]) + self.features(layer)

@@ -178,6 +178,29 @@ impl Source {
         }
     }
 
+    /// The error of a job with these features that needs so many bytes of GPU memory. Where the transforms of convolutions
+    /// alone are too much, it says what goes without them.
+    pub(crate) fn too_large(&self, gpu: &Gpu, what: &str, needed: u64) -> Error {
+        let budget = gpu.ledger().budget();
+        let error = crate::gpu::too_large(what, needed, budget, budget);
+        let fits = |bytes: u64| bytes > 0 && needed.saturating_sub(bytes) <= budget;
+        if !self.transform_bytes(gpu).is_ok_and(fits) {
+            return error;
+        }
+        error.sparing(
+            "Take --convolution direct, raise --max-memory, or use a smaller --size, --pool or --subsample",
+        )
+    }
+
+    /// As [`NetworkSource::transform_bytes`].
+    fn transform_bytes(&self, gpu: &Gpu) -> Result<u64> {
+        match self {
+            Source::Network(n) => n.transform_bytes(gpu),
+            Source::File(_) => Ok(0),
+            Source::Trials(t) => t.images().transform_bytes(gpu),
+        }
+    }
+
     /// Memory of the host that features take beside what is computed of them, and images on their way, in bytes.
     pub fn host_bytes(&self) -> u64 {
         match self {

@@ -23,8 +23,8 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_with(path, |to| to.write_all(bytes))
 }
 
-/// Whether a file can be written there later, tried with an empty one that is removed again. What stands there is not
-/// touched, and what is neither file nor folder is not opened.
+/// Whether a file can be written there later, tried with an empty one that is removed again. What stands
+/// there is not touched, and what is neither file nor folder is not opened.
 ///
 /// # Errors
 /// As [`write()`].

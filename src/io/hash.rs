@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 
-/// SHA-256 of a file's bytes in lower-case hexadecimal, as `sha256sum` prints it. Reads the file piece by piece.
+/// SHA-256 of a file's bytes in lower-case hexadecimal, as `sha256sum` prints it. Reads the file piece by
+/// piece.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -30,8 +31,8 @@ pub fn sha256_file(path: &Path) -> Result<String> {
 /// SHA-256 of a file, or of a folder as a whole.
 ///
 /// For a folder: SHA-256 over the lines `<sha256>  <name>` of all its files, sorted by the bytes of the name.
-/// Names are relative to the folder, with `/`; hidden files and folders are left out. By hand, inside the folder:
-/// `find * -type f -not -path '*/.*' | LC_ALL=C sort | xargs -d '\n' sha256sum | sha256sum`.
+/// Names are relative to the folder, with `/`; hidden files and folders are left out. By hand, inside the
+/// folder: `find * -type f -not -path '*/.*' | LC_ALL=C sort | xargs -d '\n' sha256sum | sha256sum`.
 ///
 /// # Errors
 /// When a file or a folder cannot be read.

@@ -1,7 +1,7 @@
 //! Stimulus images: a folder of PNG, JPEG or TIFF files, one such file, or an array in `.npy` or `.npz`.
 //!
-//! The order of work is fixed: decode, grey to three channels, resize, normalise. Bytes are resized as bytes and
-//! floats as floats, as Pillow does.
+//! The order of work is fixed: decode, grey to three channels, resize, normalise. Bytes are resized as bytes
+//! and floats as floats, as Pillow does.
 
 mod folder;
 mod integrity;
@@ -84,12 +84,13 @@ impl std::fmt::Display for Description {
 }
 
 impl Images {
-    /// Opens a folder (PNG, JPEG and TIFF files in natural order; hidden and other files are passed over), one such
-    /// file, or a `.npy` or `.npz` of u8, f32 or f64 with shape (images, height, width), (images, height, width, 3),
-    /// (images, 1, height, width) or (images, 3, height, width).
+    /// Opens a folder (PNG, JPEG and TIFF files in natural order; hidden and other files are passed over),
+    /// one such file, or a `.npy` or `.npz` of u8, f32 or f64 with shape (images, height, width), (images,
+    /// height, width, 3), (images, 1, height, width) or (images, 3, height, width).
     ///
     /// # Errors
-    /// [`Kind::Input`] when there is nothing at `path`, no image in the folder, or the array is not one of images.
+    /// [`Kind::Input`] when there is nothing at `path`, no image in the folder, or the array is not one of
+    /// images.
     pub fn open(path: &Path) -> Result<Self> {
         let metadata = std::fs::metadata(path).map_err(|e| Error::unreadable(path, &e))?;
         let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
@@ -107,8 +108,8 @@ impl Images {
         Ok(Images { path: path.to_path_buf(), source })
     }
 
-    /// So many images of 1 or 3 channels and one size that `read` gives, as `path` holds them; resized as bytes if they are
-    /// whole numbers from 0 to 255 (`bytes`), as floats if not.
+    /// So many images of 1 or 3 channels and one size that `read` gives, as `path` holds them; resized as
+    /// bytes if they are whole numbers from 0 to 255 (`bytes`), as floats if not.
     pub fn read_by(
         path: &Path,
         [count, channels]: [usize; 2],
@@ -175,7 +176,8 @@ impl Images {
     /// The size that images have after `preparation`: the one it asks for, or that of the first image.
     ///
     /// # Errors
-    /// [`Kind::Usage`] when the size asked for has no pixel; [`Kind::Input`] when the first file cannot be read.
+    /// [`Kind::Usage`] when the size asked for has no pixel; [`Kind::Input`] when the first file cannot be
+    /// read.
     pub fn data_size_for(&self, preparation: &Preparation) -> Result<Size> {
         match preparation.size {
             Some(size) if size.height == 0 || size.width == 0 => {
@@ -196,10 +198,11 @@ impl Images {
     /// Decodes and prepares the images `range`, in parallel.
     ///
     /// # Errors
-    /// [`Kind::Input`] for an image that cannot be read, has another size than the first when no size is asked for,
-    /// holds NaN or infinity, or lies on another scale than the normalisation wants: the first such image of the
-    /// range is named. [`Kind::Usage`] for an impossible size or normalisation, [`Kind::Memory`] when the result
-    /// does not fit, [`Kind::Internal`] when `range` reaches beyond the last image.
+    /// [`Kind::Input`] for an image that cannot be read, has another size than the first when no size is
+    /// asked for, holds NaN or infinity, or lies on another scale than the normalisation wants: the first
+    /// such image of the range is named. [`Kind::Usage`] for an impossible size or normalisation,
+    /// [`Kind::Memory`] when the result does not fit, [`Kind::Internal`] when `range` reaches beyond the last
+    /// image.
     pub fn batch(&self, range: Range<usize>, preparation: &Preparation) -> Result<Batch> {
         let Preparation { filter, normalise, .. } = *preparation;
         normalise.check()?;
@@ -220,9 +223,10 @@ impl Images {
         Ok(Batch { count: rows.len(), height: size.height, width: size.width, pixels })
     }
 
-    /// Mean and standard deviation (divided by the number of samples) of red, green and blue over all pixels of the
-    /// images `rows`, after resizing to `size` (`None`: as they are). Bytes count as 0..1, floats as they are, so the
-    /// result fits [`Normalise::Channels`]. One image per thread is held at a time, of arrays 64.
+    /// Mean and standard deviation (divided by the number of samples) of red, green and blue over all pixels
+    /// of the images `rows`, after resizing to `size` (`None`: as they are). Bytes count as 0..1, floats as
+    /// they are, so the result fits [`Normalise::Channels`]. One image per thread is held at a time, of
+    /// arrays 64.
     ///
     /// # Errors
     /// As [`Images::batch`]; also [`Kind::Usage`] when `rows` is empty.
@@ -255,8 +259,8 @@ impl Images {
         Ok(each.iter().fold(Moments::default(), Moments::join).mean_and_deviation())
     }
 
-    /// Gives each of the images `rows` to `work`, in parallel, with the target at the same position. Of several
-    /// errors the one of the first image is returned, whichever thread came first.
+    /// Gives each of the images `rows` to `work`, in parallel, with the target at the same position. Of
+    /// several errors the one of the first image is returned, whichever thread came first.
     fn each<T: Send>(
         &self,
         rows: &[usize],

@@ -26,12 +26,12 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// Reads a CSV with a header. A column `neuron` holds names (`names`, those of the responses) or numbers from 0;
-    /// without it the rows are the neurons in order. All other columns are labels.
+    /// Reads a CSV with a header. A column `neuron` holds names (`names`, those of the responses) or numbers
+    /// from 0; without it the rows are the neurons in order. All other columns are labels.
     ///
     /// # Errors
-    /// With the line: a neuron that is unknown or named twice, a line of another length, two columns of one name, an area
-    /// called `all`; and when a neuron is missing.
+    /// With the line: a neuron that is unknown or named twice, a line of another length, two columns of one
+    /// name, an area called `all`; and when a neuron is missing.
     pub fn read(path: &Path, names: Option<&[String]>, neurons: usize) -> Result<Labels> {
         let file = std::fs::File::open(path).map_err(|why| Error::unreadable(path, &why))?;
         let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(file);

@@ -1,14 +1,16 @@
-//! Antialiased image resampling, value for value what Pillow's `Image.resize(size, BILINEAR or BICUBIC)` gives.
+//! Antialiased image resampling, value for value what Pillow's `Image.resize(size, BILINEAR or BICUBIC)`
+//! gives.
 //!
-//! The published networks were trained on images that Pillow resized, so features only agree when the pixels do.
-//! The method is separable: along each axis an output sample is a weighted mean of the input samples under the
-//! filter, which is stretched by the factor of reduction (that is the antialiasing) and never compressed when
-//! enlarging. Rows first, columns second; an axis that keeps its length is left alone. Pillow rounds bytes after
-//! each of the two passes and weighs them in 22-bit fixed point; float samples are summed in f64 and stored as f32.
+//! The published networks were trained on images that Pillow resized, so features only agree when the pixels
+//! do. The method is separable: along each axis an output sample is a weighted mean of the input samples
+//! under the filter, which is stretched by the factor of reduction (that is the antialiasing) and never
+//! compressed when enlarging. Rows first, columns second; an axis that keeps its length is left alone. Pillow
+//! rounds bytes after each of the two passes and weighs them in 22-bit fixed point; float samples are summed
+//! in f64 and stored as f32.
 //!
-//! Pillow up to 12 always takes the rows first. Pillow 13 takes the columns first where the height shrinks more than
-//! the width, which moves some bytes by a level; this module stays with the order of the versions before, under which the
-//! published networks were trained.
+//! Pillow up to 12 always takes the rows first. Pillow 13 takes the columns first where the height shrinks
+//! more than the width, which moves some bytes by a level; this module stays with the order of the versions
+//! before, under which the published networks were trained.
 
 use std::path::Path;
 
@@ -62,7 +64,8 @@ impl Filter {
     }
 }
 
-/// Weights along one axis: output `i` is the sum over `j` of `weights[i * width + j]` times input `first[i] + j`.
+/// Weights along one axis: output `i` is the sum over `j` of `weights[i * width + j]` times input `first[i] +
+/// j`.
 struct Axis {
     first: Vec<usize>,
     count: Vec<usize>,
@@ -149,8 +152,8 @@ impl Resizer {
         self.to
     }
 
-    /// Resamples bytes. `data` is height x width x `channels`, interleaved, and so is the result. Bit for bit what
-    /// Pillow gives for mode L (1 channel) and RGB (3).
+    /// Resamples bytes. `data` is height x width x `channels`, interleaved, and so is the result. Bit for bit
+    /// what Pillow gives for mode L (1 channel) and RGB (3).
     ///
     /// # Errors
     /// [`Kind::Internal`](crate::Kind::Internal) when `data` has another length than its size says.
@@ -158,9 +161,9 @@ impl Resizer {
         self.run(channels, data, across_bytes, down_bytes)
     }
 
-    /// Resamples floats. `data` is height x width x `channels`, interleaved, and so is the result. What Pillow gives
-    /// for each channel as an image of mode F. Bicubic weights are partly negative: the result may leave the range
-    /// of the input.
+    /// Resamples floats. `data` is height x width x `channels`, interleaved, and so is the result. What
+    /// Pillow gives for each channel as an image of mode F. Bicubic weights are partly negative: the result
+    /// may leave the range of the input.
     ///
     /// # Errors
     /// [`Kind::Internal`](crate::Kind::Internal) when `data` has another length than its size says.

@@ -71,8 +71,9 @@ impl Raw {
     }
 }
 
-/// Reads a table. `columns`, the number of columns of values, decides where it is known whether the first column
-/// holds names; else it does when one of them is no number, or when the header's first cell is empty or `neuron`.
+/// Reads a table. `columns`, the number of columns of values, decides where it is known whether the first
+/// column holds names; else it does when one of them is no number, or when the header's first cell is empty
+/// or `neuron`.
 pub(super) fn read(path: &Path, columns: Option<usize>) -> Result<Table> {
     let raw = Raw::read(path)?;
     let width = raw.first.len();

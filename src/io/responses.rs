@@ -13,7 +13,8 @@ const ADVICE_LAYOUT: &str = "Say the order of the axes with --responses-layout";
 /// Recorded responses of all neurons to all images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Responses {
-    /// (neurons, images, repeats); NaN where a repeat is missing. Every neuron has at least one repeat per image.
+    /// (neurons, images, repeats); NaN where a repeat is missing. Every neuron has at least one repeat per
+    /// image.
     pub repeats: Array3<f32>,
     /// One name per neuron, when the file has them.
     pub neuron_names: Option<Vec<String>>,
@@ -94,12 +95,12 @@ impl Responses {
     /// Reads responses from `.npy`, `.npz` (2-D or 3-D) or `.csv` (a row per neuron, see below).
     ///
     /// Without `layout` the axes are (neurons, images) or (neurons, images, repeats). `n_images`, where it is
-    /// known, is checked against the images axis. A CSV may have a header row of image names (or of the numbers
-    /// 0, 1, 2, ... or 1, 2, 3, ...) and a first column of neuron names.
+    /// known, is checked against the images axis. A CSV may have a header row of image names (or of the
+    /// numbers 0, 1, 2, ... or 1, 2, 3, ...) and a first column of neuron names.
     ///
     /// # Errors
-    /// When the file cannot be read; its axes do not fit `layout` or `n_images`, or fit in two ways; a value is
-    /// infinite; or a neuron has no response at all to some image.
+    /// When the file cannot be read; its axes do not fit `layout` or `n_images`, or fit in two ways; a value
+    /// is infinite; or a neuron has no response at all to some image.
     pub fn read(path: &Path, layout: Option<Layout>, n_images: Option<usize>) -> Result<Responses> {
         let is_csv = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"));
         let responses = if is_csv {

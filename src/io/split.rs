@@ -33,8 +33,8 @@ pub struct Split {
 }
 
 impl Split {
-    /// Reads a CSV with the columns `image` (0-based row) and `tier` (`train`, `validation` or `val`, `test`).
-    /// Images that are not named are left out and counted in `unused`.
+    /// Reads a CSV with the columns `image` (0-based row) and `tier` (`train`, `validation` or `val`,
+    /// `test`). Images that are not named are left out and counted in `unused`.
     ///
     /// # Errors
     /// With the line number: an unknown tier, an image named twice or out of range; and when there are no
@@ -83,9 +83,9 @@ impl Split {
         Ok(split)
     }
 
-    /// A random split into training and test images: the rows 0..n are shuffled (Fisher-Yates over the ChaCha8
-    /// stream `split` of `seed`) and the first round(n * `test_fraction`) of them test, but at least one tests and
-    /// at least one trains.
+    /// A random split into training and test images: the rows 0..n are shuffled (Fisher-Yates over the
+    /// ChaCha8 stream `split` of `seed`) and the first round(n * `test_fraction`) of them test, but at least
+    /// one tests and at least one trains.
     ///
     /// # Errors
     /// [`Kind::Usage`] for fewer than 2 images or a fraction that is not between 0 and 1.
@@ -114,8 +114,8 @@ impl Split {
     }
 
     /// Training rows and rows that say when training stops: the validation rows, or where there are none
-    /// round(n * `fraction`) of the n training rows, at least one and at most all but one, drawn by Fisher-Yates over the
-    /// ChaCha8 stream `validation` of `seed`. Both ascend.
+    /// round(n * `fraction`) of the n training rows, at least one and at most all but one, drawn by
+    /// Fisher-Yates over the ChaCha8 stream `validation` of `seed`. Both ascend.
     ///
     /// # Errors
     /// [`Kind::Input`] for fewer than 2 training rows without validation rows.
@@ -138,8 +138,8 @@ impl Split {
         Ok((train, validation))
     }
 
-    /// A null: which image stands in each image's place when images change places at random within their tier, by
-    /// the ChaCha8 stream `shuffled images` of `seed`. Images of no tier stay.
+    /// A null: which image stands in each image's place when images change places at random within their
+    /// tier, by the ChaCha8 stream `shuffled images` of `seed`. Images of no tier stay.
     pub fn shuffled(&self, n_images: usize, seed: u64) -> Vec<usize> {
         let mut order: Vec<usize> = (0..n_images).collect();
         let mut random = Random::stream(seed, "shuffled images");
@@ -191,9 +191,9 @@ fn read_tier(path: &Path, line: u64, text: &str) -> Result<Tier> {
     }
 }
 
-/// Cuts `rows` into `k` folds and gives (training rows, validation rows) of each. With a seed the rows are first
-/// shuffled (Fisher-Yates over the ChaCha8 stream `folds`); without, folds are contiguous blocks. The first
-/// `rows.len() % k` folds are one row longer. Both lists keep the order that `rows` has.
+/// Cuts `rows` into `k` folds and gives (training rows, validation rows) of each. With a seed the rows are
+/// first shuffled (Fisher-Yates over the ChaCha8 stream `folds`); without, folds are contiguous blocks. The
+/// first `rows.len() % k` folds are one row longer. Both lists keep the order that `rows` has.
 ///
 /// # Errors
 /// [`Kind::Usage`] when `k` is below 2 or above the number of rows.

@@ -76,11 +76,12 @@ impl TrialRow {
     }
 }
 
-/// Reads the presentations in the order of the file. Columns `image` and `repeat` index the responses; those of
-/// [`Covariate::column`] may be missing, and their cells empty; other columns are passed over.
+/// Reads the presentations in the order of the file. Columns `image` and `repeat` index the responses; those
+/// of [`Covariate::column`] may be missing, and their cells empty; other columns are passed over.
 ///
 /// # Errors
-/// With the line: an image or repeat that the responses do not have, one that is named twice, a covariate that is no number.
+/// With the line: an image or repeat that the responses do not have, one that is named twice, a covariate
+/// that is no number.
 pub fn read(path: &Path, images: usize, repeats: usize) -> Result<Vec<TrialRow>> {
     let file = std::fs::File::open(path).map_err(|why| Error::unreadable(path, &why))?;
     let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(file);

@@ -48,8 +48,8 @@ impl Arrangement {
     }
 }
 
-/// Takes each neuron's mean away and divides by its standard deviation (n), both over trials of images that train; NaN is
-/// left out. A neuron that is constant there is only centred. Returns how many are.
+/// Takes each neuron's mean away and divides by its standard deviation (n), both over trials of images that
+/// train; NaN is left out. A neuron that is constant there is only centred. Returns how many are.
 pub fn standardise(responses: &mut Array3<f32>, trains: &[bool]) -> usize {
     let one = |mut neuron: ndarray::ArrayViewMut2<f32>| {
         let values: Vec<f64> = neuron

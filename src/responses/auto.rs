@@ -1,4 +1,5 @@
-//! The window whose responses are the most reliable, by trial and not by error: over many windows, on training images.
+//! The window whose responses are the most reliable, by trial and not by error: over many windows, on
+//! training images.
 
 use ndarray::{Array3, Axis};
 use rayon::prelude::*;
@@ -28,12 +29,13 @@ pub struct Candidate {
     pub start: i64,
     /// The frame after the last one.
     pub stop: i64,
-    /// Split-half reliability (Spearman and Brown's) over training images, median over neurons; NaN where none has one.
+    /// Split-half reliability (Spearman and Brown's) over training images, median over neurons; NaN where
+    /// none has one.
     pub reliability: f64,
 }
 
-/// The windows that are compared in a recording of `rate` frames a second (30 where unknown): starts from 0 to 0.5 s,
-/// lengths from a frame to 0.7 s.
+/// The windows that are compared in a recording of `rate` frames a second (30 where unknown): starts from 0
+/// to 0.5 s, lengths from a frame to 0.7 s.
 ///
 /// # Errors
 /// Usage, if the longest of them has more frames than a kernel goes through.
@@ -57,8 +59,8 @@ pub fn judges(neurons: usize) -> Vec<usize> {
     (0..count).map(|at| at * neurons / count).collect()
 }
 
-/// How reliable responses (neurons, images, repeats) are: the median over neurons of [`Trials::split_half`] on images that
-/// train; NaN where no neuron has repeats.
+/// How reliable responses (neurons, images, repeats) are: the median over neurons of [`Trials::split_half`]
+/// on images that train; NaN where no neuron has repeats.
 pub fn reliability(responses: &Array3<f32>, trains: &[bool], seed: u64) -> f64 {
     let one = |neuron: usize| {
         let images = responses.index_axis(Axis(0), neuron);

@@ -17,14 +17,15 @@ pub struct Regressed {
 
 /// Takes the linear effect of covariates out of responses (neurons, images, repeats).
 ///
-/// For each neuron, least squares in f64 of its responses on the covariates, over the trials of images that train, with a
-/// constant for each image that was repeated and one for all that were shown once: so that the effect is told from
-/// differences between presentations of the same image where there are any, and no image passes for it. Then of every trial
-/// `y - sum over covariates of b (c - mean c)`: the residual plus the mean.
+/// For each neuron, least squares in f64 of its responses on the covariates, over the trials of images that
+/// train, with a constant for each image that was repeated and one for all that were shown once: so that the
+/// effect is told from differences between presentations of the same image where there are any, and no image
+/// passes for it. Then of every trial `y - sum over covariates of b (c - mean c)`: the residual plus the
+/// mean.
 ///
-/// `covariates` has a list for each, with a value for each trial; a trial that lacks it (NaN) takes its mean over training
-/// trials. `places` are the trials' images and repeats, `trains` says which images train. A covariate that is
-/// constant, or that the others make up, has no effect.
+/// `covariates` has a list for each, with a value for each trial; a trial that lacks it (NaN) takes its mean
+/// over training trials. `places` are the trials' images and repeats, `trains` says which images train. A
+/// covariate that is constant, or that the others make up, has no effect.
 pub fn regress_out(
     responses: &mut Array3<f32>,
     covariates: &[&[f32]],
@@ -63,10 +64,12 @@ fn centred(values: &[f32], training: &[bool]) -> Vec<f64> {
     values.iter().map(|v| if v.is_finite() { f64::from(*v) - mean } else { 0.0 }).collect()
 }
 
-/// What is left of a covariate's squares, as a share, where the constant and the covariates before it make it up.
+/// What is left of a covariate's squares, as a share, where the constant and the covariates before it make it
+/// up.
 const MADE_UP: f64 = 1e-10;
 
-/// Trials with a constant of their own: those of each image that is there twice or more, and all others together.
+/// Trials with a constant of their own: those of each image that is there twice or more, and all others
+/// together.
 fn groups(images: &[usize]) -> Vec<Vec<usize>> {
     let mut by_image: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (trial, image) in images.iter().enumerate() {
@@ -76,7 +79,8 @@ fn groups(images: &[usize]) -> Vec<Vec<usize>> {
     repeated.into_iter().chain(std::iter::once(once.concat())).collect()
 }
 
-/// Slopes of y on the rows, with a constant for each group: Gram and Schmidt's orthogonal parts of the rows, in order.
+/// Slopes of y on the rows, with a constant for each group: Gram and Schmidt's orthogonal parts of the rows,
+/// in order.
 fn slopes(mut rows: Vec<Vec<f64>>, mut y: Vec<f64>, groups: &[Vec<usize>]) -> Vec<f64> {
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     let centre = |values: &mut Vec<f64>| {
@@ -117,7 +121,8 @@ mod tests {
     use super::*;
     use crate::random::Random;
 
-    /// Responses with and without the effects of covariates, the covariates, and images and repeats of trials.
+    /// Responses with and without the effects of covariates, the covariates, and images and repeats of
+    /// trials.
     type Recording = (Array3<f32>, Array3<f32>, Vec<Vec<f32>>, Vec<[usize; 2]>);
 
     /// 3 neurons, 40 images, 6 repeats; the third neuron was recorded in no training trial.

@@ -1,4 +1,5 @@
-//! What a response is: which trace, which frames around the start of a presentation, and what is made of them.
+//! What a response is: which trace, which frames around the start of a presentation, and what is made of
+//! them.
 
 use std::ops::Range;
 use std::str::FromStr;
@@ -137,9 +138,10 @@ fn by_name<S: Serializer>(trace: &Trace, to: S) -> std::result::Result<S::Ok, S:
 impl Definition {
     /// One of [`NAMES`].
     ///
-    /// `sdk`: percent change of the 14 frames from the start against the 28 before it, of corrected fluorescence
-    /// (AllenSDK's mean sweep response). `berget-dff` and `berget-events`: mean of dF/F, and largest event, of the 7
-    /// frames of a presentation. `platform-events`: mean of events from the third to the twelfth frame.
+    /// `sdk`: percent change of the 14 frames from the start against the 28 before it, of corrected
+    /// fluorescence (AllenSDK's mean sweep response). `berget-dff` and `berget-events`: mean of dF/F, and
+    /// largest event, of the 7 frames of a presentation. `platform-events`: mean of events from the third to
+    /// the twelfth frame.
     pub fn named(name: &str) -> Option<Definition> {
         let name = *NAMES.iter().find(|known| **known == name)?;
         let (trace, window, baseline, statistic) = match name {
@@ -179,8 +181,8 @@ impl Definition {
     }
 }
 
-/// A definition in frames, whatever the trace: the mean (or the largest, or the sum) of a window, less the mean of a
-/// baseline, or in percent of it. The sum is the mean's response times the window's frames.
+/// A definition in frames, whatever the trace: the mean (or the largest, or the sum) of a window, less the
+/// mean of a baseline, or in percent of it. The sum is the mean's response times the window's frames.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Frames {
     /// From the start of a presentation on.

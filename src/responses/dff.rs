@@ -22,12 +22,13 @@ const SMOOTH: usize = 3000;
 /// How the baseline of dF/F is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dff {
-    /// The running median of 5401 frames, with zeros beyond the ends; divided by at least the trace's noise; of the
-    /// result its running median of 101 frames is taken away, up to 2.5 times its noise (Allen Institute, since 2018).
+    /// The running median of 5401 frames, with zeros beyond the ends; divided by at least the trace's noise;
+    /// of the result its running median of 101 frames is taken away, up to 2.5 times its noise (Allen
+    /// Institute, since 2018).
     Median,
-    /// The windowed mode: of 5400 frames the whole number that most round to (of equals the smallest), then the mean of
-    /// that over 3000 frames; windows are shorter at the ends and
-    /// begin half their length before a frame, one frame earlier than the Allen Institute's of before 2018.
+    /// The windowed mode: of 5400 frames the whole number that most round to (of equals the smallest), then
+    /// the mean of that over 3000 frames; windows are shorter at the ends and begin half their length before
+    /// a frame, one frame earlier than the Allen Institute's of before 2018.
     Mode,
     /// A percentile of the same window, in thousandths; shorter at the ends.
     Percentile(usize),
@@ -74,8 +75,8 @@ pub fn working_bytes(rows: usize, frames: usize) -> u64 {
         + running_quantile_bytes(frames).max(windowed_mode_bytes(frames))
 }
 
-/// Fluorescence to dF/F, in place: `(F - b) / b`, `b` the baseline; by the running median also [`without_slow_part`]. Rows
-/// are whole traces. NaN where F is missing, or the baseline is zero.
+/// Fluorescence to dF/F, in place: `(F - b) / b`, `b` the baseline; by the running median also
+/// [`without_slow_part`]. Rows are whole traces. NaN where F is missing, or the baseline is zero.
 ///
 /// # Errors
 /// As [`Gpu::run`].

@@ -7,9 +7,9 @@ use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Matrix, Recording};
 use crate::kernels::window_response::{self, Measure, Starts, WindowResponse};
 
-/// Responses to trials: (neurons, trials). `traces` (neurons, frames) begin at frame `first` of the recording, `starts` are
-/// the first frames of presentations, all of whose windows the traces hold. NaN where a frame of a window is not finite, or
-/// a baseline is zero.
+/// Responses to trials: (neurons, trials). `traces` (neurons, frames) begin at frame `first` of the
+/// recording, `starts` are the first frames of presentations, all of whose windows the traces hold. NaN where
+/// a frame of a window is not finite, or a baseline is zero.
 ///
 /// # Errors
 /// Internal, if a window lies beyond the traces; as [`Gpu::run`].

@@ -1,14 +1,16 @@
-//! One fit among several feature spaces: each neuron takes the space and the penalty that predict held-out images best.
+//! One fit among several feature spaces: each neuron takes the space and the penalty that predict held-out
+//! images best.
 
-use super::device::{Targets, fold_losses, refit, scales};
+use super::device::{fold_losses, refit};
 use super::spectrum::{Space, Spectrum};
-use super::{Factorisation, Plan, Ways, cholesky, host, least_bytes, overflow};
+use super::targets::{Refitted, Targets, scales};
+use super::{Factorisation, FactorisationTaken, Plan, cholesky, host, least_bytes, overflow};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
-/// Bytes of one neurons x images operand at most: neurons are worked on in chunks of this size, or of an eighth of what
-/// is free.
+/// Bytes of one neurons x images operand at most: neurons are worked on in chunks of this size, or of an
+/// eighth of what is free.
 const CHUNK_BYTES: u64 = 64 << 20;
 
 /// What the folds say of one space.
@@ -35,13 +37,13 @@ pub struct Among {
     pub chosen: Vec<usize>,
     /// Predicted response to every image: (neurons, images).
     pub predictions: Array2<f32>,
-    /// Weight of every image in the readout, 0 for images that were not fitted: (neurons, images). The readout's
-    /// weights are these times the (centred) features of the neuron's space.
+    /// Weight of every image in the readout, 0 for images that were not fitted: (neurons, images). The
+    /// readout's weights are these times the (centred) features of the neuron's space.
     pub coefficients: Array2<f32>,
     /// Mean response of each neuron over the fitted images; 0 without intercept.
     pub intercepts: Array1<f64>,
     /// What solved each space's systems.
-    pub ways: Vec<Ways>,
+    pub factorisations: Vec<FactorisationTaken>,
 }
 
 impl Among {
@@ -50,14 +52,16 @@ impl Among {
         self.spaces.iter().zip(&self.chosen).map(|(s, c)| self.grids[*s].penalties[*c]).collect()
     }
 
-    /// Held-out mean squared error in each fold, with the space and penalty chosen over all: (folds, neurons).
+    /// Held-out mean squared error in each fold, with the space and penalty chosen over all: (folds,
+    /// neurons).
     pub fn fold_losses(&self) -> Array2<f64> {
         let folds = self.grids.first().map_or(0, |grid| grid.folds.len());
         let own = |(fold, n): (usize, usize)| self.grids[self.spaces[n]].folds[fold][[self.chosen[n], n]];
         Array2::from_shape_fn((folds, self.chosen.len()), own)
     }
 
-    /// How many neurons took the smallest, and the largest penalty of the grid, as [`super::Fit::at_the_edges`].
+    /// How many neurons took the smallest, and the largest penalty of the grid, as
+    /// [`super::Fit::at_the_edges`].
     pub fn at_the_edges(&self) -> [usize; 2] {
         let own = |n: usize| (self.chosen[n], self.grids[self.spaces[n]].losses.column(n));
         at_the_edges((0..self.chosen.len()).map(own))
@@ -115,13 +119,13 @@ pub fn fit_among_by(
     }
     let folds = spaces.len() * plan.folds.len();
     let steps = (folds + 1) as f64;
-    let (mut grids, mut lasts, mut ways) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut grids, mut lasts, mut factorisations) = (Vec::new(), Vec::new(), Vec::new());
     for (number, space) in spaces.iter().enumerate() {
         let before = number * plan.folds.len();
         let mut done = |fold: usize| progress((before + fold) as f64 / steps);
         // Of several spaces some may be taken by no neuron, and all matrices together may be large.
         let (grid, last, search) = search(gpu, space, responses, (plan, by), spaces.len() == 1, &mut done)?;
-        ways.push(Ways { search, refit: None });
+        factorisations.push(FactorisationTaken { search, refit: None });
         grids.push(grid);
         lasts.push(last);
     }
@@ -133,7 +137,7 @@ pub fn fit_among_by(
         predictions: Array2::zeros(responses.raw_dim()),
         coefficients: Array2::zeros(responses.raw_dim()),
         intercepts: Array1::zeros(neurons),
-        ways,
+        factorisations,
     };
     for (number, (space, last)) in spaces.iter().zip(lasts).enumerate() {
         found.refit(gpu, (number, space, last), responses, plan)?;
@@ -147,6 +151,24 @@ pub fn fit_among_by(
     Ok(found)
 }
 
+/// The unit of relative penalties in one space.
+fn penalty_unit(space: &Space, plan: &Plan) -> Result<f64> {
+    let unit = space.mean_eigenvalue(&plan.fit, plan.intercept);
+    if !unit.is_finite() {
+        return Err(overflow("products of features"));
+    }
+    if unit > 0.0 {
+        return Ok(unit);
+    }
+    Err(Error::new(
+        Kind::Input,
+        "features",
+        "every feature is the same for all training images",
+        "features that differ between images",
+        "Choose another layer, or check that the images differ",
+    ))
+}
+
 /// Held-out losses of every penalty in one space, and what found them.
 fn search(
     gpu: &Gpu,
@@ -156,19 +178,7 @@ fn search(
     with_last: bool,
     done: &mut dyn FnMut(usize),
 ) -> Result<(Grid, Option<host::Last>, Factorisation)> {
-    let unit = space.mean_eigenvalue(&plan.fit, plan.intercept);
-    if !unit.is_finite() {
-        return Err(overflow("products of features"));
-    }
-    if unit <= 0.0 {
-        return Err(Error::new(
-            Kind::Input,
-            "features",
-            "every feature is the same for all training images",
-            "features that differ between images",
-            "Choose another layer, or check that the images differ",
-        ));
-    }
+    let unit = penalty_unit(space, plan)?;
     let penalties = plan.penalties.absolute(unit);
     let scales = scales(responses, &plan.fit);
     let targets = |train| Targets {
@@ -179,8 +189,8 @@ fn search(
         chunk_bytes: chunk_bytes(gpu, space, plan),
     };
     let (mut folds, mut last) = (Vec::with_capacity(plan.folds.len()), None);
-    let mut way = by.choose(gpu, space, plan, responses.nrows());
-    match (space, way) {
+    let mut taken = by.choose(gpu, space, plan, responses.nrows());
+    match (space, taken) {
         (Space::Kernel(k), Factorisation::Tridiagonal) => {
             let found = host::search(k, responses, (plan, &scales), &penalties, with_last, done)?;
             (folds, last) = found.unwrap_or_default();
@@ -196,9 +206,9 @@ fn search(
         }
         _ => {}
     }
-    // What no other way can solve is decomposed, all folds alike.
+    // What no other factorisation can solve is decomposed, all folds alike.
     if folds.len() < plan.folds.len() {
-        (way, last) = (Factorisation::Eigen, None);
+        (taken, last) = (Factorisation::Eigen, None);
         folds.clear();
         for (number, (train, held_out)) in plan.folds.iter().enumerate() {
             let spectrum = Spectrum::new(space, train, held_out, plan.intercept)?;
@@ -210,7 +220,7 @@ fn search(
     for fold in &folds {
         losses += &(fold / plan.folds.len() as f64);
     }
-    Ok((Grid { penalties, unit, losses, folds }, last, way))
+    Ok((Grid { penalties, unit, losses, folds }, last, taken))
 }
 
 fn chunk_bytes(gpu: &Gpu, space: &Space, plan: &Plan) -> usize {
@@ -218,7 +228,8 @@ fn chunk_bytes(gpu: &Gpu, space: &Space, plan: &Plan) -> usize {
     CHUNK_BYTES.min(gpu.ledger().free().saturating_sub(least) / 8) as usize
 }
 
-/// The space and penalty of a neuron's smallest loss; the earlier space and the smaller penalty where two are equal.
+/// The space and penalty of a neuron's smallest loss; the earlier space and the smaller penalty where two are
+/// equal.
 fn best(grids: &[Grid], neuron: usize) -> (usize, usize) {
     let (mut taken, mut smallest) = ((0, 0), f64::INFINITY);
     for (space, grid) in grids.iter().enumerate() {
@@ -255,8 +266,8 @@ impl Among {
         let chosen: Vec<usize> = members.iter().map(|n| self.chosen[*n]).collect();
         let penalties = &self.grids[number].penalties;
         // What the search gave up is not tried again.
-        let mut way = self.ways[number].search;
-        let found = match (space, way) {
+        let mut taken = self.factorisations[number].search;
+        let found = match (space, taken) {
             (Space::Kernel(k), Factorisation::Tridiagonal) => {
                 let last = last.or_else(|| host::Last::new(k, plan, penalties));
                 last.and_then(|last| host::refit(&last, &targets, &chosen, penalties))
@@ -266,18 +277,18 @@ impl Among {
             }
             _ => None,
         };
-        let (predicted, weights) = match found {
+        let Refitted { predictions, weights } = match found {
             Some(found) => found,
             None => {
-                way = Factorisation::Eigen;
+                taken = Factorisation::Eigen;
                 let all: Vec<usize> = (0..responses.ncols()).collect();
                 let spectrum = Spectrum::new(space, &plan.fit, &all, plan.intercept)?;
                 refit(gpu, &spectrum, &targets, &chosen, penalties)?
             }
         };
-        self.ways[number].refit = Some(way);
+        self.factorisations[number].refit = Some(taken);
         for (row, neuron) in members.into_iter().enumerate() {
-            self.predictions.row_mut(neuron).assign(&predicted.row(row));
+            self.predictions.row_mut(neuron).assign(&predictions.row(row));
             self.coefficients.row_mut(neuron).assign(&weights.row(row));
             self.intercepts[neuron] = targets.mean(row);
         }

@@ -1,25 +1,24 @@
-//! Ridge by a factorisation of each penalty's matrix on the device in f32: where images are many, an eigendecomposition on
-//! the host would take longer than everything else.
+//! Ridge by a factorisation of each penalty's matrix on the device in f32: where images are many, an
+//! eigendecomposition on the host would take longer than everything else.
 
 use super::Plan;
-use super::device::{LEAST_NEURONS, Targets};
+use super::device::LEAST_NEURONS;
 use super::spectrum::centred_kernel;
+use super::targets::{Refitted, Targets};
 use crate::error::Result;
 use crate::gpu::{Gpu, Matrix, Recording};
 use crate::kernels::ridge_losses::{self, RidgeLosses};
 use crate::routines::{Systems, multiply_rows};
 use faer::{Mat, MatRef};
-use ndarray::{Array1, Array2};
+use ndarray::Array2;
 use std::ops::Range;
 
-/// Unit roundoff of f32.
-const UNIT: f64 = 1.0 / (1u32 << 24) as f64;
+/// Largest error of a solution, as [`Systems::error`] estimates it.
+const ERROR: f64 = 1e-4;
 
-/// Largest error of a solution, as [`Systems::residual`] bounds it.
-const RESIDUAL: f64 = 1e-3;
-
-/// A fold's held-out mean squared errors, (penalties, neurons); `None` where f32 cannot solve its systems (penalties below
-/// the floor, a matrix that is not positive definite, a residual that is too large), or memory does not hold them.
+/// A fold's held-out mean squared errors, (penalties, neurons); `None` where f32 cannot solve its systems
+/// (a matrix that is not positive definite, an error that is too large), or
+/// memory does not hold them.
 pub(super) fn fold_losses(
     gpu: &Gpu,
     kernel: &Array2<f64>,
@@ -27,16 +26,14 @@ pub(super) fn fold_losses(
     held_out: &[usize],
     penalties: &[f64],
 ) -> Result<Option<Array2<f64>>> {
-    let (own, across) = centred_kernel(kernel, targets.train, held_out, targets.centred);
-    if !above_floor(&own, penalties) {
-        return Ok(None);
-    }
-    // The rest is for chunks of neurons, and for the residual.
+    let (own, across) = definite(kernel, targets.train, held_out, targets.centred);
+    // The rest is for chunks of neurons, and for the estimate of the error.
     let at_once = Systems::at_once(gpu, own.nrows(), across.nrows(), gpu.ledger().free() / 2);
     if at_once == 0 {
         return Ok(None);
     }
-    let systems = Systems::new(gpu, own.as_ref(), across.as_ref())?;
+    let mut systems = Systems::new(gpu, own.as_ref(), across.nrows())?;
+    systems.ask(gpu, across.as_ref())?;
     let ones = Array2::from_elem((1, systems.columns()), 1.0);
     let ones = Matrix::upload(gpu, "ones", ones.view())?;
     let mut all = Array2::zeros((penalties.len(), targets.responses.nrows()));
@@ -45,11 +42,11 @@ pub(super) fn fold_losses(
         let Some(solved) = systems.solve(gpu, &rounded)? else { return Ok(None) };
         // The smallest penalty has the worst condition.
         if group == 0 {
-            let small =
-                Systems::residual(gpu, (own.as_ref(), across.as_ref()), &solved, 0, some[0])? <= RESIDUAL;
-            if !small {
+            let error = systems.error(gpu, (own.as_ref(), across.as_ref()), (&solved, 0), rounded[0])?;
+            if error > ERROR {
                 return Ok(None);
             }
+            systems.ask(gpu, across.as_ref())?;
         }
         let lefts: Vec<Matrix> = (0..some.len()).map(|number| solved.rows(number)).collect();
         let mut first = 0;
@@ -68,11 +65,16 @@ pub(super) fn fold_losses(
     Ok(Some(all))
 }
 
-/// Whether no penalty drowns in the rounding of a factorisation in f32, about `n u` times the largest eigenvalue (Higham
-/// 2002, theorem 10.3), which the Frobenius norm bounds.
-fn above_floor(own: &Mat<f64>, penalties: &[f64]) -> bool {
-    let floor = own.nrows() as f64 * UNIT * own.norm_l2();
-    penalties.iter().all(|penalty| *penalty >= floor)
+/// As [`centred_kernel`], but that the matrix is not singular for having been centred: the mean eigenvalue is
+/// added to that of constants, which is 0. No solution is another for it, as all right sides add up to 0.
+fn definite(kernel: &Array2<f64>, train: &[usize], other: &[usize], centred: bool) -> (Mat<f64>, Mat<f64>) {
+    let (mut own, across) = centred_kernel(kernel, train, other, centred);
+    if centred {
+        let n = own.nrows();
+        let mean = (0..n).map(|i| own[(i, i)]).sum::<f64>() / n as f64;
+        own += Mat::from_fn(n, n, |_, _| mean / n as f64);
+    }
+    (own, across)
 }
 
 /// Neurons of one launch.
@@ -109,52 +111,44 @@ fn scores(
     Ok(sums.chunks(pitch).map(|row| row[..count].to_vec()).collect())
 }
 
-/// Predictions of all images, and the images' weights, with each neuron's own penalty; `None` as [`fold_losses`].
+/// Predictions of all images, and the images' weights, with each neuron's own penalty; `None` as
+/// [`fold_losses`].
 pub(super) fn refit(
     gpu: &Gpu,
     kernel: &Array2<f64>,
     (plan, targets): (&Plan, &Targets<'_>),
     chosen: &[usize],
     penalties: &[f64],
-) -> Result<Option<(Array2<f32>, Array2<f32>)>> {
+) -> Result<Option<Refitted>> {
     let every: Vec<usize> = (0..kernel.nrows()).collect();
-    let (own, across) = centred_kernel(kernel, &plan.fit, &every, plan.intercept);
-    let taken: Vec<f64> = chosen.iter().map(|c| penalties[*c]).collect();
-    if !above_floor(&own, &taken) {
+    let (own, across) = definite(kernel, &plan.fit, &every, plan.intercept);
+    let takers = |number| (0..chosen.len()).filter(|n| chosen[*n] == number).collect();
+    let groups: Vec<Vec<usize>> = (0..penalties.len()).map(takers).collect();
+    let largest = groups.iter().map(Vec::len).max().unwrap_or(0);
+    let most = (targets.chunk_bytes / 8 / own.nrows()).max(LEAST_NEURONS).min(largest);
+    if Systems::at_once(gpu, own.nrows(), most, gpu.ledger().free() / 2) == 0 {
         return Ok(None);
     }
-    let shape = targets.responses.raw_dim();
-    let (mut predictions, mut weights) = (Array2::zeros(shape), Array2::zeros(shape));
-    for (number, penalty) in penalties.iter().enumerate() {
-        let members: Vec<usize> = (0..chosen.len()).filter(|n| chosen[*n] == number).collect();
-        let most = (targets.chunk_bytes / 8 / own.nrows()).max(LEAST_NEURONS);
+    let mut systems = Systems::new(gpu, own.as_ref(), most)?;
+    let mut found = Refitted::zeros(targets);
+    for (members, penalty) in groups.iter().zip(penalties) {
         for members in members.chunks(most) {
             let right = responses(targets, members);
-            if Systems::at_once(gpu, own.nrows(), members.len(), gpu.ledger().free() / 2) == 0 {
-                return Ok(None);
-            }
-            let systems = Systems::new(gpu, own.as_ref(), right.as_ref())?;
+            systems.ask(gpu, right.as_ref())?;
             let rounded = *penalty as f32;
             let Some(solved) = systems.solve(gpu, &[rounded])? else { return Ok(None) };
-            let small =
-                Systems::residual(gpu, (own.as_ref(), right.as_ref()), &solved, 0, *penalty)? <= RESIDUAL;
-            if !small {
+            if systems.error(gpu, (own.as_ref(), right.as_ref()), (&solved, 0), rounded)? > ERROR {
                 return Ok(None);
             }
             let dual = solved.rows(0);
             let predicted = predict(gpu, &dual, across.as_ref())?;
             let dual = dual.download(gpu)?;
             for (row, n) in members.iter().enumerate() {
-                let (mean, scale) = (targets.mean(*n), targets.scales[*n]);
-                let sum: Array1<f32> = predicted.row(row).mapv(|v| (f64::from(v) * scale + mean) as f32);
-                predictions.row_mut(*n).assign(&sum);
-                for (column, image) in targets.train.iter().enumerate() {
-                    weights[[*n, *image]] = (f64::from(dual[[row, column]]) * scale) as f32;
-                }
+                found.put_rows(targets, *n, [predicted.row(row), dual.row(row)]);
             }
         }
     }
-    Ok(Some((predictions, weights)))
+    Ok(Some(found))
 }
 
 /// Fitted responses of some neurons, (neurons, fitted images).

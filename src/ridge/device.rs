@@ -1,60 +1,14 @@
-//! What grows with neurons or penalties, on the device: held-out losses, and the fit with each neuron's own penalty.
+//! What grows with neurons or penalties, on the device: held-out losses, and the fit with each neuron's own
+//! penalty.
 
 use super::spectrum::Spectrum;
+use super::targets::{Refitted, Targets};
 use crate::error::Result;
 use crate::gpu::{Gpu, Matrix, Recording};
 use crate::kernels::ridge_losses::{self, RidgeLosses};
 use crate::kernels::shrink::{Choice, Shrink};
 use crate::routines::{multiply_rows, upload_rows};
-use ndarray::{Array1, Array2, ArrayView2};
-
-/// Standard deviation of each neuron's responses over some images; 1 where it is 0. Responses are divided by it on the
-/// device, where squares of large or small ones would not be numbers.
-pub fn scales(responses: ArrayView2<'_, f32>, images: &[usize]) -> Vec<f64> {
-    let deviation = |row: ndarray::ArrayView1<'_, f32>| {
-        let values: Array1<f64> = images.iter().map(|i| f64::from(row[*i])).collect();
-        values.std(0.0)
-    };
-    let scale = |row| Some(deviation(row)).filter(|s| *s > 0.0 && s.is_finite()).unwrap_or(1.0);
-    responses.rows().into_iter().map(scale).collect()
-}
-
-/// Responses, centred by the mean of some rows and divided by each neuron's scale.
-pub struct Targets<'a> {
-    pub responses: ArrayView2<'a, f32>,
-    pub train: &'a [usize],
-    pub scales: &'a [f64],
-    pub centred: bool,
-    pub chunk_bytes: usize,
-}
-
-impl Targets<'_> {
-    pub fn mean(&self, neuron: usize) -> f64 {
-        if !self.centred {
-            return 0.0;
-        }
-        let row = self.responses.row(neuron);
-        self.train.iter().map(|i| f64::from(row[*i])).sum::<f64>() / self.train.len() as f64
-    }
-
-    /// (neurons, images) for a range of neurons and a list of images.
-    pub fn take(&self, neurons: std::ops::Range<usize>, images: &[usize]) -> Array2<f32> {
-        let mut out = Array2::zeros((neurons.len(), images.len()));
-        for (n, mut row) in neurons.zip(out.rows_mut()) {
-            let mean = self.mean(n);
-            for (value, image) in row.iter_mut().zip(images) {
-                *value = ((f64::from(self.responses[[n, *image]]) - mean) / self.scales[n]) as f32;
-            }
-        }
-        out
-    }
-
-    /// Neurons from `first` on whose operands of `images` columns stay within `chunk_bytes`, and at most `most`.
-    pub fn chunk(&self, first: usize, images: usize, most: usize) -> std::ops::Range<usize> {
-        let fit = self.chunk_bytes / 4 / images.next_multiple_of(4);
-        first..(first + fit.min(most).max(1)).min(self.responses.nrows())
-    }
-}
+use ndarray::Array2;
 
 /// Neurons of a workgroup of the kernel: fewer are no faster.
 pub const LEAST_NEURONS: usize = 64;
@@ -118,9 +72,8 @@ pub fn refit(
     targets: &Targets<'_>,
     chosen: &[usize],
     penalties: &[f64],
-) -> Result<(Array2<f32>, Array2<f32>)> {
-    let shape = targets.responses.raw_dim();
-    let (mut predictions, mut weights) = (Array2::zeros(shape), Array2::zeros(shape));
+) -> Result<Refitted> {
+    let mut found = Refitted::zeros(targets);
     let shrinkage = Matrix::upload(gpu, "shrinkage", spectrum.shrinkage(penalties).view())?;
     let mut first = 0;
     while first < targets.responses.nrows() {
@@ -136,13 +89,8 @@ pub fn refit(
         let predicted = multiply_rows(gpu, "predictions", &shrunk, spectrum.left.as_ref())?.download(gpu)?;
         let dual = multiply_rows(gpu, "image weights", &shrunk, spectrum.vectors.as_ref())?.download(gpu)?;
         for (row, n) in neurons.enumerate() {
-            let (mean, scale) = (targets.mean(n), targets.scales[n]);
-            let sum = predicted.row(row).mapv(|v| (f64::from(v) * scale + mean) as f32);
-            predictions.row_mut(n).assign(&sum);
-            for (column, image) in targets.train.iter().enumerate() {
-                weights[[n, *image]] = (f64::from(dual[[row, column]]) * scale) as f32;
-            }
+            found.put_rows(targets, n, [predicted.row(row), dual.row(row)]);
         }
     }
-    Ok((predictions, weights))
+    Ok(found)
 }

@@ -1,11 +1,11 @@
 //! Ridge of a kernel matrix on the host's cores in f64, folds and penalties side by side.
 //!
-//! Every sum is made by one thread in pieces of fixed size, so that its bits depend neither on how many threads there
-//! are nor on memory.
+//! Every sum is made by one thread in pieces of fixed size, so that its bits depend neither on how many
+//! threads there are nor on memory.
 
 use super::Plan;
-use super::device::Targets;
 use super::spectrum::centred_kernel;
+use super::targets::{Refitted, Targets};
 use super::tridiagonal::{Shifted, Tridiagonal, rounding};
 use crate::error::{Error, Result};
 use crate::gpu::host_memory_available;
@@ -65,9 +65,10 @@ fn matrices_at_once(plan: &Plan, neurons: usize, penalties: usize) -> usize {
     fit.map_or(usize::MAX, |fit| usize::try_from(fit).unwrap_or(usize::MAX)).max(1)
 }
 
-/// Held-out mean squared error of every penalty and neuron in each fold of the plan, and if asked, and if memory holds it
-/// beside them, the matrix that all of the plan's rows make; `None` where a penalty is so small that it drowns in the
-/// rounding of the reduction. `done` is called with the number of folds that are done.
+/// Held-out mean squared error of every penalty and neuron in each fold of the plan, and if asked, and if
+/// memory holds it beside them, the matrix that all of the plan's rows make; `None` where a penalty is so
+/// small that it drowns in the rounding of the reduction. `done` is called with the number of folds that are
+/// done.
 pub(super) fn search(
     kernel: &Array2<f64>,
     responses: ArrayView2<'_, f32>,
@@ -112,10 +113,8 @@ pub(super) fn search(
 fn columns(targets: &Targets<'_>, neurons: Range<usize>, images: &[usize]) -> Mat<f64> {
     let mut out = Mat::zeros(images.len(), neurons.len());
     for (column, neuron) in neurons.enumerate() {
-        let (mean, scale, row) =
-            (targets.mean(neuron), targets.scales[neuron], targets.responses.row(neuron));
-        for (value, image) in out.col_as_slice_mut(column).iter_mut().zip(images) {
-            *value = (f64::from(row[*image]) - mean) / scale;
+        for (value, centred) in out.col_as_slice_mut(column).iter_mut().zip(targets.centred(neuron, images)) {
+            *value = centred;
         }
     }
     out
@@ -178,19 +177,18 @@ fn one_penalty(shifted: &Shifted, left: &Mat<f64>, operands: &[(Mat<f64>, Mat<f6
     sums
 }
 
-/// Predictions of all images and the images' weights, each neuron with its own penalty: both (neurons, images). `None`
-/// as [`search`].
+/// Predictions of all images and the images' weights, each neuron with its own penalty: both (neurons,
+/// images). `None` as [`search`].
 pub(super) fn refit(
     last: &Last,
     targets: &Targets<'_>,
     chosen: &[usize],
     penalties: &[f64],
-) -> Option<(Array2<f32>, Array2<f32>)> {
+) -> Option<Refitted> {
     let Last { reduced, others, across } = last;
     let shifted = factored(reduced, penalties)?;
     let neurons = targets.responses.nrows();
-    let shape = targets.responses.raw_dim();
-    let (mut predictions, mut all_weights) = (Array2::zeros(shape), Array2::zeros(shape));
+    let mut found = Refitted::zeros(targets);
     for first in (0..neurons).step_by(neurons_at_once(reduced.size())) {
         let blocks = blocks(first, neurons_at_once(reduced.size()), neurons);
         let fits = blocks.into_par_iter().map(|block| {
@@ -207,20 +205,16 @@ pub(super) fn refit(
         });
         for (block, responses, weights, elsewhere) in fits.collect::<Vec<_>>() {
             for (column, n) in block.enumerate() {
-                let (mean, scale, penalty) = (targets.mean(n), targets.scales[n], penalties[chosen[n]]);
-                for (row, image) in targets.train.iter().enumerate() {
-                    // What the fit leaves of a fitted response is its weight times the penalty.
-                    let fit = responses[(row, column)] - penalty * weights[(row, column)];
-                    predictions[[n, *image]] = (fit * scale + mean) as f32;
-                    all_weights[[n, *image]] = (weights[(row, column)] * scale) as f32;
-                }
-                for (row, image) in others.iter().enumerate() {
-                    predictions[[n, *image]] = (elsewhere[(row, column)] * scale + mean) as f32;
-                }
+                let (responses, weights) = (responses.col_as_slice(column), weights.col_as_slice(column));
+                // What the fit leaves of a fitted response is its weight times the penalty.
+                let fit = responses.iter().zip(weights).map(|(y, w)| y - penalties[chosen[n]] * w);
+                let fitted = targets.train.iter().copied().zip(fit);
+                let others = others.iter().copied().zip(elsewhere.col_as_slice(column).iter().copied());
+                found.put(targets, n, fitted.chain(others), weights.iter().copied());
             }
         }
     }
-    Some((predictions, all_weights))
+    Some(found)
 }
 
 /// Neurons whose turned responses are held at once.

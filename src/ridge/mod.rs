@@ -1,11 +1,13 @@
-//! Batched ridge regression: one spectrum a fold, every penalty and neuron from it, a penalty for each neuron.
+//! Batched ridge regression: one spectrum a fold, every penalty and neuron from it, a penalty for each
+//! neuron.
 //!
-//! The model is `y = ȳ + (x - x̄) W`, minimising `Σ (y - ŷ)² + λ |W|²` over the training images, with x̄ and ȳ their
-//! means (without intercept both are 0). With K the kernel matrix of the centred training features, the prediction for
-//! other images is `K_other (K + λ)⁻¹ y` (dual ridge). A [`Factorisation`] says how these systems are solved: one
-//! reduction or eigendecomposition in f64 serves all λ, because f32 loses the small eigenvalues that small penalties rest
-//! on; if asked, each λ has its own factorisation on the GPU in f32, and what f32 cannot solve is decomposed after all.
-//! Where features are fewer than images, their own matrix is decomposed (primal ridge).
+//! The model is `y = ȳ + (x - x̄) W`, minimising `Σ (y - ŷ)² + λ |W|²` over the training images, with x̄ and
+//! ȳ their means (without intercept both are 0). With K the kernel matrix of the centred training features,
+//! the prediction for other images is `K_other (K + λ)⁻¹ y` (dual ridge). A [`Factorisation`] says how these
+//! systems are solved: one reduction or eigendecomposition in f64 serves all λ, because f32 loses the small
+//! eigenvalues that small penalties rest on; if asked, each λ has its own factorisation on the GPU in f32,
+//! and what f32 cannot solve is decomposed after all. Where features are fewer than images, their own matrix
+//! is decomposed (primal ridge).
 
 mod among;
 mod cholesky;
@@ -15,10 +17,11 @@ mod host;
 mod penalties;
 mod smooth;
 mod spectrum;
+mod targets;
 mod tridiagonal;
 
 pub use among::{Among, Grid, fit_among, fit_among_by};
-pub use factorisation::{Factorisation, Ways};
+pub use factorisation::{Factorisation, FactorisationTaken};
 pub use penalties::Penalties;
 pub use smooth::{Ratios, frequency_penalties};
 pub use spectrum::Space;
@@ -28,8 +31,8 @@ use crate::gpu::Gpu;
 use crate::routines::PIECE_ROWS;
 use ndarray::{Array1, Array2, ArrayView2};
 
-/// GPU memory in bytes that a fit needs besides its chunks of neurons, where `rank` is the smaller of the numbers of
-/// images and features: held-out rows in eigenvectors, shrinkage, and a right operand in pieces.
+/// GPU memory in bytes that a fit needs besides its chunks of neurons, where `rank` is the smaller of the
+/// numbers of images and features: held-out rows in eigenvectors, shrinkage, and a right operand in pieces.
 pub fn least_bytes(images: usize, rank: usize, penalties: usize) -> u64 {
     let (images, rank) = (images.next_multiple_of(4) as u64, rank.next_multiple_of(4) as u64);
     let piece = (images.min(PIECE_ROWS as u64) * rank).max(rank.min(PIECE_ROWS as u64) * images);
@@ -62,16 +65,16 @@ pub struct Fit {
     pub losses: Array2<f64>,
     /// Predicted response to every image: (neurons, images).
     pub predictions: Array2<f32>,
-    /// Weight of every image in the readout, 0 for images that were not fitted: (neurons, images). The readout's
-    /// weights are these times the (centred) features.
+    /// Weight of every image in the readout, 0 for images that were not fitted: (neurons, images). The
+    /// readout's weights are these times the (centred) features.
     pub coefficients: Array2<f32>,
     /// Mean response of each neuron over the fitted images; 0 without intercept.
     pub intercepts: Array1<f64>,
 }
 
 impl Fit {
-    /// How many neurons took the smallest, and the largest penalty of the grid: many mean that the grid is too short.
-    /// Neurons that all penalties serve alike, as constant ones, had no choice.
+    /// How many neurons took the smallest, and the largest penalty of the grid: many mean that the grid is
+    /// too short. Neurons that all penalties serve alike, as constant ones, had no choice.
     pub fn at_the_edges(&self) -> [usize; 2] {
         among::at_the_edges(self.chosen.iter().enumerate().map(|(n, c)| (*c, self.losses.column(n))))
     }

@@ -7,8 +7,8 @@ use std::str::FromStr;
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Penalties {
-    /// In units of the mean eigenvalue of the centred kernel matrix of the training images, so that the same grid
-    /// suits any layer and any number of images.
+    /// In units of the mean eigenvalue of the centred kernel matrix of the training images, so that the same
+    /// grid suits any layer and any number of images.
     Relative(Vec<f64>),
     /// As they stand in front of |W|².
     Absolute(Vec<f64>),
@@ -46,7 +46,8 @@ impl Penalties {
 impl FromStr for Penalties {
     type Err = Error;
 
-    /// `FIRST:LAST:COUNT` (powers of ten) or `VALUE,VALUE,...`, with `absolute:` before it for absolute units.
+    /// `FIRST:LAST:COUNT` (powers of ten) or `VALUE,VALUE,...`, with `absolute:` before it for absolute
+    /// units.
     fn from_str(text: &str) -> Result<Self> {
         let wrong = || {
             Error::new(

@@ -1,10 +1,10 @@
 //! Ridge whose weights lie on maps and are to be smooth: `Σ (y - ŷ)² + l2 |K|² + laplace |K * L|²`, with
 //! `L = [[.5, 1, .5], [1, -6, 1], [.5, 1, .5]]` over every channel's map and zeros around it.
 //!
-//! With `u = [1/2, 1, 1/2]`, L is `2 u ⊗ u - 8 δ`, and convolution with u, zeros around, has the sine basis (DST-I) as
-//! eigenvectors with eigenvalues `1 + cos(π a / (n + 1))`. So L is diagonal in the two-dimensional sine basis, and the
-//! penalty of a spatial frequency is `l2 (1 + ratio μ²)`, where `ratio = laplace / l2`. Features rotated into that basis
-//! and divided by `sqrt(1 + ratio μ²)` make an ordinary ridge of penalty l2.
+//! With `u = [1/2, 1, 1/2]`, L is `2 u ⊗ u - 8 δ`, and convolution with u, zeros around, has the sine basis
+//! (DST-I) as eigenvectors with eigenvalues `1 + cos(π a / (n + 1))`. So L is diagonal in the two-dimensional
+//! sine basis, and the penalty of a spatial frequency is `l2 (1 + ratio μ²)`, where `ratio = laplace / l2`.
+//! Features rotated into that basis and divided by `sqrt(1 + ratio μ²)` make an ordinary ridge of penalty l2.
 
 use crate::error::{Error, Kind, Result};
 use std::f64::consts::PI;

@@ -27,7 +27,8 @@ impl Space {
         }
     }
 
-    /// Mean eigenvalue of the kernel matrix of some rows, centred by their mean if asked: its trace over their number.
+    /// Mean eigenvalue of the kernel matrix of some rows, centred by their mean if asked: its trace over
+    /// their number.
     pub fn mean_eigenvalue(&self, rows: &[usize], centred: bool) -> f64 {
         let n = rows.len() as f64;
         match self {
@@ -70,8 +71,8 @@ impl Spectrum {
         Ok(Spectrum { values, vectors, left })
     }
 
-    /// Primal: with XᵀX = V S Vᵀ, the kernel's eigenvectors of nonzero eigenvalue are X V S^-½. Directions in which the
-    /// features do not vary carry no prediction and are left out.
+    /// Primal: with XᵀX = V S Vᵀ, the kernel's eigenvectors of nonzero eigenvalue are X V S^-½. Directions in
+    /// which the features do not vary carry no prediction and are left out.
     fn of_features(x: &Array2<f64>, train: &[usize], other: &[usize], centred: bool) -> Result<Self> {
         let own = centred_features(x, train, train, centred);
         let others = centred_features(x, train, other, centred);

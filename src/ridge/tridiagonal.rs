@@ -1,7 +1,7 @@
-//! `K = Q T Qᵀ` with T tridiagonal: everything that ridge asks of a kernel matrix, for a third of the price of its
-//! eigendecomposition. `(K + λ)⁻¹ = Q (T + λ)⁻¹ Qᵀ`, and a penalty costs one pass along T, so all penalties share one
-//! reduction just as they share one set of eigenvectors. Reduction and solution are backward stable: what is computed
-//! belongs to a matrix that is within rounding (about `n ε |K|`) of K.
+//! `K = Q T Qᵀ` with T tridiagonal: everything that ridge asks of a kernel matrix, for a third of the price
+//! of its eigendecomposition. `(K + λ)⁻¹ = Q (T + λ)⁻¹ Qᵀ`, and a penalty costs one pass along T, so all
+//! penalties share one reduction just as they share one set of eigenvectors. Reduction and solution are
+//! backward stable: what is computed belongs to a matrix that is within rounding (about `n ε |K|`) of K.
 
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::evd::tridiag;
@@ -102,8 +102,8 @@ pub(super) struct Shifted {
 }
 
 impl Shifted {
-    /// `m (T + penalty)⁻¹`, in place, for a matrix of columns one after the other, as many as T has. A step works on
-    /// whole columns, so that the rows of m go side by side through the vector units.
+    /// `m (T + penalty)⁻¹`, in place, for a matrix of columns one after the other, as many as T has. A step
+    /// works on whole columns, so that the rows of m go side by side through the vector units.
     pub fn solve_rows(&self, m: &mut [f64]) {
         let height = m.len() / self.inverse.len();
         for (i, factor) in self.beside.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! Change of fluorescence over a running median, less its slow part: how the Allen Institute's pipeline begins, for
-//! responses and for events.
+//! Change of fluorescence over a running median, less its slow part: how the Allen Institute's pipeline
+//! begins, for responses and for events.
 
 use super::noise::noise;
 use super::running::{Window, running_quantile};
@@ -16,8 +16,8 @@ const SLOW: usize = 101;
 /// Standard deviations of noise that the slow part may be at most.
 const MOST_NOISE: f32 = 2.5;
 
-/// Fluorescence to dF/F, in place: `(F - b) / max(b, noise)`, `b` the running median of 5401 frames. A trace without
-/// noise is divided by its baseline. `spare` is a matrix of the same shape, whose values are lost.
+/// Fluorescence to dF/F, in place: `(F - b) / max(b, noise)`, `b` the running median of 5401 frames. A trace
+/// without noise is divided by its baseline. `spare` is a matrix of the same shape, whose values are lost.
 ///
 /// # Errors
 /// As [`Gpu::run`].
@@ -31,9 +31,9 @@ pub fn change_over_median(gpu: &Gpu, traces: &Matrix, spare: &Matrix) -> Result<
     gpu.start(&recording)
 }
 
-/// Takes the slow part of dF/F away, in place: `x - min(m, 2.5 noise)`, `m` the running median of 101 frames, as the Allen
-/// Institute's pipeline ends. Returns the noise of every row before that, NaN where it has none; from such a row all of `m`
-/// is taken. `spare` is a matrix of the same shape, whose values are lost.
+/// Takes the slow part of dF/F away, in place: `x - min(m, 2.5 noise)`, `m` the running median of 101 frames,
+/// as the Allen Institute's pipeline ends. Returns the noise of every row before that, NaN where it has none;
+/// from such a row all of `m` is taken. `spare` is a matrix of the same shape, whose values are lost.
 ///
 /// # Errors
 /// As [`Gpu::run`].

@@ -1,11 +1,11 @@
 //! Systems `X (S + λ) = B` of one symmetric matrix and many λ, solved side by side on the device in f32.
 //!
-//! Each S + λ is factored as `L Lᵀ` by blocks of 64 columns, left to right: one product with everything to the left, the
-//! block on the diagonal in workgroup memory, and what is below it by the block's inverse. Rows of B stand below S and
-//! become `B L⁻ᵀ` on the way; going back from right to left makes them X. All but the blocks on the diagonal is `gemm`,
-//! of all matrices of a batch in one launch.
+//! Each S + λ is factored as `L Lᵀ` by blocks of 64 columns, left to right: one product with everything to
+//! the left, the block on the diagonal in workgroup memory, and what is below it by the block's inverse. Rows
+//! of B stand below S and become `B L⁻ᵀ` on the way; going back from right to left makes them X. All but the
+//! blocks on the diagonal is `gemm`, of all matrices of a batch in one launch.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Matrix, Recording};
 use crate::kernels::cholesky_block::{CholeskyBlock, SIDE};
 use crate::kernels::cholesky_rest::CholeskyRest;
@@ -15,17 +15,41 @@ use faer::{Mat, MatRef};
 /// Words of a block's inverse and of its transpose.
 const INVERSES: usize = 2 * SIDE * SIDE;
 
-/// Rows of a solution whose residual is looked at.
+/// Rows of a solution whose error is estimated.
 const CHECKED: usize = 8;
 
-/// A symmetric matrix and right sides, on the device.
+/// A symmetric matrix and right sides, on the device. The matrix stays while right sides change.
 pub struct Systems {
     /// Rows of the matrix, up to whole blocks.
     padded: usize,
+    /// Rows of the matrix.
+    n: usize,
     /// Rows of the right sides.
     rows: usize,
-    /// (padded + rows) x padded.
+    /// The matrix, (padded, padded), and room for right sides below it.
     source: Buffer,
+}
+
+/// A matrix row by row in f32, with zeros up to so many rows and columns.
+fn in_rows(m: MatRef<'_, f64>, rows: usize, columns: usize) -> Vec<f32> {
+    let mut words = vec![0f32; rows * columns];
+    for c in 0..m.ncols() {
+        for r in 0..m.nrows() {
+            words[r * columns + c] = m[(r, c)] as f32;
+        }
+    }
+    words
+}
+
+/// Some rows of a solution, without what fills the last block.
+fn chosen_rows(gpu: &Gpu, solution: &Matrix, rows: &[usize], columns: usize) -> Result<Mat<f64>> {
+    let mut chosen = Mat::zeros(rows.len(), columns);
+    for (i, row) in rows.iter().enumerate() {
+        let words = solution.buffer.slice(row * solution.columns, solution.columns);
+        let words: Vec<f32> = gpu.download(&words)?;
+        (0..columns).for_each(|k| chosen[(i, k)] = f64::from(words[k]));
+    }
+    Ok(chosen)
 }
 
 /// Solutions for some penalties.
@@ -38,27 +62,35 @@ pub struct Solved {
 }
 
 impl Systems {
-    /// Uploads a symmetric matrix, `n` x `n`, and right sides, any number x `n`.
+    /// Uploads a symmetric matrix, with room for so many right sides.
     ///
     /// # Errors
     /// Memory, if they do not fit.
-    pub fn new(gpu: &Gpu, symmetric: MatRef<'_, f64>, right: MatRef<'_, f64>) -> Result<Self> {
-        let (n, rows) = (symmetric.nrows(), right.nrows());
+    pub fn new(gpu: &Gpu, symmetric: MatRef<'_, f64>, most: usize) -> Result<Self> {
+        let n = symmetric.nrows();
         let padded = n.next_multiple_of(SIDE);
-        let mut words = vec![0f32; (padded + rows) * padded];
-        for c in 0..n {
-            for r in 0..n {
-                words[r * padded + c] = symmetric[(r, c)] as f32;
-            }
-            for r in 0..rows {
-                words[(padded + r) * padded + c] = right[(r, c)] as f32;
-            }
-        }
+        let mut words = in_rows(symmetric, padded, padded);
         // What fills the last block has nothing to do with the rest, and solutions that are zero.
         for i in n..padded {
             words[i * padded + i] = 1.0;
         }
-        Ok(Systems { padded, rows, source: gpu.upload("kernel matrix", &words)? })
+        let source = gpu.allocate("kernel matrix", (padded + most) * padded)?;
+        gpu.write(&source, 0, &words)?;
+        Ok(Systems { padded, n, rows: 0, source })
+    }
+
+    /// Takes right sides, any number that there is room for x `n`, in place of those before.
+    ///
+    /// # Errors
+    /// Internal, if there is no room; as [`Gpu::write`].
+    pub fn ask(&mut self, gpu: &Gpu, right: MatRef<'_, f64>) -> Result<()> {
+        if (self.padded + right.nrows()) * self.padded > self.source.words() || right.ncols() != self.n {
+            let found = format!("{} right sides of {}", right.nrows(), right.ncols());
+            return Err(Error::internal("systems of equations", found));
+        }
+        self.rows = right.nrows();
+        let words = in_rows(right, right.nrows(), self.padded);
+        gpu.write(&self.source, self.padded * self.padded, &words)
     }
 
     /// Columns of the solutions; those beyond the matrix's own are zero.
@@ -66,8 +98,8 @@ impl Systems {
         self.padded
     }
 
-    /// How many penalties of `n` images and so many right sides are solved at once within some bytes of GPU memory,
-    /// beside the matrix itself; 0 where a factor is larger than the adapter binds.
+    /// How many penalties of `n` images and so many right sides are solved at once within some bytes of GPU
+    /// memory, beside the matrix itself; 0 where a factor is larger than the adapter binds.
     pub fn at_once(gpu: &Gpu, n: usize, rows: usize, bytes: u64) -> usize {
         let padded = n.next_multiple_of(SIDE);
         let words = |height: usize, width: usize| 4 * (height * width) as u64;
@@ -76,7 +108,8 @@ impl Systems {
         (gpu.max_binding_bytes() / matrix).min(bytes.saturating_sub(matrix) / each) as usize
     }
 
-    /// The solutions for some penalties, at most [`Systems::at_once`]; `None` where a matrix is not positive definite.
+    /// The solutions for some penalties, at most [`Systems::at_once`]; `None` where a matrix is not positive
+    /// definite.
     ///
     /// # Errors
     /// Memory, if the factors do not fit; as [`Gpu::run`].
@@ -108,38 +141,39 @@ impl Systems {
         Ok(sound.then(|| Solved { factors: work.factors, padded: self.padded, rows: self.rows, pivots }))
     }
 
-    /// Largest `|b - x (S + penalty)| / (penalty |x|)` of a few rows of one of the solutions, in f64 against the matrix
-    /// and right sides that [`Systems::new`] had. For S without negative eigenvalues it bounds `|x - exact| / |x|`, since
-    /// no eigenvalue of S + penalty is below the penalty. NaN where a solution is no number.
+    /// How far a few rows of one of the solutions are from the exact ones, relative to their length: the size of the
+    /// correction that a step of refinement makes, from their residual in f64 against the matrix and right sides that
+    /// were asked for. The correction is solved for in f32 as the solution was, so that the estimate is good where it
+    /// is small: off by as much of itself as the solution is of itself. Infinite where there is none. The right sides
+    /// have to be asked for again.
     ///
     /// # Errors
-    /// As [`Gpu::download`].
-    pub fn residual(
+    /// As [`Systems::solve`].
+    pub fn error(
+        &mut self,
         gpu: &Gpu,
         (symmetric, right): (MatRef<'_, f64>, MatRef<'_, f64>),
-        solved: &Solved,
-        number: usize,
-        penalty: f64,
+        (solved, number): (&Solved, usize),
+        penalty: f32,
     ) -> Result<f64> {
-        let (n, all) = (symmetric.nrows(), right.nrows());
+        let all = right.nrows();
         let rows: Vec<usize> = (0..all.min(CHECKED)).map(|row| row * all / all.min(CHECKED)).collect();
-        let solutions = solved.rows(number).buffer;
-        let mut x = Mat::zeros(rows.len(), n);
-        for (i, row) in rows.iter().enumerate() {
-            let words: Vec<f32> = gpu.download(&solutions.slice(row * solved.padded, solved.padded))?;
-            (0..n).for_each(|k| x[(i, k)] = f64::from(words[k]));
-        }
+        let x = chosen_rows(gpu, &solved.rows(number), &rows, self.n)?;
         let product = &x * symmetric;
-        let relative = |(i, row): (usize, &usize)| {
-            let (mut off, mut size) = (0f64, 0f64);
-            for k in 0..n {
-                off += (right[(*row, k)] - product[(i, k)] - penalty * x[(i, k)]).powi(2);
-                size += x[(i, k)].powi(2);
-            }
-            if off == 0.0 { 0.0 } else { off.sqrt() / (penalty * size.sqrt()) }
+        let shift = f64::from(penalty);
+        let residual = |i, k| right[(rows[i], k)] - product[(i, k)] - shift * x[(i, k)];
+        let residual = Mat::from_fn(rows.len(), self.n, residual);
+        self.ask(gpu, residual.as_ref())?;
+        let Some(corrected) = self.solve(gpu, &[penalty])? else { return Ok(f64::INFINITY) };
+        let every: Vec<usize> = (0..rows.len()).collect();
+        let correction = chosen_rows(gpu, &corrected.rows(0), &every, self.n)?;
+        let relative = |i: usize| match correction.row(i).norm_l2() {
+            0.0 => 0.0,
+            off => off / x.row(i).norm_l2(),
         };
-        let larger = |most: f64, v: f64| if most.is_nan() || most > v { most } else { v };
-        Ok(rows.iter().enumerate().map(relative).fold(0.0, larger))
+        // What is no number is no estimate.
+        let larger = |most: f64, v: f64| if v.is_nan() { f64::INFINITY } else { most.max(v) };
+        Ok(every.into_iter().map(relative).fold(0.0, larger))
     }
 }
 

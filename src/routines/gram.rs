@@ -1,5 +1,5 @@
-//! The Gram matrix `X Xᵀ` of rows that are given slab by slab, so that a feature space larger than memory is never
-//! held whole.
+//! The Gram matrix `X Xᵀ` of rows that are given slab by slab, so that a feature space larger than memory is
+//! never held whole.
 
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Matrix, Recording};
@@ -10,12 +10,13 @@ use ndarray::Array2;
 /// Columns whose products are summed in plain f32 before they enter the compensated sum.
 const PANEL: usize = 512;
 
-/// Columns of the Gram matrix that are made together. As right operand of one panel they take 512 KiB, which stay in a
-/// core's own cache while all rows pass by. A multiple of 64, so that they start where a buffer may be bound.
+/// Columns of the Gram matrix that are made together. As right operand of one panel they take 512 KiB, which
+/// stay in a core's own cache while all rows pass by. A multiple of 64, so that they start where a buffer may
+/// be bound.
 const STRIPE: usize = 256;
 
-/// Words of partial products held at once, unless memory is scarce: what fills a GPU, and what stays in a processor's
-/// shared cache.
+/// Words of partial products held at once, unless memory is scarce: what fills a GPU, and what stays in a
+/// processor's shared cache.
 const PARTIAL_WORDS: [usize; 2] = [16 << 20, 2 << 20];
 
 /// A Gram matrix under way: rows x rows, only the upper half, as an unevaluated sum of two f32.

@@ -13,9 +13,9 @@ pub fn windowed_mode_bytes(columns: usize) -> u64 {
     4 * histogram_words(1, columns, MOST_BINS).max(SCRATCH_BYTES / 4 + columns) as u64
 }
 
-/// `y[r, t]` = the mean over `t - halves[1] .. t + halves[1]` of modes, and the mode of a frame the whole number that most
-/// values of `x[r]` from `halves[0]` frames before it to as many after round to, of equals the smallest. Windows end where
-/// rows do; what is not finite is left out, and NaN where nothing is left.
+/// `y[r, t]` = the mean over `t - halves[1] .. t + halves[1]` of modes, and the mode of a frame the whole
+/// number that most values of `x[r]` from `halves[0]` frames before it to as many after round to, of equals
+/// the smallest. Windows end where rows do; what is not finite is left out, and NaN where nothing is left.
 ///
 /// # Errors
 /// Usage, if a row spans more than 32,768 whole numbers; as [`Gpu::run`].

@@ -12,10 +12,11 @@ const FRAMES: usize = 31;
 /// The standard deviation of a normal distribution whose median absolute deviation is 1.
 const NORMAL: f64 = 1.4826;
 
-/// The noise of every row of `traces`, as the Allen Institute's event pipeline estimates it: of what is left beside the
-/// running median of 31 frames, values above 1.5 times the smallest one's magnitude are dropped, then those beyond 2.5
-/// robust standard deviations (1.4826 median absolute deviations), and of the rest the robust standard deviation is the
-/// noise. NaN is left out; NaN where nothing is left. `spare` is a matrix of the same shape, whose values are lost.
+/// The noise of every row of `traces`, as the Allen Institute's event pipeline estimates it: of what is left
+/// beside the running median of 31 frames, values above 1.5 times the smallest one's magnitude are dropped,
+/// then those beyond 2.5 robust standard deviations (1.4826 median absolute deviations), and of the rest the
+/// robust standard deviation is the noise. NaN is left out; NaN where nothing is left. `spare` is a matrix of
+/// the same shape, whose values are lost.
 ///
 /// # Errors
 /// As [`running_quantile`].

@@ -12,7 +12,8 @@ use std::ops::Range;
 pub use crate::kernels::running_quantile::{Ends, Window};
 
 impl Window {
-    /// The running median of `length` frames, an odd number, with zeros beyond the ends: `scipy.signal.medfilt`.
+    /// The running median of `length` frames, an odd number, with zeros beyond the ends:
+    /// `scipy.signal.medfilt`.
     pub fn median(length: usize) -> Self {
         Window { half: length / 2, permille: 500, ends: Ends::Zeros }
     }
@@ -31,8 +32,9 @@ fn row_words(columns: usize) -> usize {
     2 * columns.next_multiple_of(32) + KeyLevels::buffer_words(1, columns)
 }
 
-/// `y[r, t]` = the quantile of what the window around column t of row r of `x` holds, NaN left out; NaN where nothing is
-/// left. The two matrices are of one shape; the result is one of the window's values to the bit (0 for -0).
+/// `y[r, t]` = the quantile of what the window around column t of row r of `x` holds, NaN left out; NaN where
+/// nothing is left. The two matrices are of one shape; the result is one of the window's values to the bit (0
+/// for -0).
 ///
 /// # Errors
 /// Usage, if a window is too long; as [`Gpu::run`].

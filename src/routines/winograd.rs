@@ -42,7 +42,9 @@ impl Scratch {
     /// # Errors
     /// Memory, if it does not fit the budget.
     pub fn new(gpu: &Gpu, needs: ScratchWords) -> Result<Self> {
-        let make = |words: usize| gpu.allocate("tiles of feature maps", words);
+        let advice = "Take --convolution direct, raise --max-memory, or use a smaller --size";
+        let make =
+            |words: usize| gpu.allocate("tiles of feature maps", words).map_err(|why| why.sparing(advice));
         Ok(Scratch { v: make(needs.v)?, m: make(needs.m)? })
     }
 }

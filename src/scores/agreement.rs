@@ -2,9 +2,9 @@
 
 /// Pearson's correlation, with the exact standard deviations: no epsilon is added to them.
 ///
-/// `sum (y - my)(p - mp) / sqrt(sum (y - my)^2 sum (p - mp)^2)`. NaN when `y` or `p` is constant or holds NaN, or
-/// when there are fewer than 2 values. The correlation used for Sensorium's scores differs from it by the 1e-8
-/// that is added to each standard deviation there, and by giving 0 for constant neurons.
+/// `sum (y - my)(p - mp) / sqrt(sum (y - my)^2 sum (p - mp)^2)`. NaN when `y` or `p` is constant or holds
+/// NaN, or when there are fewer than 2 values. The correlation used for Sensorium's scores differs from it by
+/// the 1e-8 that is added to each standard deviation there, and by giving 0 for constant neurons.
 pub fn pearson_r(y: &[f64], p: &[f64]) -> f64 {
     if is_constant(y) || is_constant(p) {
         return f64::NAN;
@@ -20,10 +20,11 @@ pub fn pearson_r(y: &[f64], p: &[f64]) -> f64 {
     (yp / (yy.sqrt() * pp.sqrt())).clamp(-1.0, 1.0)
 }
 
-/// The coefficient of determination `R2 = 1 - SSE / SST`, where SSE sums `(y - p)^2` and SST sums `(y - my)^2`.
+/// The coefficient of determination `R2 = 1 - SSE / SST`, where SSE sums `(y - p)^2` and SST sums `(y -
+/// my)^2`.
 ///
-/// An offset or a wrong scale of the prediction lowers it; it has no lower bound. NaN when `y` is constant (where
-/// himalaya gives 0 and scikit-learn 0 or 1).
+/// An offset or a wrong scale of the prediction lowers it; it has no lower bound. NaN when `y` is constant
+/// (where himalaya gives 0 and scikit-learn 0 or 1).
 pub fn r2(y: &[f64], p: &[f64]) -> f64 {
     if is_constant(y) {
         return f64::NAN;
@@ -60,8 +61,8 @@ pub(super) fn variance(values: &[f64], ddof: f64) -> f64 {
     values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / divisor
 }
 
-/// Whether all values are the same number. Asked of the values and not of their variance, which rounding may make
-/// a little larger than 0.
+/// Whether all values are the same number. Asked of the values and not of their variance, which rounding may
+/// make a little larger than 0.
 pub(super) fn is_constant(values: &[f64]) -> bool {
     values.iter().all(|&v| v == values[0])
 }

@@ -1,8 +1,8 @@
 //! Percentile bootstrap: what a score would have been with other images, or other neurons, of the same kind.
 //!
-//! Items are drawn with repetition, as many as there are (Efron 1979). All neurons see the same draws of images, so that
-//! what they share by the choice of images stays shared in means over neurons. The draws come from ChaCha8 streams: the
-//! same seed gives the same intervals.
+//! Items are drawn with repetition, as many as there are (Efron 1979). All neurons see the same draws of
+//! images, so that what they share by the choice of images stays shared in means over neurons. The draws come
+//! from ChaCha8 streams: the same seed gives the same intervals.
 
 use ndarray::{ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
@@ -32,8 +32,8 @@ impl Interval {
     /// No interval.
     pub const NONE: Interval = Interval { low: f64::NAN, high: f64::NAN };
 
-    /// Of the values of all draws, between neighbouring values linearly (NumPy's `percentile`). Draws without a value
-    /// (NaN) are left out; NaN where these are more than half.
+    /// Of the values of all draws, between neighbouring values linearly (NumPy's `percentile`). Draws without
+    /// a value (NaN) are left out; NaN where these are more than half.
     pub fn of(mut draws: Vec<f64>) -> Interval {
         let asked = draws.len();
         draws.retain(|v| !v.is_nan());
@@ -190,7 +190,8 @@ mod tests {
         );
     }
 
-    /// The interval of r covers the truth about as often as it says: percentile intervals of 60 images are a little short.
+    /// The interval of r covers the truth about as often as it says: percentile intervals of 60 images are a
+    /// little short.
     #[test]
     fn intervals_cover_the_truth() {
         let (neurons, images, truth) = (400, 60, 0.6f64);

@@ -8,9 +8,9 @@ use super::agreement::pearson_r;
 /// Values that two rows must share for a correlation: with two it is always 1 or -1.
 pub const LEAST_VALUES: usize = 3;
 
-/// [`pearson_r`] of every row with every other: (rows, rows), symmetric. Two rows are compared where both have a value
-/// (pandas' `corr`); NaN where fewer than [`LEAST_VALUES`] are left or one of the two is constant there. The diagonal is 1,
-/// or NaN for a row that has no correlation with anything.
+/// [`pearson_r`] of every row with every other: (rows, rows), symmetric. Two rows are compared where both
+/// have a value (pandas' `corr`); NaN where fewer than [`LEAST_VALUES`] are left or one of the two is
+/// constant there. The diagonal is 1, or NaN for a row that has no correlation with anything.
 pub fn row_correlations(rows: ArrayView2<f64>) -> Array2<f64> {
     let n = rows.nrows();
     let one = |first: usize| -> Vec<f64> {

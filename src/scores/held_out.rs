@@ -1,4 +1,5 @@
-//! Predictions from several layers, scored on the same held-out images: what is known of these is computed once.
+//! Predictions from several layers, scored on the same held-out images: what is known of these is computed
+//! once.
 
 use ndarray::{ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
@@ -50,7 +51,8 @@ pub struct HeldOutScores {
 pub enum Measure {
     /// [`HeldOutScores::pearson_r`].
     PearsonR,
-    /// [`HeldOutScores::normalised_r`], of neurons with a fraction of explainable variance of at least [`LEAST_FEV`].
+    /// [`HeldOutScores::normalised_r`], of neurons with a fraction of explainable variance of at least
+    /// [`LEAST_FEV`].
     NormalisedR,
     /// [`HeldOutScores::feve`] of the same neurons.
     Feve,
@@ -158,7 +160,8 @@ impl Scored {
         }
     }
 
-    /// The mean of a measure over some neurons, with both its intervals; `draws` of the neurons are drawn by `seed`.
+    /// The mean of a measure over some neurons, with both its intervals; `draws` of the neurons are drawn by
+    /// `seed`.
     pub fn mean(&self, measure: Measure, neurons: &[usize], draws: usize, seed: u64) -> MeanScore {
         let valued = neurons.iter().filter(|n| !self.value(measure, **n).is_nan());
         let (of, values): (Vec<usize>, Vec<f64>) = valued.map(|n| (*n, self.value(measure, *n))).unzip();
@@ -189,7 +192,8 @@ mod tests {
     use crate::random::Random;
     use ndarray::{Array2, Array3};
 
-    /// A signal of 1, noise of 1 in each of four repeats, and predictions with an error; the first neuron is untuned.
+    /// A signal of 1, noise of 1 in each of four repeats, and predictions with an error; the first neuron is
+    /// untuned.
     fn recording() -> (Array3<f32>, Array2<f32>) {
         let mut random = Random::stream(5, "recording");
         let signal =
@@ -211,8 +215,8 @@ mod tests {
         let neurons: Vec<usize> = (0..60).collect();
         let [r, normalised, feve] = Measure::ALL.map(|measure| found.mean(measure, &neurons, 300, 1));
         assert_eq!((r.neurons, normalised.neurons, feve.neurons), (60, 59, 59));
-        // A signal and a prediction of it with as much error correlate by .707; four repeats lower that to .632.
-        // Five standard deviations of the means are .03.
+        // A signal and a prediction of it with as much error correlate by .707; four repeats lower that to
+        // .632. Five standard deviations of the means are .03.
         assert!((normalised.mean - 0.5f64.sqrt()).abs() < 0.03, "{normalised:?}");
         assert!((r.mean - 0.632).abs() < 0.03 && feve.mean.abs() < 0.15, "{r:?} {feve:?}");
         for one in [r, normalised, feve] {

@@ -13,8 +13,8 @@ pub struct Bin {
     pub count: usize,
 }
 
-/// Counts `values` in `bins` bins of equal width from `low` to `high`; values outside and NaN are not counted (NumPy's
-/// `histogram` with a range).
+/// Counts `values` in `bins` bins of equal width from `low` to `high`; values outside and NaN are not counted
+/// (NumPy's `histogram` with a range).
 pub fn histogram(values: impl Iterator<Item = f64>, bins: usize, low: f64, high: f64) -> Vec<Bin> {
     let edge = |at: usize| low + (high - low) * (at as f64 / bins as f64);
     let bin = |at: usize| Bin { low: edge(at), high: edge(at + 1), count: 0 };

@@ -3,8 +3,8 @@
 
 use crate::error::{Error, Result};
 
-/// One merge: two clusters, the mean distance of their members, and how many members they have together. Clusters 0 to
-/// n - 1 are the items, n + k is what merge k made; the first cluster has the smaller number.
+/// One merge: two clusters, the mean distance of their members, and how many members they have together.
+/// Clusters 0 to n - 1 are the items, n + k is what merge k made; the first cluster has the smaller number.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Merge {
     /// One cluster.
@@ -34,13 +34,15 @@ impl Distances {
     }
 }
 
-/// Merges `items` items, whose `distance` between two (the smaller number first) is a number and not negative.
+/// Merges `items` items, whose `distance` between two (the smaller number first) is a number and not
+/// negative.
 ///
-/// By chains of nearest neighbours (Murtagh 1983) in time and memory of items squared: average linkage is reducible, so
-/// that two clusters that are each other's nearest may be merged at once, and sorting the merges by distance gives the
-/// order of the greedy algorithm. Of equal distances the item with the smaller number is nearest, but the one that the
-/// chain came from is preferred; merges of equal distance keep the order in which they were made; a merged cluster goes on
-/// under the larger of its two items. These are SciPy's rules, so ties fall as they do there.
+/// By chains of nearest neighbours (Murtagh 1983) in time and memory of items squared: average linkage is
+/// reducible, so that two clusters that are each other's nearest may be merged at once, and sorting the
+/// merges by distance gives the order of the greedy algorithm. Of equal distances the item with the smaller
+/// number is nearest, but the one that the chain came from is preferred; merges of equal distance keep the
+/// order in which they were made; a merged cluster goes on under the larger of its two items. These are
+/// SciPy's rules, so ties fall as they do there.
 ///
 /// # Errors
 /// [`crate::Kind::Internal`] for a distance that is NaN or infinite.
@@ -118,8 +120,8 @@ fn top(above: &mut [usize], from: usize) -> usize {
     at
 }
 
-/// The items from left to right as SciPy's `dendrogram` draws them by default: under every merge first the items of its
-/// first cluster.
+/// The items from left to right as SciPy's `dendrogram` draws them by default: under every merge first the
+/// items of its first cluster.
 pub fn leaf_order(merges: &[Merge]) -> Vec<usize> {
     let items = merges.len() + 1;
     let mut order = Vec::with_capacity(items);
@@ -151,7 +153,8 @@ mod tests {
         }
     }
 
-    /// `linkage(d, "average")` and `dendrogram(Z, no_plot=True)["leaves"]` of SciPy 1.17 for the same 66 distances.
+    /// `linkage(d, "average")` and `dendrogram(Z, no_plot=True)["leaves"]` of SciPy 1.17 for the same 66
+    /// distances.
     #[test]
     fn distinct_distances_merge_as_in_scipy() {
         let distance = |a: usize, b: usize| ((a * 7919 + b * 104_729 + 13) % 1009) as f64 / 1009.0 + 0.01;

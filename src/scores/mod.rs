@@ -56,7 +56,8 @@ pub struct NeuronScores {
 pub struct Predicted<'a> {
     /// (neurons, images).
     pub images: ArrayView2<'a, f32>,
-    /// (neurons, images, repeats), where trials of an image are predicted differently; `images` then holds their means.
+    /// (neurons, images, repeats), where trials of an image are predicted differently; `images` then holds
+    /// their means.
     pub trials: Option<ArrayView3<'a, f32>>,
 }
 
@@ -66,10 +67,9 @@ impl<'a> From<ArrayView2<'a, f32>> for Predicted<'a> {
     }
 }
 
-/// Scores predictions against `repeats` (neurons, images, repeats; NaN where missing). Scores of single trials, and FEVE,
-/// whose error is that of all trials, are of the predictions of trials, where there are any; all others of those of images.
-/// `seed` draws the halves of
-/// [`Trials::split_half`].
+/// Scores predictions against `repeats` (neurons, images, repeats; NaN where missing). Scores of single
+/// trials, and FEVE, whose error is that of all trials, are of the predictions of trials, where there are
+/// any; all others of those of images. `seed` draws the halves of [`Trials::split_half`].
 ///
 /// # Errors
 /// [`crate::Kind::Internal`] when there are other numbers of neurons, images or repeats.

@@ -13,17 +13,17 @@ pub const PERMUTATIONS: usize = 1000;
 /// Neurons whose sums are taken side by side.
 const LANES: usize = 8;
 
-/// How far below the observed value a permuted one may lie, as a share, and still count as equal: their sums are taken in
-/// another order.
+/// How far below the observed value a permuted one may lie, as a share, and still count as equal: their sums
+/// are taken in another order.
 const ROUNDING: f64 = 1e-12;
 
 /// For each neuron the p-value of the null that its responses do not depend on the image.
 ///
-/// The statistic is the variance between images, `sum_i R_i (mean_i - mean)^2` over the images i with R_i > 1 repeats;
-/// under the null all trials of a neuron may change places. `p = (1 + count) / (1 + permutations)`, with the count of
-/// permutations whose statistic is at least the observed one (Phipson and Smyth 2010). Permutation k is drawn from the
-/// ChaCha8 stream `permutation k` of `seed`: the same for all neurons with the same number of trials. NaN without repeats,
-/// 1 for a constant neuron.
+/// The statistic is the variance between images, `sum_i R_i (mean_i - mean)^2` over the images i with R_i > 1
+/// repeats; under the null all trials of a neuron may change places. `p = (1 + count) / (1 + permutations)`,
+/// with the count of permutations whose statistic is at least the observed one (Phipson and Smyth 2010).
+/// Permutation k is drawn from the ChaCha8 stream `permutation k` of `seed`: the same for all neurons with
+/// the same number of trials. NaN without repeats, 1 for a constant neuron.
 pub fn p_values(neurons: &[Trials], permutations: usize, seed: u64) -> Vec<f64> {
     let mut alike: BTreeMap<Vec<usize>, Vec<usize>> = BTreeMap::new();
     for (neuron, trials) in neurons.iter().enumerate().filter(|(_, trials)| trials.has_repeats()) {
@@ -110,8 +110,9 @@ impl<'a> Block<'a> {
     }
 }
 
-/// Which p-values are significant with the share of false ones among them held to `rate` on average (Benjamini and
-/// Hochberg 1995): the k smallest, for the largest k with `p_(k) <= k rate / m`. NaN is no test and never significant.
+/// Which p-values are significant with the share of false ones among them held to `rate` on average
+/// (Benjamini and Hochberg 1995): the k smallest, for the largest k with `p_(k) <= k rate / m`. NaN is no
+/// test and never significant.
 pub fn benjamini_hochberg(p: &[f64], rate: f64) -> Vec<bool> {
     let mut sorted: Vec<f64> = p.iter().copied().filter(|v| !v.is_nan()).collect();
     sorted.sort_unstable_by(f64::total_cmp);

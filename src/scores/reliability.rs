@@ -15,7 +15,8 @@ pub const FALSE_DISCOVERIES: f64 = 0.05;
 /// Neurons whose trials are held in f64 at once, twice.
 pub const AT_ONCE: usize = 256;
 
-/// How reliable one neuron is, over all images. NaN where there is no value; `None` where the data have no repeats.
+/// How reliable one neuron is, over all images. NaN where there is no value; `None` where the data have no
+/// repeats.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct NeuronReliability {
     /// [`Trials::fev`].
@@ -39,15 +40,15 @@ impl NeuronReliability {
     }
 }
 
-/// The noise ceiling of a correlation with the mean over repeats: the square root of the mean's split-half reliability
-/// (Spearman and Brown's, of all repeats), which is the correlation of that mean with the true mean response. NaN where
-/// the reliability is not above 0.
+/// The noise ceiling of a correlation with the mean over repeats: the square root of the mean's split-half
+/// reliability (Spearman and Brown's, of all repeats), which is the correlation of that mean with the true
+/// mean response. NaN where the reliability is not above 0.
 pub fn ceiling(split_half: f64) -> f64 {
     if split_half > 0.0 { split_half.sqrt() } else { f64::NAN }
 }
 
-/// The reliability of every neuron from `repeats` (neurons, images, repeats; NaN where missing). `seed` draws halves,
-/// images and permutations.
+/// The reliability of every neuron from `repeats` (neurons, images, repeats; NaN where missing). `seed` draws
+/// halves, images and permutations.
 pub fn reliability(repeats: ArrayView3<f32>, seed: u64) -> Vec<NeuronReliability> {
     let (neurons, images, _) = repeats.dim();
     let resamples = Resamples::new(seed, "images", images, DRAWS);
@@ -102,8 +103,8 @@ impl Recording {
     }
 }
 
-/// Reliability over all neurons, in numbers and in words. Medians are over the neurons that have a number; NaN where none
-/// has.
+/// Reliability over all neurons, in numbers and in words. Medians are over the neurons that have a number;
+/// NaN where none has.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ReliabilitySummary {
     /// Number of neurons.

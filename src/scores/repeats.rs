@@ -1,5 +1,5 @@
-//! Scores that need repeated presentations of the same image: how much of a response can be explained at all, and
-//! how much of that a prediction explains. All in f64; repeats may be ragged.
+//! Scores that need repeated presentations of the same image: how much of a response can be explained at all,
+//! and how much of that a prediction explains. All in f64; repeats may be ragged.
 
 use super::agreement::{is_constant, mean, pearson_r, variance};
 use crate::random::Random;
@@ -40,9 +40,10 @@ impl Trials {
         self.0.iter().map(Vec::as_slice).filter(|values| values.len() > 1)
     }
 
-    /// For each image what [`Trials::fev`] and [`Trials::feve`] sum over images: trials, their sum, the sum of their
-    /// squares, the variance over repeats, whether it has one, and the squared errors of a prediction. In units of the
-    /// standard deviation over all trials, about their mean, so that sums of squares lose no digits.
+    /// For each image what [`Trials::fev`] and [`Trials::feve`] sum over images: trials, their sum, the sum
+    /// of their squares, the variance over repeats, whether it has one, and the squared errors of a
+    /// prediction. In units of the standard deviation over all trials, about their mean, so that sums of
+    /// squares lose no digits.
     pub(super) fn sums(&self, predictions: Option<&[f64]>) -> Vec<[f64; 6]> {
         let all: Vec<f64> = self.0.iter().flatten().copied().collect();
         let (centre, unit) = (mean(&all), variance(&all, 0.0).sqrt());
@@ -59,14 +60,14 @@ impl Trials {
         self.0.iter().enumerate().map(of).collect()
     }
 
-    /// Correlation to average: [`pearson_r`] between the mean response to each image and the prediction for it
-    /// (Sensorium's `correlation to average`).
+    /// Correlation to average: [`pearson_r`] between the mean response to each image and the prediction for
+    /// it (Sensorium's `correlation to average`).
     pub fn correlation_to_average(&self, predictions: &[f64]) -> f64 {
         pearson_r(&self.averages(), predictions)
     }
 
-    /// Single-trial correlation: [`pearson_r`] over all trials, the prediction for an image standing beside each
-    /// of its repeats (Sensorium's `single trial correlation`). Images with more repeats weigh more.
+    /// Single-trial correlation: [`pearson_r`] over all trials, the prediction for an image standing beside
+    /// each of its repeats (Sensorium's `single trial correlation`). Images with more repeats weigh more.
     pub fn single_trial_correlation(&self, predictions: &[f64]) -> f64 {
         let (y, p) = self.pairs(predictions);
         pearson_r(&y, &p)
@@ -82,9 +83,9 @@ impl Trials {
         (y, p)
     }
 
-    /// Variance over all trials (n - 1), and the mean over images of the variance over repeats (n - 1). Images
-    /// with a single repeat say nothing of the noise and count in the first only; images are not weighted by
-    /// their number of repeats.
+    /// Variance over all trials (n - 1), and the mean over images of the variance over repeats (n - 1).
+    /// Images with a single repeat say nothing of the noise and count in the first only; images are not
+    /// weighted by their number of repeats.
     fn total_and_noise(&self) -> (f64, f64) {
         let all: Vec<f64> = self.0.iter().flatten().copied().collect();
         let repeated = self.0.iter().filter(|values| values.len() > 1);
@@ -95,8 +96,9 @@ impl Trials {
 
     /// Fraction of explainable variance `FEV = (total - noise) / total` (Sensorium, neuralpredictors `fev`).
     ///
-    /// `total` is the variance (n - 1) over all trials, `noise` the mean over images of the variance (n - 1) over
-    /// repeats. Not clipped: an untuned neuron scatters about 0. NaN for a constant neuron or without repeats.
+    /// `total` is the variance (n - 1) over all trials, `noise` the mean over images of the variance (n - 1)
+    /// over repeats. Not clipped: an untuned neuron scatters about 0. NaN for a constant neuron or without
+    /// repeats.
     pub fn fev(&self) -> f64 {
         let (total, noise) = self.total_and_noise();
         (total - noise) / total
@@ -106,8 +108,8 @@ impl Trials {
     /// neuralpredictors `fev`), with MSE the mean of `(y - p)^2` over all trials and the rest as in
     /// [`Trials::fev`].
     ///
-    /// Not clipped: it may be negative or a little above 1, and means nothing where FEV is near or below 0. NaN
-    /// for a constant neuron, without repeats, or where total equals noise.
+    /// Not clipped: it may be negative or a little above 1, and means nothing where FEV is near or below 0.
+    /// NaN for a constant neuron, without repeats, or where total equals noise.
     pub fn feve(&self, predictions: &[f64]) -> f64 {
         let trials =
             || self.0.iter().zip(predictions).flat_map(|(values, p)| values.iter().map(move |y| (y, p)));
@@ -122,14 +124,14 @@ impl Trials {
         if explainable == 0.0 { f64::NAN } else { 1.0 - (mse - noise) / explainable }
     }
 
-    /// Split-half reliability: the repeats of each image are cut at random into two halves, [`pearson_r`] between
-    /// the averages of the halves over images, mean `r` over [`HALVES`] cuts, corrected to all repeats by
-    /// Spearman and Brown: `2 r / (1 + r)`.
+    /// Split-half reliability: the repeats of each image are cut at random into two halves, [`pearson_r`]
+    /// between the averages of the halves over images, mean `r` over [`HALVES`] cuts, corrected to all
+    /// repeats by Spearman and Brown: `2 r / (1 + r)`.
     ///
-    /// The mean is corrected, and not each cut: a single cut with r near -1 would outweigh all others. With an odd
-    /// number of repeats one half is larger by one. Images with a single repeat are left out. Cuts are drawn from
-    /// the ChaCha8 stream `split-half` of `seed`, the same for every neuron with the same repeats. NaN without
-    /// repeats or when no cut has a correlation.
+    /// The mean is corrected, and not each cut: a single cut with r near -1 would outweigh all others. With
+    /// an odd number of repeats one half is larger by one. Images with a single repeat are left out. Cuts are
+    /// drawn from the ChaCha8 stream `split-half` of `seed`, the same for every neuron with the same repeats.
+    /// NaN without repeats or when no cut has a correlation.
     pub fn split_half(&self, seed: u64) -> f64 {
         let mut random = Random::stream(seed, "split-half");
         let mut images: Vec<Vec<f64>> = self.0.iter().filter(|values| values.len() > 1).cloned().collect();
@@ -157,9 +159,10 @@ impl Trials {
         2.0 * r / (1.0 + r)
     }
 
-    /// Jackknife oracle: [`pearson_r`] over all trials between a trial and the mean of the other repeats of its
-    /// image (Sensorium's `oracle`; it underestimates the ceiling, for that mean is noisy itself). Images with a
-    /// single repeat are left out. NaN without repeats or for a constant neuron (where Sensorium gives 0).
+    /// Jackknife oracle: [`pearson_r`] over all trials between a trial and the mean of the other repeats of
+    /// its image (Sensorium's `oracle`; it underestimates the ceiling, for that mean is noisy itself). Images
+    /// with a single repeat are left out. NaN without repeats or for a constant neuron (where Sensorium gives
+    /// 0).
     pub fn oracle_jackknife(&self) -> f64 {
         let (mut y, mut others) = (Vec::new(), Vec::new());
         for values in self.0.iter().filter(|values| values.len() > 1) {

@@ -1,9 +1,9 @@
 //! The three scores of the Sensorium competition of 2022, by its own definitions.
 //!
-//! [`super::score`] has scores of the same names that differ in two ways. Here a prediction belongs to a trial and not to
-//! an image, for behaviour may be an input; and 1e-8 is added to each standard deviation of a correlation, so that a
-//! constant neuron scores 0 and counts in the mean, where it has no score there. Noise and explainable variance are the
-//! same ([`Trials::fev`]).
+//! [`super::score`] has scores of the same names that differ in two ways. Here a prediction belongs to a
+//! trial and not to an image, for behaviour may be an input; and 1e-8 is added to each standard deviation of
+//! a correlation, so that a constant neuron scores 0 and counts in the mean, where it has no score there.
+//! Noise and explainable variance are the same ([`Trials::fev`]).
 
 use std::collections::HashMap;
 
@@ -28,13 +28,13 @@ pub struct TrialScores {
     pub correlation_to_average: f64,
     /// [`Trials::fev`]; NaN where no image was shown twice.
     pub fev: f64,
-    /// `1 - (MSE - noise) / (total - noise)`, with MSE the mean of `(y - p)^2` over all trials; NaN where `fev` is, or
-    /// where it is 0.
+    /// `1 - (MSE - noise) / (total - noise)`, with MSE the mean of `(y - p)^2` over all trials; NaN where
+    /// `fev` is, or where it is 0.
     pub feve: f64,
 }
 
-/// Pearson's correlation as Sensorium computes it: the mean of the products of `(a - mean) / (deviation + 1e-8)`, with
-/// deviations over n. 0 where one side is constant; NaN for no values.
+/// Pearson's correlation as Sensorium computes it: the mean of the products of `(a - mean) / (deviation +
+/// 1e-8)`, with deviations over n. 0 where one side is constant; NaN for no values.
 pub fn correlation(y: &[f64], p: &[f64]) -> f64 {
     let [y_mean, p_mean] = [y, p].map(mean);
     let [y_unit, p_unit] = [y, p].map(|values| variance(values, 0.0).sqrt() + EPSILON);
@@ -42,8 +42,8 @@ pub fn correlation(y: &[f64], p: &[f64]) -> f64 {
     products.sum::<f64>() / y.len() as f64
 }
 
-/// Scores `predictions` against `responses`, both (neurons, trials); `images` says which image each trial showed. A
-/// trial in which a neuron was not recorded (NaN) is left out of its scores.
+/// Scores `predictions` against `responses`, both (neurons, trials); `images` says which image each trial
+/// showed. A trial in which a neuron was not recorded (NaN) is left out of its scores.
 ///
 /// # Errors
 /// [`crate::Kind::Internal`] when shapes differ.
@@ -140,12 +140,13 @@ mod tests {
 
     #[test]
     fn by_hand() {
-        // Image 7 twice, then image 3 twice; the second neuron is constant, the third is predicted by a constant.
+        // Image 7 twice, then image 3 twice; the second neuron is constant, the third is predicted by a
+        // constant.
         let y = array![[1.0, 3.0, 4.0, 6.0], [2.0, 2.0, 2.0, 2.0], [1.0, 3.0, 4.0, 6.0]];
         let p = array![[2.0, 2.0, 4.0, 6.0], [2.0, 2.0, 4.0, 6.0], [3.0, 3.0, 3.0, 3.0]];
         let found = trial_scores(y.view(), p.view(), &[7, 7, 3, 3]).unwrap();
-        // y - 3.5: -5/2 -1/2 1/2 5/2, squares 13; p - 3.5: -3/2 -3/2 1/2 5/2, squares 11; products 15/4 + 3/4 + 1/4 +
-        // 25/4 = 11. Deviations over 4: sqrt(13/4), sqrt(11/4).
+        // y - 3.5: -5/2 -1/2 1/2 5/2, squares 13; p - 3.5: -3/2 -3/2 1/2 5/2, squares 11; products 15/4 +
+        // 3/4 + 1/4 + 25/4 = 11. Deviations over 4: sqrt(13/4), sqrt(11/4).
         let units = ((13f64 / 4.0).sqrt() + 1e-8) * ((11f64 / 4.0).sqrt() + 1e-8);
         close(found[0].single_trial_correlation, 11.0 / 4.0 / units);
         // Means over trials 2 and 5, predicted 2 and 5: deviation 3/2, product 9/4.

@@ -1,4 +1,5 @@
-//! Experiments whose truth is known: images, simulated neurons, Poisson counts, and what a model can reach at best.
+//! Experiments whose truth is known: images, simulated neurons, Poisson counts, and what a model can reach at
+//! best.
 
 mod folder;
 mod neurons;
@@ -74,9 +75,9 @@ pub struct Experiment {
 
 /// Simulates an experiment.
 ///
-/// Images are 1/f textures, scenes of flat shapes, and gratings in patches. Neurons are rectified linear Gabor
-/// cells, phase-blind Gabor pairs, and cells with a constant rate. Counts are Poisson, so that a neuron's true
-/// fraction of explainable variance is `Var(expected) / (Var(expected) + mean(expected))`.
+/// Images are 1/f textures, scenes of flat shapes, and gratings in patches. Neurons are rectified linear
+/// Gabor cells, phase-blind Gabor pairs, and cells with a constant rate. Counts are Poisson, so that a
+/// neuron's true fraction of explainable variance is `Var(expected) / (Var(expected) + mean(expected))`.
 ///
 /// # Errors
 /// [`Kind::Usage`] when a setting is too small, too large, or no number.
@@ -109,8 +110,8 @@ pub fn simulate(settings: &Settings) -> Result<Experiment> {
     Ok(Experiment { settings: settings.clone(), images, responses, split, expected, neurons })
 }
 
-/// Takes away the last repeats of some images, as when a session ends early: up to half of them, of all neurons of
-/// an area together.
+/// Takes away the last repeats of some images, as when a session ends early: up to half of them, of all
+/// neurons of an area together.
 fn lose_repeats(responses: &mut Array3<f32>, neurons: &[Neuron], settings: &Settings) {
     let (_, n_images, repeats) = responses.dim();
     if repeats < 2 {

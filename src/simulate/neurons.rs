@@ -88,8 +88,8 @@ impl ReceptiveField {
         }
     }
 
-    /// The filter, row by row, its phase turned by `turn` radians: without response to uniform luminance, and of
-    /// unit length.
+    /// The filter, row by row, its phase turned by `turn` radians: without response to uniform luminance, and
+    /// of unit length.
     fn filter(&self, size: usize, turn: f64) -> Vec<f64> {
         let (sine, cosine) = (self.orientation * PI / 180.0).sin_cos();
         let (mut filter, mut envelopes) = (Vec::with_capacity(size * size), Vec::with_capacity(size * size));
@@ -118,7 +118,8 @@ pub struct Neuron {
     /// Where it looks; `None` for [`Cell::Untuned`].
     pub field: Option<ReceptiveField>,
     /// Its true fraction of explainable variance over all images: `Var(expected) / (Var(expected) +
-    /// mean(expected))`, the variance (n - 1) of its mean counts over images against that plus the Poisson noise.
+    /// mean(expected))`, the variance (n - 1) of its mean counts over images against that plus the Poisson
+    /// noise.
     pub true_fev: f64,
 }
 

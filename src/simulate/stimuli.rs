@@ -4,8 +4,8 @@ use std::f64::consts::{PI, TAU};
 
 use crate::random::Random;
 
-/// Draws one image of `size` x `size` pixels, row by row. Each image has a random stream of its own, so that asking
-/// for more images does not change the first ones.
+/// Draws one image of `size` x `size` pixels, row by row. Each image has a random stream of its own, so that
+/// asking for more images does not change the first ones.
 pub(super) fn draw(seed: u64, image: usize, size: usize) -> Vec<u8> {
     let mut random = Random::stream(seed, &format!("image {image}"));
     let mut luminance = vec![0.0; size * size];
@@ -28,8 +28,8 @@ pub(super) fn draw(seed: u64, image: usize, size: usize) -> Vec<u8> {
     luminance.iter().map(|l| (127.5 + contrast * (l - mean) / deviation).round() as u8).collect()
 }
 
-/// Adds noise with the same variance in every octave of spatial frequency, as an amplitude spectrum of 1/f has:
-/// grids of 2, 4, 8, ... random cells across the image, interpolated smoothly.
+/// Adds noise with the same variance in every octave of spatial frequency, as an amplitude spectrum of 1/f
+/// has: grids of 2, 4, 8, ... random cells across the image, interpolated smoothly.
 fn texture(random: &mut Random, size: usize, luminance: &mut [f64]) {
     let mut cells = 2;
     while cells <= size / 2 {

@@ -225,8 +225,8 @@ impl EventsRequest {
 /// (neurons) and `g` (neurons, 2) f64. The file appears when it is whole.
 ///
 /// # Errors
-/// Usage or Input, if options, traces and method do not fit each other; Output, if the file cannot be written; as
-/// [`Gpu::run`].
+/// Usage or Input, if options, traces and method do not fit each other; Output, if the file cannot be
+/// written; as [`Gpu::run`].
 pub fn events(gpu: &Gpu, request: &EventsRequest, progress: &mut Progress<'_>) -> Result<EventsSummary> {
     let mut clock = Clock::new();
     let mut job = request.open()?;

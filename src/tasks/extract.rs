@@ -90,8 +90,7 @@ impl ExtractRequest {
             out: self.out.clone(),
         };
         if summary.gpu_bytes > summary.gpu_budget_bytes {
-            let budget = summary.gpu_budget_bytes;
-            return Err(crate::gpu::too_large("features", summary.gpu_bytes, budget, budget));
+            return Err(source.too_large(gpu, "features", summary.gpu_bytes));
         }
         Ok(summary)
     }

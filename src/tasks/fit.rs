@@ -69,7 +69,8 @@ pub struct FitSummary {
     /// Presentations of them, where each was a row of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n_trials: Option<usize>,
-    /// Responses of single neurons that were missing in such a row; their means over the image's other trials stand there.
+    /// Responses of single neurons that were missing in such a row; their means over the image's other trials
+    /// stand there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n_filled: Option<usize>,
     /// Images of the training tier.

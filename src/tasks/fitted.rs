@@ -162,7 +162,7 @@ fn as_sum(gpu: &Gpu, source: Source, model: &Model, progress: &mut Progress<'_>)
     let (budget, taken) = (gpu.ledger().budget(), source.overhead(gpu)? + working_bytes(gpu));
     let plan = SlabPlan::new(gpu, images, features, budget.saturating_sub(taken)).map_err(|_| {
         let needed = taken + SlabPlan::least_bytes(images, features, UNIT);
-        crate::gpu::too_large("predict", needed, budget, budget)
+        source.too_large(gpu, "predict", needed)
     })?;
     let mut space = FeatureSpace::new(source, plan, Vec::new());
     model.predict(gpu, &mut space, &mut |share| progress("features", share))

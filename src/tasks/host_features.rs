@@ -22,8 +22,8 @@ pub(super) struct HostFeatures {
 }
 
 impl HostFeatures {
-    /// Computes the features of the rows of a recording from `input`; pixels are normalised over the images of the rows
-    /// `train`, if they have to be.
+    /// Computes the features of the rows of a recording from `input`; pixels are normalised over the images
+    /// of the rows `train`, if they have to be.
     ///
     /// # Errors
     /// Memory, if they do not fit; as [`FeatureSpace::visit`].
@@ -60,7 +60,7 @@ impl HostFeatures {
                 return why;
             }
             let needed = taken + SlabPlan::least_bytes(images, features, UNIT);
-            crate::gpu::too_large("features", needed, budget, budget)
+            source.too_large(gpu, "features", needed)
         })?;
         let mut values = Array2::<f32>::zeros((images, features));
         let mut space = FeatureSpace::new(source, plan, Vec::new());
@@ -72,8 +72,8 @@ impl HostFeatures {
     }
 }
 
-/// Features on the device, standardised over the rows `train` as `shared` asks; `shown` says which of them each row shows,
-/// where they are of images.
+/// Features on the device, standardised over the rows `train` as `shared` asks; `shown` says which of them
+/// each row shows, where they are of images.
 ///
 /// # Errors
 /// As [`Resident::new`].

@@ -77,8 +77,8 @@ pub(super) fn write(
     })
 }
 
-/// Neurons from `first` on whose rows, of `words` in all their operands, stay within [`CHUNK_BYTES`] and a quarter of
-/// what is free, and whose product, of `operations` each, ends in the time of a submission.
+/// Neurons from `first` on whose rows, of `words` in all their operands, stay within [`CHUNK_BYTES`] and a
+/// quarter of what is free, and whose product, of `operations` each, ends in the time of a submission.
 fn chunk(gpu: &Gpu, first: usize, neurons: usize, words: usize, operations: f64) -> Range<usize> {
     let bytes = CHUNK_BYTES.min((gpu.ledger().free() / 4) as usize);
     let affordable = (gpu.affordable(&gemm::KERNEL) / operations) as usize;

@@ -43,7 +43,8 @@ pub struct FitPlan {
     pub passes: usize,
     /// GPU memory in bytes.
     pub gpu_bytes: u64,
-    /// Host memory that features take, and images on their way to the device, in bytes; without those of the decomposed matrix.
+    /// Host memory that features take, and images on their way to the device, in bytes; without those of the
+    /// decomposed matrix.
     pub host_bytes: u64,
     /// Budget for GPU memory.
     pub gpu_budget_bytes: u64,
@@ -108,7 +109,7 @@ pub(super) fn of_ridge(gpu: &Gpu, source: &Source, neurons: usize, job: &RidgeJo
         if why.kind() != Kind::Memory || needed <= budget {
             return why;
         }
-        crate::gpu::too_large("fit", needed, budget, budget)
+        source.too_large(gpu, "fit", needed)
     })?;
     // Slabs that all fit stay for the weights.
     let passes = if slabs.passes() == 1 { 1 } else { 2 * slabs.passes() };
@@ -131,8 +132,8 @@ pub(super) fn of_ridge(gpu: &Gpu, source: &Source, neurons: usize, job: &RidgeJo
     })
 }
 
-/// What a trained fit will take. Features come through slabs, leave the device, and come back as the readout wants them.
-/// `rows` are trained with, each of which shows one of the source's.
+/// What a trained fit will take. Features come through slabs, leave the device, and come back as the readout
+/// wants them. `rows` are trained with, each of which shows one of the source's.
 ///
 /// # Errors
 /// Memory, if it does not fit the budget.
@@ -149,7 +150,7 @@ pub(super) fn of_training(
     let taken = source.overhead(gpu)? + working_bytes(gpu);
     let slabs = SlabPlan::new(gpu, images, features, budget.saturating_sub(taken)).map_err(|why| {
         let needed = taken + SlabPlan::least_bytes(images, features, UNIT);
-        if why.kind() == Kind::Memory { crate::gpu::too_large("fit", needed, budget, budget) } else { why }
+        if why.kind() == Kind::Memory { source.too_large(gpu, "fit", needed) } else { why }
     })?;
     let shared = job.shared();
     let trainer = Trainer::bytes(gpu, shared, shape, [neurons, rows], 1);

@@ -122,7 +122,8 @@ impl PredictRequest {
     }
 }
 
-/// Predicts and writes. Where the readout has covariates as inputs, these stand at their means over training trials.
+/// Predicts and writes. Where the readout has covariates as inputs, these stand at their means over training
+/// trials.
 ///
 /// # Errors
 /// Input, if the run, the images or the features cannot be used together; as [`super::fit()`].

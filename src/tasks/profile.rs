@@ -1,4 +1,5 @@
-//! Profiles: how well each layer of a network predicts each neuron, from one pass over the images, beside its nulls.
+//! Profiles: how well each layer of a network predicts each neuron, from one pass over the images, beside its
+//! nulls.
 
 mod clusters;
 mod fits;
@@ -32,8 +33,9 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Control {
-    /// The images change places among the training and among the test images; the responses stay. So do covariates, which
-    /// stay with the responses of their rows: with them the null is what they and shuffled images predict.
+    /// The images change places among the training and among the test images; the responses stay. So do
+    /// covariates, which stay with the responses of their rows: with them the null is what they and shuffled
+    /// images predict.
     Shuffled,
     /// The same network with random weights.
     Random,
@@ -56,7 +58,8 @@ pub struct ProfileRequest {
     pub fit: FitRequest,
     /// A CSV of labels of the neurons.
     pub labels: Option<PathBuf>,
-    /// Sizes that images are resized to, one after the other; the first is that of the input and the main one.
+    /// Sizes that images are resized to, one after the other; the first is that of the input and the main
+    /// one.
     pub sizes: Vec<Size>,
     /// The nulls.
     pub controls: Vec<Control>,
@@ -141,6 +144,9 @@ pub struct ProfileSummary {
     pub nested_mean_r: f64,
     /// Why profiles were not correlated and clustered, if they were not.
     pub not_clustered: Option<String>,
+    /// Whether systems were solved by another factorisation than was asked for; the record has which.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub factorisation_not_kept: bool,
     /// Passes of all images through a network.
     pub passes: usize,
     /// The adapter.
@@ -163,7 +169,8 @@ struct Run {
     smooth: Vec<Option<Smooth>>,
 }
 
-/// The features of the rows of a recording; readouts that are trained may do with those of images, as in a fit.
+/// The features of the rows of a recording; readouts that are trained may do with those of images, as in a
+/// fit.
 fn source(input: &NetworkInput, rows: &Rows, trained: bool) -> Result<(Source, Option<Vec<u32>>)> {
     let images = Source::Network(Box::new(input.open()?));
     if trained { rows.stored(images) } else { Ok((rows.source(images)?, None)) }
@@ -206,8 +213,8 @@ impl ProfileRequest {
         files
     }
 
-    /// What is asked of a readout in closed form, and the ratios where its weights are to be smooth. Of one that is
-    /// trained, the folds.
+    /// What is asked of a readout in closed form, and the ratios where its weights are to be smooth. Of one
+    /// that is trained, the folds.
     fn ridge(&self) -> (RidgeRequest, Option<&Ratios>) {
         match &self.fit.readout {
             ReadoutRequest::Ridge(asked) => (asked.clone(), None),
@@ -268,7 +275,8 @@ impl<'a> ProfileJob<'a> {
     /// Reads responses, split and labels, opens the rest.
     ///
     /// # Errors
-    /// Usage or Input, if files are damaged or do not fit each other, or if the result would replace one of them.
+    /// Usage or Input, if files are damaged or do not fit each other, or if the result would replace one of
+    /// them.
     pub fn read(request: &'a ProfileRequest) -> Result<Self> {
         let mut clock = Clock::new();
         let (asked, ratios) = request.ridge();
@@ -329,8 +337,8 @@ impl<'a> ProfileJob<'a> {
 /// Profiles and writes a folder.
 ///
 /// # Errors
-/// Usage or Input, if files are damaged or do not fit each other; Memory, if the job does not fit the budget; Device, if
-/// the adapter fails; Output, if the folder cannot be written. Nothing is half-written.
+/// Usage or Input, if files are damaged or do not fit each other; Memory, if the job does not fit the budget;
+/// Device, if the adapter fails; Output, if the folder cannot be written. Nothing is half-written.
 pub fn profile(gpu: &Gpu, request: &ProfileRequest, progress: &mut Progress<'_>) -> Result<ProfileSummary> {
     ProfileJob::read(request)?.run(gpu, progress)
 }

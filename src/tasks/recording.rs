@@ -59,7 +59,8 @@ impl RecordingRequest {
     /// Reads the responses to so many images, which of these train and test, and the trials.
     ///
     /// # Errors
-    /// Usage or Input, if files are damaged or do not fit each other, or hold nothing of a covariate that is asked for.
+    /// Usage or Input, if files are damaged or do not fit each other, or hold nothing of a covariate that is
+    /// asked for.
     pub(super) fn read(&self, images: usize) -> Result<Recording> {
         let layout = self.layout.as_ref().map(|text| text.parse::<Layout>()).transpose()?;
         let responses = Responses::read(&self.responses, layout, Some(images))?;

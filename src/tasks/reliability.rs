@@ -8,8 +8,8 @@ use crate::scores::reliability::{NeuronReliability, Recording, ReliabilitySummar
 /// Name of the file in a run folder.
 pub(super) const FILE: &str = "reliability.csv";
 
-/// Measures the reliability of every neuron over all images, writes the table, and sums it up. `fitted` are the images
-/// that a readout is fitted to and the features that it has, where there is one readout.
+/// Measures the reliability of every neuron over all images, writes the table, and sums it up. `fitted` are
+/// the images that a readout is fitted to and the features that it has, where there is one readout.
 pub(super) fn write(
     folder: &Folder,
     responses: &Responses,

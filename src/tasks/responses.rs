@@ -1,4 +1,5 @@
-//! Recordings to responses: presentations to one number for each neuron, arranged by image and repeat, as a folder.
+//! Recordings to responses: presentations to one number for each neuron, arranged by image and repeat, as a
+//! folder.
 
 mod folder;
 mod gather;
@@ -34,8 +35,8 @@ pub use trials::{Dropped, KeptTrial};
 pub enum DefinitionRequest {
     /// This.
     As(Definition),
-    /// The mean (or largest, or sum) of that window after the start of presentations which is the most reliable on
-    /// training images.
+    /// The mean (or largest, or sum) of that window after the start of presentations which is the most
+    /// reliable on training images.
     Auto {
         /// Of which trace.
         trace: Trace,
@@ -79,7 +80,8 @@ pub struct ResponsesRequest {
     pub covariates_regressed: Vec<Covariate>,
     /// Whether each neuron's responses are standardised by its trials of training images.
     pub standardise: bool,
-    /// Which images train and test, by their rows in the folder; where none is asked for, as the recording says.
+    /// Which images train and test, by their rows in the folder; where none is asked for, as the recording
+    /// says.
     pub split: Option<SplitRequest>,
     /// The share of the images that test, where neither says which.
     pub test_fraction: f64,
@@ -110,7 +112,8 @@ pub struct ResponsesSummary {
     pub n_without_response: usize,
     /// Images of the training, validation and test tiers.
     pub n_tiers: [usize; 3],
-    /// Whether images that the recording keeps for validation test here, because responses to all test images are withheld.
+    /// Whether images that the recording keeps for validation test here, because responses to all test images
+    /// are withheld.
     pub validation_tests: bool,
     /// What a response is; none where the recording has responses itself.
     pub definition: Option<Definition>,
@@ -120,7 +123,8 @@ pub struct ResponsesSummary {
     pub candidates: Vec<Candidate>,
     /// What regressing covariates out did.
     pub regressed: Option<Regressed>,
-    /// Neurons that are constant on training images, which are centred only; where responses are standardised.
+    /// Neurons that are constant on training images, which are centred only; where responses are
+    /// standardised.
     pub n_constant: Option<usize>,
     /// How much of the responses can be explained at all.
     pub reliability: ReliabilitySummary,
@@ -132,12 +136,12 @@ pub struct ResponsesSummary {
     pub out: PathBuf,
 }
 
-/// Makes responses and writes their folder: `responses.npy`, `images.npy`, `trials.csv`, `neurons.csv`, `split.csv`,
-/// `reliability.csv`, `record.json`.
+/// Makes responses and writes their folder: `responses.npy`, `images.npy`, `trials.csv`, `neurons.csv`,
+/// `split.csv`, `reliability.csv`, `record.json`.
 ///
 /// # Errors
-/// Usage, if a definition does not fit the recording; Input, if files are damaged; Memory, if the job does not fit; Device;
-/// Output, if the folder cannot be written. Nothing is half-written.
+/// Usage, if a definition does not fit the recording; Input, if files are damaged; Memory, if the job does
+/// not fit; Device; Output, if the folder cannot be written. Nothing is half-written.
 pub fn responses(
     gpu: &Gpu,
     request: &ResponsesRequest,

@@ -52,8 +52,8 @@ impl Default for RidgeRequest {
 /// How penalty and smoothness of each neuron are chosen.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct SmoothRidgeRequest {
-    /// The penalties of the squared weights. Relative ones are in units of the mean eigenvalue that each ratio's own
-    /// kernel matrix has.
+    /// The penalties of the squared weights. Relative ones are in units of the mean eigenvalue that each
+    /// ratio's own kernel matrix has.
     pub ridge: RidgeRequest,
     /// Ratios of the penalty of the Laplacian to that of the squared weights.
     pub ratios: Ratios,
@@ -137,7 +137,10 @@ impl RidgeJob {
             at_grid_edges: Some(fitted.at_the_edges()),
             ratios_at_grid_edges: edges,
             options: self.options(&fitted),
-            factorisation_not_kept: fitted.ways.iter().any(|ways| !ways.keep(self.request.factorisation)),
+            factorisation_not_kept: fitted
+                .factorisations
+                .iter()
+                .any(|f| !f.keeps(self.request.factorisation)),
             predictions: fitted.predictions,
         }
     }
@@ -153,7 +156,7 @@ impl RidgeJob {
             ("penalties".into(), json!(asked.penalties)),
             ("intercept".into(), json!(asked.intercept)),
             ("factorisation".into(), json!(asked.factorisation)),
-            ("factorisation_taken".into(), json!(fitted.ways)),
+            ("factorisation_taken".into(), json!(fitted.factorisations)),
         ]);
         let (absolute, unit) = match &self.smooth {
             None => (absolute.swap_remove(0), units.swap_remove(0)),
@@ -168,8 +171,8 @@ impl RidgeJob {
     }
 }
 
-/// Which rows are fitted in the end, and by which pairs of rows penalties are chosen. Folds are of images: no image has
-/// trials in two of them.
+/// Which rows are fitted in the end, and by which pairs of rows penalties are chosen. Folds are of images: no
+/// image has trials in two of them.
 pub(super) fn ridge_plan(request: &RidgeRequest, recording: &Recording, seed: u64) -> Result<ridge::Plan> {
     let Recording { split, rows, .. } = recording;
     let (fit, pairs) = if split.validation.is_empty() {

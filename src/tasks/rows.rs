@@ -31,7 +31,8 @@ pub struct Scaled {
 }
 
 impl Scaled {
-    /// The value as a readout has it, of a trial's covariates in the order of [`Covariate::ALL`]; 0 where it is unknown.
+    /// The value as a readout has it, of a trial's covariates in the order of [`Covariate::ALL`]; 0 where it
+    /// is unknown.
     pub fn of(&self, covariates: [f32; 2]) -> f32 {
         let value = f64::from(covariates[self.covariate as usize]);
         if value.is_nan() { 0.0 } else { ((value - self.mean) / self.deviation) as f32 }
@@ -69,14 +70,15 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// The rows of a recording, in the order of presentation where they are single trials and it is known, else repeat
-    /// by repeat. Covariates are scaled over the rows of the images `train`.
+    /// The rows of a recording, in the order of presentation where they are single trials and it is known,
+    /// else repeat by repeat. Covariates are scaled over the rows of the images `train`.
     ///
-    /// A trial in which some neurons are missing takes these neurons' means over the other repeats of its image: it says
-    /// nothing new of them, and scores leave it out.
+    /// A trial in which some neurons are missing takes these neurons' means over the other repeats of its
+    /// image: it says nothing new of them, and scores leave it out.
     ///
     /// # Errors
-    /// Usage, if covariates are asked for without a table; Input, if the table does not have a trial or a covariate.
+    /// Usage, if covariates are asked for without a table; Input, if the table does not have a trial or a
+    /// covariate.
     pub fn new(responses: &Responses, request: &TrialsRequest, train: &[usize]) -> Result<Rows> {
         let (_, n_images, n_repeats) = responses.repeats.dim();
         let table = match &request.table {
@@ -233,9 +235,9 @@ impl Rows {
         images
     }
 
-    /// A null: which row's response stands in each row's place when images have changed places as `order` says, the
-    /// image that stands in each image's place. Trials take those of the other image one after the other, and again from
-    /// the first where it has fewer.
+    /// A null: which row's response stands in each row's place when images have changed places as `order`
+    /// says, the image that stands in each image's place. Trials take those of the other image one after the
+    /// other, and again from the first where it has fewer.
     pub fn shuffled(&self, order: &[usize]) -> Vec<usize> {
         let mut shown = vec![Vec::new(); order.len()];
         self.images.iter().enumerate().for_each(|(row, image)| shown[*image].push(row));
@@ -260,8 +262,8 @@ impl Rows {
         Ok(Source::Trials(Box::new(trials)))
     }
 
-    /// What readouts that are trained keep on the device, from the features of images: these, and which of them each row
-    /// shows, where no covariate makes rows of an image differ; else the features of the rows.
+    /// What readouts that are trained keep on the device, from the features of images: these, and which of
+    /// them each row shows, where no covariate makes rows of an image differ; else the features of the rows.
     ///
     /// # Errors
     /// Internal, if there are other images.
@@ -272,8 +274,8 @@ impl Rows {
         Ok((images, Some(self.images.iter().map(|image| *image as u32).collect())))
     }
 
-    /// Means of predictions for some rows, (neurons, rows), over the rows of each image that they show, these ascending:
-    /// (neurons, images).
+    /// Means of predictions for some rows, (neurons, rows), over the rows of each image that they show, these
+    /// ascending: (neurons, images).
     pub fn by_image(&self, predictions: ArrayView2<f32>, rows: &[usize]) -> Array2<f32> {
         if self.repeats.is_none() {
             return predictions.to_owned();
@@ -293,9 +295,9 @@ impl Rows {
         sums.mapv(|v| v as f32)
     }
 
-    /// Predictions for some rows, (neurons, rows), laid out as responses to the images are that they show, these
-    /// ascending: (neurons, images, repeats), NaN where there is none. Only where trials of an image differ, because
-    /// covariates are inputs of single trials.
+    /// Predictions for some rows, (neurons, rows), laid out as responses to the images are that they show,
+    /// these ascending: (neurons, images, repeats), NaN where there is none. Only where trials of an image
+    /// differ, because covariates are inputs of single trials.
     pub fn by_repeat(
         &self,
         predictions: ArrayView2<f32>,

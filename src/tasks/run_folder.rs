@@ -1,4 +1,5 @@
-//! What every fit writes, whatever its readout: scores, predictions, what was measured, the split, the record.
+//! What every fit writes, whatever its readout: scores, predictions, what was measured, the split, the
+//! record.
 
 use super::fit::{FitRequest, FitSummary};
 use super::input::Input;
@@ -20,7 +21,8 @@ use crate::scores::{NeuronScores, Predicted, score};
 use ndarray::{Array2, Array3, Axis};
 use serde_json::{Map, Value, json};
 
-/// Predictions of single trials, where those of an image differ: laid out as responses are, (neurons, images, repeats).
+/// Predictions of single trials, where those of an image differ: laid out as responses are, (neurons, images,
+/// repeats).
 const TRIAL_PREDICTIONS: &str = "trial_predictions.npy";
 
 /// The files of a run folder.

@@ -44,7 +44,8 @@ pub struct ScoreSummary {
 /// Scores a file of predictions, or a run, for which `gpu` opens an adapter.
 ///
 /// # Errors
-/// Usage, if the table would replace what is read; Input, if the experiment has no responses of this tier, or the predictions do not fit it; as [`super::predict()`].
+/// Usage, if the table would replace what is read; Input, if the experiment has no responses of this tier, or
+/// the predictions do not fit it; as [`super::predict()`].
 pub fn score(
     gpu: &dyn Fn() -> Result<Gpu>,
     request: &ScoreRequest,

@@ -42,8 +42,8 @@ impl Smooth {
         self.map[0] * self.map[1]
     }
 
-    /// Columns of the whole maps that are never cut apart, neither by slabs nor by panels of a Gram matrix, so that
-    /// the bits of a fit do not depend on how a layer is cut.
+    /// Columns of the whole maps that are never cut apart, neither by slabs nor by panels of a Gram matrix,
+    /// so that the bits of a fit do not depend on how a layer is cut.
     pub fn unit(&self) -> usize {
         self.area() * (PIECE / self.area()).max(1)
     }

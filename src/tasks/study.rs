@@ -1,8 +1,8 @@
-//! Studies: fits and sweeps that belong together, one after the other in folders inside one folder, and a page that
-//! compares them.
+//! Studies: fits and sweeps that belong together, one after the other in folders inside one folder, and a
+//! page that compares them.
 //!
-//! `record.json` says which parts have finished. A study that was stopped goes on with the first that has not: a sweep with
-//! its own journal, a fit from its start.
+//! `record.json` says which parts have finished. A study that was stopped goes on with the first that has
+//! not: a sweep with its own journal, a fit from its start.
 
 use super::fit::{FitJob, FitRequest};
 use super::record::{RunRecord, hashes};
@@ -63,8 +63,8 @@ pub struct PartSummary {
     pub median_r2: Option<f64>,
     /// Median R2 of single trials.
     pub median_single_trial_r2: Option<f64>,
-    /// Median fraction of explainable variance of the test images: what bounds the R2 of single trials where nothing but
-    /// images is an input.
+    /// Median fraction of explainable variance of the test images: what bounds the R2 of single trials where
+    /// nothing but images is an input.
     pub median_fev: Option<f64>,
     /// Its folder.
     pub out: PathBuf,
@@ -257,7 +257,8 @@ fn begun(out: &Path) -> Result<Record> {
 /// Runs the parts of a study that have not finished, and compares all.
 ///
 /// # Errors
-/// As [`super::fit()`] and [`super::sweep()`]; what had finished is kept, and the same request goes on from there.
+/// As [`super::fit()`] and [`super::sweep()`]; what had finished is kept, and the same request goes on from
+/// there.
 pub fn study(gpu: &Gpu, request: &StudyRequest, progress: &mut StudyProgress<'_>) -> Result<StudySummary> {
     let before = begun(&request.out)?;
     request.parts.iter().try_for_each(StudyPart::check)?;

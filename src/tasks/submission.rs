@@ -1,5 +1,6 @@
-//! Predictions as the Sensorium competition of 2022 takes them: a CSV with a row a trial of a tier, its columns
-//! `trial_indices`, `image_ids`, `prediction` and `neuron_ids`; the last two hold lists as Python writes them.
+//! Predictions as the Sensorium competition of 2022 takes them: a CSV with a row a trial of a tier, its
+//! columns `trial_indices`, `image_ids`, `prediction` and `neuron_ids`; the last two hold lists as Python
+//! writes them.
 
 use super::Progress;
 use super::reliability::csv_table;
@@ -38,11 +39,12 @@ pub struct SubmissionSummary {
     pub out: PathBuf,
 }
 
-/// Writes the trials of a tier with a file of predictions, or those of a run, for which `gpu` opens an adapter.
+/// Writes the trials of a tier with a file of predictions, or those of a run, for which `gpu` opens an
+/// adapter.
 ///
 /// # Errors
-/// Usage, if the file would replace what is read; Input, if trials or neurons have no names of their own, or the predictions do not fit the experiment; as
-/// [`super::predict()`].
+/// Usage, if the file would replace what is read; Input, if trials or neurons have no names of their own, or
+/// the predictions do not fit the experiment; as [`super::predict()`].
 pub fn submission(
     gpu: &dyn Fn() -> Result<Gpu>,
     request: &SubmissionRequest,

@@ -1,4 +1,5 @@
-//! Predictions for every trial of a tier of an experiment: what is scored by the competition's definitions, and handed in.
+//! Predictions for every trial of a tier of an experiment: what is scored by the competition's definitions,
+//! and handed in.
 
 use super::Progress;
 use super::fitted::{FittedRun, Shown};
@@ -16,8 +17,8 @@ use std::sync::Arc;
 /// Where predictions are.
 #[derive(Debug, Clone)]
 pub enum PredictionsRequest {
-    /// A `.npy` of (neurons, trials of the tier), (neurons, images of the experiment) or (neurons, trials of the
-    /// experiment).
+    /// A `.npy` of (neurons, trials of the tier), (neurons, images of the experiment) or (neurons, trials of
+    /// the experiment).
     File(PathBuf),
     /// A run folder, whose readout predicts every trial of the tier.
     Run(PathBuf),
@@ -92,8 +93,8 @@ impl TierTrials {
         }
     }
 
-    /// The responses that are scored, (neurons, trials), each neuron's in units of its standard deviation where the
-    /// recording states one, as Sensorium has them.
+    /// The responses that are scored, (neurons, trials), each neuron's in units of its standard deviation
+    /// where the recording states one, as Sensorium has them.
     ///
     /// # Errors
     /// Input, if they are withheld.
@@ -125,7 +126,8 @@ impl TierTrials {
     /// Predictions of a file for the trials: (neurons, trials).
     ///
     /// # Errors
-    /// Input, if its shape is none of those of [`PredictionsRequest::File`], or means two things, or a value is no number.
+    /// Input, if its shape is none of those of [`PredictionsRequest::File`], or means two things, or a value
+    /// is no number.
     pub fn read(&self, path: &Path) -> Result<Array2<f32>> {
         let array = npy::read(path, None)?;
         let shape = array.shape().to_vec();

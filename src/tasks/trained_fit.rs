@@ -25,8 +25,8 @@ pub struct TrainedRequest {
     pub settings: Settings,
     /// The share of the training images that says when to stop, where the split has no validation images.
     pub validation_fraction: f64,
-    /// Whether the readout is trained once more, on training and validation images together, for as many epochs as were
-    /// best.
+    /// Whether the readout is trained once more, on training and validation images together, for as many
+    /// epochs as were best.
     pub refit: bool,
     /// Folds of a profile: a readout is trained for each, stopped by the images that it holds out.
     pub folds: usize,

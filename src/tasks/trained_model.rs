@@ -1,6 +1,7 @@
-//! A trained readout on disk. One without hidden layers is a linear model like that of a ridge (see [`super::model`]),
-//! with `spatial_masks [neurons, height, width]` and `feature_weights [neurons, channels]` where it is factored. An `mlp`
-//! has `layers.N.weights [inputs, units]`, `layers.N.bias [units]`, and what features and responses were standardised by.
+//! A trained readout on disk. One without hidden layers is a linear model like that of a ridge (see
+//! [`super::model`]), with `spatial_masks [neurons, height, width]` and `feature_weights [neurons, channels]`
+//! where it is factored. An `mlp` has `layers.N.weights [inputs, units]`, `layers.N.bias [units]`, and what
+//! features and responses were standardised by.
 
 use crate::error::{Error, Result};
 use crate::io::commit;

@@ -4,8 +4,9 @@ use super::features::{Layout, Resident};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Matrix, Recording};
 
-/// A minibatch of `images` images. `x` is (images x outer values) x inner values, or images x features; `turned` the same
-/// the other way round; `z` and `g` are images x columns: linear sums, and the loss's gradients at them.
+/// A minibatch of `images` images. `x` is (images x outer values) x inner values, or images x features;
+/// `turned` the same the other way round; `z` and `g` are images x columns: linear sums, and the loss's
+/// gradients at them.
 pub(super) struct Batch {
     pub images: usize,
     pub x: Matrix,

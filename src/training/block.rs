@@ -64,8 +64,8 @@ pub(super) fn matrices(shared: &Shared) -> usize {
 }
 
 impl Block {
-    /// `start` holds the weights, rows x (configurations x width). `map` is the shape of the maps that the rows are, if
-    /// they are maps.
+    /// `start` holds the weights, rows x (configurations x width). `map` is the shape of the maps that the
+    /// rows are, if they are maps.
     pub fn new(
         gpu: &Gpu,
         role: Role,
@@ -101,7 +101,8 @@ impl Block {
         Ok(Block { role, weights, best, first, second, width, map, hyper, unused, measured })
     }
 
-    /// Writes rates and penalties of every configuration. `neurons` and the rows are what penalties are scaled by.
+    /// Writes rates and penalties of every configuration. `neurons` and the rows are what penalties are
+    /// scaled by.
     pub fn set_rates(
         &self,
         gpu: &Gpu,
@@ -187,8 +188,8 @@ impl Block {
         gpu.write(&totals.buffer, 0, &vec![0f32; totals.buffer.words()])
     }
 
-    /// Sums of magnitudes, squares and curvature over the rows, for every column, of all steps since they were
-    /// forgotten: (3, columns). `None` where there is no penalty.
+    /// Sums of magnitudes, squares and curvature over the rows, for every column, of all steps since they
+    /// were forgotten: (3, columns). `None` where there is no penalty.
     pub fn totals(&self, gpu: &Gpu) -> Result<Option<Array2<f64>>> {
         let Some(Measured { totals, .. }) = &self.measured else { return Ok(None) };
         let all = totals.download(gpu)?.mapv(f64::from);
@@ -200,9 +201,9 @@ impl Block {
         Ok(Some(sums))
     }
 
-    /// The penalty of one column from its sums of magnitudes, squares and curvature; `l1_factor` is the other factor's sum
-    /// of magnitudes where l1 is of their product. Of sums over an epoch it is that of the means, which is exact but for
-    /// products and quotients of sums.
+    /// The penalty of one column from its sums of magnitudes, squares and curvature; `l1_factor` is the other
+    /// factor's sum of magnitudes where l1 is of their product. Of sums over an epoch it is that of the
+    /// means, which is exact but for products and quotients of sums.
     pub fn penalty(
         &self,
         shared: &Shared,

@@ -74,8 +74,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Refuses an option that was given by name although it has no effect on what is trained: whoever varies it would
-    /// believe that it makes no difference.
+    /// Refuses an option that was given by name although it has no effect on what is trained: whoever varies
+    /// it would believe that it makes no difference.
     ///
     /// # Errors
     /// Usage, naming the option and what it needs.

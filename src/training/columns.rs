@@ -1,7 +1,7 @@
 //! What the columns of all matrices are: the neurons of one configuration after those of another.
 
-/// `configurations` times `neurons` columns, of which the first `real` of each configuration are neurons and the others
-/// pad them to a multiple of four.
+/// `configurations` times `neurons` columns, of which the first `real` of each configuration are neurons and
+/// the others pad them to a multiple of four.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Columns {
     pub real: usize,

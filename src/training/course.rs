@@ -48,8 +48,8 @@ impl Course {
         }
     }
 
-    /// After an epoch with this validation loss (the epoch's number where there is no validation): what to do with the
-    /// weights, and whether that was the last epoch.
+    /// After an epoch with this validation loss (the epoch's number where there is no validation): what to do
+    /// with the weights, and whether that was the last epoch.
     pub fn judge(&mut self, epoch: usize, loss: Option<f64>, shared: &Shared) -> (Verdict, bool) {
         self.factor *= shared.decay;
         let last = epoch >= shared.epochs;

@@ -17,7 +17,8 @@ pub enum Tier {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
-    /// Of a neuron: the data's loss, in training with penalties, averaged over steps; in validation without, over images.
+    /// Of a neuron: the data's loss, in training with penalties, averaged over steps; in validation without,
+    /// over images.
     Loss,
     /// `1 - Var(y - p) / Var(y)`; in training `1 - MSE / Var(y)`, of squared losses only.
     ExplainedVariance,

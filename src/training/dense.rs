@@ -1,7 +1,8 @@
-//! Dense layers of all configurations: one of them is a linear readout, several with activations between are an `mlp`.
+//! Dense layers of all configurations: one of them is a linear readout, several with activations between are
+//! an `mlp`.
 //!
-//! The columns of a layer are configurations x units. The first layer of all configurations reads the same features and
-//! is one product; in those behind it each configuration is one of a batch of products.
+//! The columns of a layer are configurations x units. The first layer of all configurations reads the same
+//! features and is one product; in those behind it each configuration is one of a batch of products.
 
 use super::batch::Batch;
 use super::block::{Block, Role};
@@ -16,11 +17,12 @@ use crate::kernels::gemm::{Gemm, Operand};
 use crate::kernels::transpose::Transpose;
 use ndarray::{ArrayView2, Axis, concatenate, s};
 
-/// Units at which a layer that is larger than a binding is cut, so that its pieces start where a binding may start.
+/// Units at which a layer that is larger than a binding is cut, so that its pieces start where a binding may
+/// start.
 const UNIT: usize = 64;
 
-/// One layer: its weights, in pieces of units where they are larger than a binding, which only the first layer of a
-/// single configuration may be; and the bias before an activation, which the last layer has not.
+/// One layer: its weights, in pieces of units where they are larger than a binding, which only the first
+/// layer of a single configuration may be; and the bias before an activation, which the last layer has not.
 struct Layer {
     pieces: Vec<Block>,
     bias: Option<Block>,
@@ -42,7 +44,8 @@ pub(super) struct Dense {
     scratch: [Buffer; 3],
 }
 
-/// Rows of weights, columns of all configurations, and units of one configuration of each layer, padded to four.
+/// Rows of weights, columns of all configurations, and units of one configuration of each layer, padded to
+/// four.
 pub(super) fn sizes(features: usize, widths: &[usize], neurons: usize) -> Vec<[usize; 2]> {
     let units = widths.iter().copied().chain([neurons]).map(|u| u.next_multiple_of(4));
     let mut inputs = features;

@@ -1,7 +1,8 @@
 //! Factored readouts of all configurations: `y_l = Σ_o outer_ol Σ_i inner_il r_oi + b_l`.
 //!
-//! The outer factor is the one with fewer values: masks over positions, or feature weights over channels. The product
-//! u = r inner is made for some columns at a time, so that it stays in a cache from the product to both gradients.
+//! The outer factor is the one with fewer values: masks over positions, or feature weights over channels. The
+//! product u = r inner is made for some columns at a time, so that it stays in a cache from the product to
+//! both gradients.
 
 use super::batch::Batch;
 use super::block::Block;
@@ -127,7 +128,8 @@ impl Factored {
         self.inner.update(recording, shared, d_inner, steps, other(&self.outer))
     }
 
-    /// Most images of a minibatch for so many values of the outer factor: a product sums over both in one loop.
+    /// Most images of a minibatch for so many values of the outer factor: a product sums over both in one
+    /// loop.
     pub fn most_images(outer: usize) -> usize {
         4 * LONGEST_LOOP as usize / outer.max(1)
     }

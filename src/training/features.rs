@@ -9,8 +9,8 @@ use ndarray::ArrayView2;
 use rayon::prelude::*;
 use std::borrow::Cow;
 
-/// How the features of one image lie: rows of columns. A dense readout has one row; a factored one a row for each value
-/// of its outer factor, the axis with fewer values, and a column for each of the inner one.
+/// How the features of one image lie: rows of columns. A dense readout has one row; a factored one a row for
+/// each value of its outer factor, the axis with fewer values, and a column for each of the inner one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Layout {
     /// Channels, height and width of the maps.
@@ -78,7 +78,8 @@ pub struct Resident {
     pub scales: Vec<f32>,
 }
 
-/// Mean and deviation of every feature over the training images, or of every channel over images and positions.
+/// Mean and deviation of every feature over the training images, or of every channel over images and
+/// positions.
 fn statistics(features: ArrayView2<'_, f32>, train: &[usize], group: usize) -> (Vec<f32>, Vec<f32>) {
     let of = |first: usize| {
         let values = || {
@@ -100,11 +101,12 @@ fn statistics(features: ArrayView2<'_, f32>, train: &[usize], group: usize) -> (
 }
 
 impl Resident {
-    /// Uploads `features` (images, channels x height x width) of the given shape, standardised over the images `train`
-    /// as `shared` asks.
+    /// Uploads `features` (images, channels x height x width) of the given shape, standardised over the
+    /// images `train` as `shared` asks.
     ///
     /// # Errors
-    /// Memory, if they do not fit the budget; Input, if a feature is not a number; Internal, if shapes do not fit.
+    /// Memory, if they do not fit the budget; Input, if a feature is not a number; Internal, if shapes do not
+    /// fit.
     pub fn new(
         gpu: &Gpu,
         features: ArrayView2<'_, f32>,
@@ -205,7 +207,8 @@ impl Resident {
         images as u64 * words * if shared.half_features { 2 } else { 4 }
     }
 
-    /// Adds launches that gather what is stored at `index[start..start + images]` into `x`, one after the other.
+    /// Adds launches that gather what is stored at `index[start..start + images]` into `x`, one after the
+    /// other.
     pub(super) fn gather(
         &self,
         recording: &mut Recording,

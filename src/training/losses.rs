@@ -21,7 +21,8 @@ pub(super) struct Validated {
 }
 
 impl Trainer<'_> {
-    /// Losses of the epoch's steps, of every column. Penalties on hidden layers are shared by the neurons in equal parts.
+    /// Losses of the epoch's steps, of every column. Penalties on hidden layers are shared by the neurons in
+    /// equal parts.
     pub(super) fn training_losses(&self) -> Result<EpochLosses> {
         let images = self.data.train.len() as f64;
         let steps = self.data.train.len().div_ceil(self.shared.batch) as f64;
@@ -57,7 +58,8 @@ impl Trainer<'_> {
         Ok(EpochLosses { with_penalties, explained })
     }
 
-    /// Loss and scores on the validation images, of each configuration; `None` where there are no such images.
+    /// Loss and scores on the validation images, of each configuration; `None` where there are no such
+    /// images.
     pub(super) fn validate(&self) -> Result<Option<Vec<Validated>>> {
         let images = self.data.validation;
         if images.is_empty() {

@@ -1,7 +1,9 @@
-//! Readouts fitted by gradient descent: whole grids of configurations at once, as columns of the same matrices.
+//! Readouts fitted by gradient descent: whole grids of configurations at once, as columns of the same
+//! matrices.
 //!
-//! Neurons and configurations are independent of each other given the features, so that a column's numbers are the same to
-//! the bit whichever columns stand beside it. Features stay on the device; each minibatch is gathered once for all columns.
+//! Neurons and configurations are independent of each other given the features, so that a column's numbers
+//! are the same to the bit whichever columns stand beside it. Features stay on the device; each minibatch is
+//! gathered once for all columns.
 
 mod batch;
 mod block;

@@ -116,7 +116,8 @@ impl Network {
         }
     }
 
-    /// Bytes of the largest matrix of so many configurations: several train together only where it fits a binding.
+    /// Bytes of the largest matrix of so many configurations: several train together only where it fits a
+    /// binding.
     pub fn largest(layout: Layout, columns: Columns, shared: &Shared) -> u64 {
         let words = match &shared.model {
             Model::Factored => layout.rows.max(layout.columns) * columns.all(),
@@ -141,7 +142,8 @@ impl Network {
         blocks
     }
 
-    /// Whether the columns of a block are the neurons of all configurations, and not units of a hidden layer or a piece.
+    /// Whether the columns of a block are the neurons of all configurations, and not units of a hidden layer
+    /// or a piece.
     pub fn by_neuron(&self, block: &Block) -> bool {
         match &self.body {
             Body::Factored(_) => true,
@@ -209,8 +211,8 @@ impl Network {
         gpu.run(&recording)
     }
 
-    /// Sums of magnitudes of the factor that multiplies a block's l1, of all steps of the epoch and every column; `None`
-    /// where none does.
+    /// Sums of magnitudes of the factor that multiplies a block's l1, of all steps of the epoch and every
+    /// column; `None` where none does.
     pub fn other_magnitudes(&self, gpu: &Gpu, block: &Block, shared: &Shared) -> Result<Option<Vec<f64>>> {
         let Body::Factored(f) = &self.body else { return Ok(None) };
         if shared.factor_norm == FactorNorm::Sum || block.role == Role::Bias {

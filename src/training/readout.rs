@@ -40,7 +40,8 @@ pub struct Linear {
     pub intercepts: Array1<f32>,
     /// f.
     pub nonlinearity: Nonlinearity,
-    /// Of factored readouts: masks (neurons, positions) and feature weights (neurons, channels), of standardised features.
+    /// Of factored readouts: masks (neurons, positions) and feature weights (neurons, channels), of
+    /// standardised features.
     pub factors: Option<[Array2<f32>; 2]>,
 }
 

@@ -1,4 +1,5 @@
-//! Training in f64, for the tests: the loss as its formulas stand, and gradients by central differences of it.
+//! Training in f64, for the tests: the loss as its formulas stand, and gradients by central differences of
+//! it.
 
 use super::settings::*;
 use super::start::Weights;
@@ -7,8 +8,8 @@ use ndarray::Array2;
 pub(super) const NEURONS: usize = 3;
 pub(super) const IMAGES: usize = 9;
 
-/// Weights of one neuron or network in f64: layer by layer (inputs x units, row by row), then the biases of hidden layers
-/// and the last bias.
+/// Weights of one neuron or network in f64: layer by layer (inputs x units, row by row), then the biases of
+/// hidden layers and the last bias.
 pub(super) type Flat = Vec<f64>;
 
 /// A configuration in f64.
@@ -116,7 +117,8 @@ impl Reference<'_> {
         values
     }
 
-    /// The loss as the formulas of [`Shared`] and [`Settings`] say it; without l1 where that is a proximal step.
+    /// The loss as the formulas of [`Shared`] and [`Settings`] say it; without l1 where that is a proximal
+    /// step.
     fn loss(&self, flat: &[f64], images: &[usize]) -> f64 {
         let mut data = 0.0;
         for image in images {

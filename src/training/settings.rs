@@ -53,8 +53,8 @@ pub enum Loss {
     Poisson,
 }
 
-/// Whether the loss of a minibatch is the sum over its images (Cocjin et al., eq. 6), or their mean. Neurons are summed
-/// in either, so that none depends on which others were recorded.
+/// Whether the loss of a minibatch is the sum over its images (Cocjin et al., eq. 6), or their mean. Neurons
+/// are summed in either, so that none depends on which others were recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reduction {
@@ -113,8 +113,8 @@ pub enum PenaltyScale {
     Sum,
     /// Summed over the weights of a neuron, averaged over neurons (Cadena et al. 2019).
     MeanPerNeuron,
-    /// L1 and L2 averaged over the weights of a neuron; the Laplacian's energy over the energy of the weights, for each
-    /// neuron (the Laplacian of Sensorium's readouts).
+    /// L1 and L2 averaged over the weights of a neuron; the Laplacian's energy over the energy of the
+    /// weights, for each neuron (the Laplacian of Sensorium's readouts).
     Normalised,
 }
 
@@ -161,11 +161,13 @@ pub struct Penalties {
     pub l1: f64,
     /// On squares.
     pub l2: f64,
-    /// On the squared Laplacian of each map, kernel `[[.5, 1, .5], [1, -6, 1], [.5, 1, .5]]`, zero beyond the edge.
+    /// On the squared Laplacian of each map, kernel `[[.5, 1, .5], [1, -6, 1], [.5, 1, .5]]`, zero beyond the
+    /// edge.
     pub laplace: f64,
 }
 
-/// What features and responses are divided by, and what is taken off them, before training; measured on training images.
+/// What features and responses are divided by, and what is taken off them, before training; measured on
+/// training images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standardise {
@@ -192,7 +194,8 @@ pub struct Shared {
     pub penalty_scale: PenaltyScale,
     /// L1 of factored readouts.
     pub factor_norm: FactorNorm,
-    /// Whether weights (of a factored readout, both kinds) are held at 0 and above, as by `abs` in Klindt et al. 2017.
+    /// Whether weights (of a factored readout, both kinds) are held at 0 and above, as by `abs` in Klindt et
+    /// al. 2017.
     pub non_negative: bool,
     /// Whether L1 is a proximal step, which makes zeros, or a subgradient.
     pub proximal: bool,
@@ -206,7 +209,8 @@ pub struct Shared {
     pub patience: usize,
     /// How often the rate drops before training stops.
     pub drops: usize,
-    /// What the rate is multiplied by at a drop, where the best weights are restored as well. Moments go on as they are.
+    /// What the rate is multiplied by at a drop, where the best weights are restored as well. Moments go on
+    /// as they are.
     pub drop_factor: f64,
     /// What the rate is multiplied by after every epoch.
     pub decay: f64,
@@ -242,8 +246,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Rates and start that suit a readout of standardised features and responses under Adam. Layers that all start
-    /// from 0 would never move, so those of an `mlp` are drawn.
+    /// Rates and start that suit a readout of standardised features and responses under Adam. Layers that all
+    /// start from 0 would never move, so those of an `mlp` are drawn.
     pub fn usual(model: &Model) -> Self {
         let usual = Settings::default();
         match model {

@@ -7,15 +7,16 @@ use super::settings::{Initialisation, Model, Nonlinearity, Settings, Shared};
 use crate::random::Random;
 use ndarray::{Array2, Axis, concatenate};
 
-/// A layer: weights (inputs, units), and the bias before an activation (1, units). Of a factored readout the layers are
-/// the outer factor and the inner one.
+/// A layer: weights (inputs, units), and the bias before an activation (1, units). Of a factored readout the
+/// layers are the outer factor and the inner one.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct LayerWeights {
     pub weights: Array2<f32>,
     pub bias: Option<Array2<f32>>,
 }
 
-/// All weights of one configuration, or of several side by side. Units are padded to a multiple of four with zeros.
+/// All weights of one configuration, or of several side by side. Units are padded to a multiple of four with
+/// zeros.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Weights {
     pub layers: Vec<LayerWeights>,

@@ -1,4 +1,5 @@
-//! The trainer against the same in f64, whose gradients are central differences of the loss as its formula stands.
+//! The trainer against the same in f64, whose gradients are central differences of the loss as its formula
+//! stands.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -57,10 +58,12 @@ fn agrees(gpu: &Gpu, label: &str, shape: [usize; 3], shared: &Shared, settings: 
         let moved = want.iter().zip(&start).map(|(w, s)| (w - s).abs()).fold(0.0, f64::max);
         let mut off: Vec<f64> = want.iter().zip(&got).map(|(w, g)| (w - g).abs()).collect();
         off.sort_unstable_by(f64::total_cmp);
-        // Where a gradient passes through 0, Adam divides rounding by rounding: one weight in twenty may differ.
+        // Where a gradient passes through 0, Adam divides rounding by rounding: one weight in twenty may
+        // differ.
         let spared = if shared.optimiser == Optimiser::Adam { off.len() / 20 } else { 0 };
         let worst = off[off.len() - 1 - spared];
-        // Roundoff of f32 through a dozen steps, and of central differences; ten times that in quotients of gradients.
+        // Roundoff of f32 through a dozen steps, and of central differences; ten times that in quotients of
+        // gradients.
         let share = if shared.optimiser == Optimiser::Adam { 2e-3 } else { 2e-4 };
         assert!(worst < share * moved, "{label}: off by {worst:.1e} of {moved:.1e}");
         assert!(moved > 1e-3, "{label}: nothing moved");

@@ -57,7 +57,8 @@ pub struct Trainer<'a> {
     pub(super) shared: Shared,
     pub(super) settings: Vec<Settings>,
     pub(super) scaling: Vec<Scaling>,
-    /// Variance of each neuron's responses over the training images, in the units of training; NaN where it is 0.
+    /// Variance of each neuron's responses over the training images, in the units of training; NaN where it
+    /// is 0.
     pub(super) variances: Vec<f64>,
     pub(super) targets: Matrix,
     /// The order of rows, by which their responses are found; and where their features are stored.
@@ -90,7 +91,8 @@ impl<'a> Trainer<'a> {
     /// A group at its start.
     ///
     /// # Errors
-    /// Usage, if a setting makes no sense; Memory, if it does not fit the budget; Input, if responses are not numbers.
+    /// Usage, if a setting makes no sense; Memory, if it does not fit the budget; Input, if responses are not
+    /// numbers.
     pub fn new(gpu: &'a Gpu, data: Data<'a>, shared: &Shared, settings: &[Settings]) -> Result<Self> {
         let courses = (0..settings.len()).map(Course::new).collect();
         Self::with(gpu, data, shared, settings, courses)
@@ -143,8 +145,8 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Starts every configuration of factored readouts from the same weights: masks (positions, neurons), feature weights
-    /// (channels, neurons), and constants, in the units of training.
+    /// Starts every configuration of factored readouts from the same weights: masks (positions, neurons),
+    /// feature weights (channels, neurons), and constants, in the units of training.
     ///
     /// # Errors
     /// Usage, if the readouts are not factored; Internal, if the shapes do not fit.
@@ -185,8 +187,8 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Whether so many configurations can train together: each of their matrices has to fit a binding, unless there is
-    /// one configuration, whose first layer may be cut.
+    /// Whether so many configurations can train together: each of their matrices has to fit a binding, unless
+    /// there is one configuration, whose first layer may be cut.
     pub fn binds(
         gpu: &Gpu,
         shared: &Shared,
@@ -285,7 +287,8 @@ impl<'a> Trainer<'a> {
         self.network.set_rates(self.gpu, &self.shared, &self.active(), &factors)
     }
 
-    /// The epoch's steps, as one recording. The order of the images is that of the stream `minibatches EPOCH`.
+    /// The epoch's steps, as one recording. The order of the images is that of the stream `minibatches
+    /// EPOCH`.
     fn train(&mut self) -> Result<()> {
         let mut order: Vec<u32> = self.data.train.iter().map(|image| *image as u32).collect();
         if self.shared.shuffle {

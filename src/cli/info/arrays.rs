@@ -61,7 +61,8 @@ fn meaning(place: &Path, info: &ArrayInfo, described: &mut Value, findings: &mut
     if !responses || values > MOST_VALUES {
         return;
     }
-    // What cannot be responses (an infinity, an image nobody saw) is said, and is no error: it may be features.
+    // What cannot be responses (an infinity, an image nobody saw) is said, and is no error: it may be
+    // features.
     match Responses::read(place, None, None) {
         Ok(responses) => described["responses"] = describe_responses(&responses, findings),
         Err(why) => findings.row("  no responses", why.parts()[1].1),

@@ -1,5 +1,5 @@
-//! Files to the disk, side by side: what a journalling file system is asked for at the same time, it flushes together.
-//! Forty files take about as long as two.
+//! Files to the disk, side by side: what a journalling file system is asked for at the same time, it flushes
+//! together. Forty files take about as long as two.
 
 use std::fs::{self, File};
 use std::io;

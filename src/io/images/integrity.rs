@@ -5,8 +5,9 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Whether an end-of-image marker follows the start of the first scan. Within a scan these two bytes mean nothing
-/// else (ITU T.81, B.1.1.5); the segments before it are skipped, because thumbnails in them have their own.
+/// Whether an end-of-image marker follows the start of the first scan. Within a scan these two bytes mean
+/// nothing else (ITU T.81, B.1.1.5); the segments before it are skipped, because thumbnails in them have
+/// their own.
 pub(super) fn jpeg_has_an_end(data: &[u8]) -> bool {
     let mut rest = data.get(2..).unwrap_or_default();
     while let [0xFF, marker, tail @ ..] = rest {
@@ -32,7 +33,8 @@ struct Directory {
     is_endless: bool,
 }
 
-/// Refuses what the decoder would get wrong. A directory that cannot be followed is left to the decoder to refuse.
+/// Refuses what the decoder would get wrong. A directory that cannot be followed is left to the decoder to
+/// refuse.
 pub(super) fn check_tiff(path: &Path, reader: &mut (impl Read + Seek), length: u64) -> Result<()> {
     match directory(reader, length) {
         Some(Directory { is_endless: true, .. }) => {

@@ -55,8 +55,8 @@ pub(super) fn header(path: &Path) -> Result<Header> {
     Ok(Header { size: size(&decoder), channels: if color.has_color() { 3 } else { 1 }, element })
 }
 
-/// Decodes a file: 16 bits are rounded to 8, alpha is dropped, CMYK becomes RGB, float TIFF stays float. Orientation
-/// tags, gamma and colour profiles are not applied, as Pillow does not apply them either.
+/// Decodes a file: 16 bits are rounded to 8, alpha is dropped, CMYK becomes RGB, float TIFF stays float.
+/// Orientation tags, gamma and colour profiles are not applied, as Pillow does not apply them either.
 pub(super) fn picture(path: &Path) -> Result<Picture> {
     let data = std::fs::read(path).map_err(|e| Error::unreadable(path, &e))?;
     let (format, decoder) = decoder(path, Cursor::new(&data), data.len() as u64)?;

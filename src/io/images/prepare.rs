@@ -9,7 +9,8 @@ use crate::io::resize::{Filter, Resizer, Size};
 /// torchvision's constants for networks trained on ImageNet, for RGB in 0..1.
 const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
-/// Caffe's mean of ILSVRC-2012 (`ilsvrc_2012_mean.npy`, averaged over the image): blue, green, red, for 0..255.
+/// Caffe's mean of ILSVRC-2012 (`ilsvrc_2012_mean.npy`, averaged over the image): blue, green, red, for
+/// 0..255.
 const CAFFE_MEAN: [f32; 3] = [104.00699, 116.66877, 122.67892];
 
 /// What happens to an image between its file and the network.
@@ -27,8 +28,8 @@ pub struct Preparation {
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Normalise {
-    /// torchvision's: samples in 0..1 (bytes are divided by 255) minus mean .485 .456 .406, over standard deviation
-    /// .229 .224 .225. Floats must lie in 0..1.
+    /// torchvision's: samples in 0..1 (bytes are divided by 255) minus mean .485 .456 .406, over standard
+    /// deviation .229 .224 .225. Floats must lie in 0..1.
     Imagenet,
     /// Caffe's: blue, green, red in 0..255 minus the mean of ILSVRC-2012. Floats must lie in 0..255.
     Caffe,

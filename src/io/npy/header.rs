@@ -44,7 +44,8 @@ fn damaged(place: &Path, found: String) -> Error {
     Error::input(place, found, "a NumPy array", "Save it again with numpy.save")
 }
 
-/// Reads the dictionary at the start of `reader`; `length` is the number of bytes that the whole array file has.
+/// Reads the dictionary at the start of `reader`; `length` is the number of bytes that the whole array file
+/// has.
 pub(super) fn preamble(place: &Path, reader: &mut impl Read, length: u64) -> Result<Preamble> {
     let damaged = |found: String| damaged(place, found);
     let short = |why: std::io::Error| match why.kind() {

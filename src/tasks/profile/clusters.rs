@@ -73,7 +73,8 @@ impl Clusters {
         })
     }
 
-    /// Within all neurons and within each area, then between all pairs of areas; `groups` begin with all neurons.
+    /// Within all neurons and within each area, then between all pairs of areas; `groups` begin with all
+    /// neurons.
     pub fn pairs(&self, groups: &[Group]) -> Vec<Pairs> {
         let within = groups.iter().map(|group| (group, group));
         let areas = groups.get(1..).unwrap_or_default();

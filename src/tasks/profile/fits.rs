@@ -9,7 +9,7 @@ use super::{Run, source};
 use crate::error::{Error, Result};
 use crate::features::{Slab, visit_layers};
 use crate::gpu::Gpu;
-use crate::ridge::{self, Factorisation, Space};
+use crate::ridge::{self, Factorisation, FactorisationTaken, Space};
 use crate::routines::Gram;
 use crate::training::{Data, Outcome, Trainer};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
@@ -22,6 +22,8 @@ pub(super) struct LayerFit {
     pub predictions: Array2<f32>,
     /// Held-out loss of each fold: (folds, neurons).
     pub fold_losses: Array2<f64>,
+    /// What solved the systems of each of the layer's spaces; none of readouts that are trained.
+    pub factorisations: Vec<FactorisationTaken>,
 }
 
 /// The smaller matrix of a layer under way, for every ratio where weights are to be smooth.
@@ -175,11 +177,12 @@ fn layer_fit(gpu: &Gpu, spaces: &[Space], targets: &Targets<'_>) -> Result<Layer
     Ok(LayerFit {
         fold_losses: fitted.fold_losses(),
         predictions: fitted.predictions.select(Axis(1), targets.test),
+        factorisations: fitted.factorisations,
     })
 }
 
-/// A layer whose readout is trained once for each fold, and stopped by the images that the fold holds out. Predictions are
-/// the mean of these readouts.
+/// A layer whose readout is trained once for each fold, and stopped by the images that the fold holds out.
+/// Predictions are the mean of these readouts.
 fn trained_fit(
     gpu: &Gpu,
     features: (ArrayView2<'_, f32>, [usize; 3]),
@@ -191,6 +194,7 @@ fn trained_fit(
     let mut fit = LayerFit {
         predictions: Array2::zeros((neurons, targets.test.len())),
         fold_losses: Array2::zeros((folds, neurons)),
+        factorisations: Vec::new(),
     };
     // Shuffled neurons train by themselves: together they would share the epoch at which training stops.
     let parts = [0..targets.neurons, targets.neurons..neurons].into_iter().filter(|part| !part.is_empty());

@@ -110,10 +110,29 @@ pub(super) fn of_run(
             if why.kind() != Kind::Memory || needed <= budget {
                 return why;
             }
-            crate::gpu::too_large("profile", needed, budget, budget)
+            run.source.too_large(gpu, "profile", needed)
         })?;
     let network = run.source.operations(gpu)? * run.source.computed(slabs.passes) as f64;
-    let mut operations = Operations { network, ..Operations::default() };
+    let readouts = operations(run, &columns, (neurons, spaces), (ridge, trained));
+    Ok(PlannedRun {
+        size: shown(run.size),
+        random_weights: run.random,
+        layers: layers(run),
+        gpu_bytes: fixed + slabs.bytes,
+        host_bytes,
+        slabs,
+        operations: Operations { network, ..readouts },
+    })
+}
+
+/// What the readouts of all layers compute.
+fn operations(
+    run: &Run,
+    columns: &[LayerColumns],
+    (neurons, spaces): (usize, usize),
+    (ridge, trained): (&ridge::Plan, Option<&TrainedRequest>),
+) -> Operations {
+    let (images, mut operations) = (run.source.images(), Operations::default());
     for (columns, smooth) in columns.iter().zip(&run.smooth) {
         if let Some(asked) = trained {
             let shape = [columns.features, 1, 1];
@@ -128,15 +147,7 @@ pub(super) fn of_run(
         operations.readout_losses += one.readout_losses;
         operations.rotation += smooth.as_ref().map_or(0.0, |s| s.operations(images, columns.features));
     }
-    Ok(PlannedRun {
-        size: shown(run.size),
-        random_weights: run.random,
-        layers: layers(run),
-        gpu_bytes: fixed + slabs.bytes,
-        host_bytes,
-        slabs,
-        operations,
-    })
+    operations
 }
 
 /// GPU memory in bytes of the layer that takes most to train.

@@ -1,13 +1,16 @@
-//! Scores of every layer, size and control on test images, their means over areas, and each neuron's best layer.
+//! Scores of every layer, size and control on test images, their means over areas, and each neuron's best
+//! layer.
 
 use super::super::rows::Rows;
 use super::fits::LayerFit;
 use super::{LayerMean, ProfiledLayer};
 use crate::io::labels::{ALL, Labels};
 use crate::io::split::Split;
+use crate::ridge::FactorisationTaken;
 use crate::scores::bootstrap::Resamples;
 use crate::scores::held_out::{HeldOut, HeldOutScores, Measure};
 use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
+use serde::Serialize;
 
 /// Scores of all neurons with one layer.
 pub(super) struct LayerScores {
@@ -75,11 +78,23 @@ pub(super) struct Scoring<'a> {
     pub seed: u64,
 }
 
-/// Everything that was scored.
+/// What solved the systems of one layer.
+#[derive(Serialize)]
+pub(super) struct LayerFactorisation {
+    pub size: String,
+    pub random_weights: bool,
+    pub layer: String,
+    /// For each ratio, where weights are smooth; one where they are not.
+    pub taken: Vec<FactorisationTaken>,
+}
+
+/// Everything that was scored, and how it was fitted.
 #[derive(Default)]
 pub(super) struct Results {
     pub layers: Vec<LayerScores>,
     pub means: Vec<LayerMean>,
+    /// None of readouts that are trained.
+    pub factorisations: Vec<LayerFactorisation>,
 }
 
 impl Scoring<'_> {
@@ -90,6 +105,14 @@ impl Scoring<'_> {
             let neurons = fit.predictions.nrows() / if self.shuffle.is_some() { 2 } else { 1 };
             let (real, shuffled) = fit.predictions.view().split_at(Axis(0), neurons);
             let control = if random { "random" } else { "none" };
+            if !fit.factorisations.is_empty() {
+                results.factorisations.push(LayerFactorisation {
+                    size: size.into(),
+                    random_weights: random,
+                    layer: layer.layer.clone(),
+                    taken: fit.factorisations.clone(),
+                });
+            }
             self.add_layer(results, size, control, &layer.layer, real);
             // Shuffled images tell nothing new of random weights.
             if let Some(shuffle) = self.shuffle.filter(|_| !random) {
@@ -134,8 +157,8 @@ pub(super) struct Best {
     pub folds: Vec<usize>,
 }
 
-/// The layer of each neuron that predicts best the images held out of the training images' folds. Test images play no
-/// part, so that the score of that layer on these is nobody's choice.
+/// The layer of each neuron that predicts best the images held out of the training images' folds. Test images
+/// play no part, so that the score of that layer on these is nobody's choice.
 pub(super) fn best_layers(fits: &[LayerFit], neurons: usize) -> Vec<Best> {
     let smallest = |losses: &mut dyn Iterator<Item = f64>| {
         let start = (0, f64::INFINITY);
@@ -183,7 +206,11 @@ mod tests {
 
     #[test]
     fn the_best_layer_has_the_smallest_loss_over_folds() {
-        let fit = |fold_losses| LayerFit { predictions: Array2::zeros((2, 1)), fold_losses };
+        let fit = |fold_losses| LayerFit {
+            predictions: Array2::zeros((2, 1)),
+            fold_losses,
+            factorisations: Vec::new(),
+        };
         let fits = [
             fit(array![[1.0, 2.0], [1.0, 2.0]]),
             fit(array![[0.0, 2.0], [3.0, 2.0]]),

@@ -26,7 +26,8 @@ impl Neurons<'_> {
         self.labels.and_then(|labels| labels.area(neuron)).unwrap_or("").into()
     }
 
-    /// Columns of labels other than the area, by number and name; a name that the table has itself gets `label_` before it.
+    /// Columns of labels other than the area, by number and name; a name that the table has itself gets
+    /// `label_` before it.
     fn columns(&self) -> Vec<(usize, String)> {
         let columns = self.labels.map_or(&[][..], |labels| &labels.columns).iter().enumerate();
         let own = |name: &str| BEFORE.iter().chain(&AFTER).any(|own| own.eq_ignore_ascii_case(name));

@@ -53,8 +53,10 @@ pub(super) fn run(mut job: ProfileJob<'_>, gpu: &Gpu, progress: &mut Progress<'_
     job.clock.done("writing");
     let input = Input::Network(job.runs[0].input.clone()).sized()?;
     let (request, trials) = (job.request, job.recording.rows.record());
+    let taken = request.trained().is_none().then_some(&results.factorisations);
+    let taken = serde_json::json!(taken);
     let summary = summary(job, &plan, gpu.describe(), reliability, results, compared);
-    write_record(gpu, &folder, (request, &trials), (input, inputs), &plan, &summary)?;
+    write_record(gpu, &folder, (request, &trials, taken), (input, inputs), &plan, &summary)?;
     folder.commit()?;
     // Last, so that a result stands even where its report cannot be written.
     report::write(&request.fit.out)?;
@@ -171,6 +173,8 @@ fn summary(
     };
     let nested: Vec<f64> = compared.nested_r.iter().copied().filter(|r| !r.is_nan()).collect();
     let sizes = plan.runs.iter().filter(|run| !run.random_weights).map(|run| run.size.clone());
+    let asked = request.ridge().0.factorisation;
+    let mut taken = results.factorisations.iter().flat_map(|layer| &layer.taken);
     ProfileSummary {
         readout: request.fit.readout.name(),
         n_images: responses.n_images(),
@@ -190,6 +194,7 @@ fn summary(
         means: results.means,
         nested_mean_r: nested.iter().sum::<f64>() / nested.len() as f64,
         not_clustered: compared.not_clustered,
+        factorisation_not_kept: taken.any(|taken| !taken.keeps(asked)),
         passes: plan.passes(),
         adapter,
         seconds: clock.finish(),
@@ -200,7 +205,7 @@ fn summary(
 fn write_record(
     gpu: &Gpu,
     folder: &Folder,
-    (request, trials): (&ProfileRequest, &TrialsRecord),
+    (request, trials, factorisations): (&ProfileRequest, &TrialsRecord, serde_json::Value),
     (input, inputs): (Input, Vec<InputRecord>),
     plan: &ProfilePlan,
     summary: &ProfileSummary,
@@ -221,6 +226,7 @@ fn write_record(
         "ratios": ratios,
         "intercept": ridge.intercept,
         "factorisation": ridge.factorisation,
+        "factorisation_taken": factorisations,
         "labels": request.labels,
         "sizes": request.sizes,
         "controls": request.controls,

@@ -29,8 +29,8 @@ pub(super) struct Tile {
 
 /// Tiles of traces for trials, whose starts ascend, and the frames that their windows need.
 ///
-/// Files that hold frames one after the other are read by frames, and only where there are trials; all others, and all
-/// whose baseline needs a whole trace, by neurons.
+/// Files that hold frames one after the other are read by frames, and only where there are trials; all
+/// others, and all whose baseline needs a whole trace, by neurons.
 pub(super) fn tiles(
     gpu: &Gpu,
     traces: &Traces,
@@ -111,8 +111,8 @@ pub struct ResponsesPlan {
     pub bytes: u64,
 }
 
-/// Bytes of host memory that a result (neurons, images, repeats) takes beside a tile of some words: the responses, the
-/// trials of neurons that are scored together, in f64 and twice, and the copies of a tile.
+/// Bytes of host memory that a result (neurons, images, repeats) takes beside a tile of some words: the
+/// responses, the trials of neurons that are scored together, in f64 and twice, and the copies of a tile.
 pub(super) fn bytes([neurons, images, repeats]: [usize; 3], tile: usize, dff: bool) -> u64 {
     let (trials, tile) = ((images * repeats) as u64, 4 * tile as u64);
     let scored = 16 * neurons.min(AT_ONCE) as u64 * trials;

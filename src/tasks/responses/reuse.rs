@@ -24,7 +24,8 @@ pub struct FolderFiles {
     pub neurons: Option<PathBuf>,
 }
 
-/// The files of a folder as `striate responses`, `striate simulate` or a person wrote it; none where it has no responses.
+/// The files of a folder as `striate responses`, `striate simulate` or a person wrote it; none where it has
+/// no responses.
 pub fn responses_folder(path: &Path) -> Option<FolderFiles> {
     let there = |name: &str| Some(path.join(name)).filter(|file| file.exists());
     let first = |names: &[&str]| names.iter().find_map(|name| there(name));
@@ -69,8 +70,8 @@ impl ResponsesRequest {
     }
 }
 
-/// What responses of a folder learnt from the training images of its own split, which then must not be those of another:
-/// the option that asked for it.
+/// What responses of a folder learnt from the training images of its own split, which then must not be those
+/// of another: the option that asked for it.
 pub fn learnt_from_split(folder: &Path) -> Option<&'static str> {
     let record = std::fs::read(folder.join(RECORD)).ok()?;
     let record: Value =
@@ -85,7 +86,8 @@ pub fn learnt_from_split(folder: &Path) -> Option<&'static str> {
     learnt.into_iter().find(|(_, asked)| *asked).map(|(option, _)| option)
 }
 
-/// Whether the folder that a request would write is there: of the same recording, by its hash, and the same options.
+/// Whether the folder that a request would write is there: of the same recording, by its hash, and the same
+/// options.
 ///
 /// # Errors
 /// Input, if the recording cannot be read.

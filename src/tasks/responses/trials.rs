@@ -44,8 +44,8 @@ pub struct KeptTrial {
     pub start: usize,
 }
 
-/// The presentations that stay, in order. `reach` are the frames that their windows need, and `frames` those of the
-/// recording, where it has traces.
+/// The presentations that stay, in order. `reach` are the frames that their windows need, and `frames` those
+/// of the recording, where it has traces.
 pub(super) fn keep(
     experiment: &Experiment,
     blanks: Blanks,
@@ -88,8 +88,8 @@ pub(super) fn keep(
     Ok((kept, dropped))
 }
 
-/// Which images train and test: as the request says, else as the recording does, else drawn. And whether images of the
-/// recording's validation tier test, because all responses to its test images are withheld.
+/// Which images train and test: as the request says, else as the recording does, else drawn. And whether
+/// images of the recording's validation tier test, because all responses to its test images are withheld.
 pub(super) fn split(
     experiment: &Experiment,
     kept: &[KeptTrial],
