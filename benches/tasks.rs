@@ -95,11 +95,11 @@ fn features(gpu: &Gpu, cache: &Path, peers: &[Peer]) {
         let want = npy::read_f64(&path(format!("ref_{work}_{side}_f64.npy")), None).expect("a reference");
         let mut last = 0;
         for batch in batches.into_iter().filter(|b| std::mem::replace(&mut last, *b) != *b) {
-            let room = problem.room(gpu, batch).expect("memory");
+            let slab = problem.slab(gpu, batch).expect("memory");
             let mut got = Array2::zeros((0, 0));
             let timing = time(|| {
-                problem.solve(gpu, &room).expect("features");
-                got = room.matrix.download(gpu).expect("features");
+                problem.solve(gpu, &slab).expect("features");
+                got = slab.matrix.download(gpu).expect("features");
             });
             let (mut off, mut norm) = (0.0, 0.0);
             for (g, w) in got.iter().zip(want.iter()) {
@@ -141,11 +141,12 @@ fn ridge(gpu: &Gpu, cache: &Path, peers: &[Peer]) {
             let features = centre(x.slice(s![.., ..p]).to_owned());
             let responses =
                 centre(y.slice(s![.., ..t]).to_owned()).reversed_axes().as_standard_layout().into_owned();
-            let problem = bench::ridge::Problem { features, responses, train: n, penalties: 20 };
+            let penalties = bench::ridge::PENALTIES;
+            let problem = bench::ridge::Problem { features, responses, train: n, penalties };
             let mut found = None;
             let timing = time(|| found = Some(problem.solve(gpu).expect("a fit")));
             let what = found
-                .map(|f| format!("R2 mean {:.6}, log10 lambda mean {:.4}", f.mean_r2, f.mean_log_penalty));
+                .map(|f| format!("R2 mean {:.6}, log10 lambda mean {:.4}", f.mean_r2(), f.mean_log_penalty));
             report(&work, &timing, &what.unwrap_or_default(), peers);
         }
     }

@@ -14,10 +14,10 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     if index >= p.items { return; }
     let at = corner(index);
     var sum = vec4f();
-    for (var r = 0u; r < KERNEL; r++) {
-        for (var c = 0u; c < KERNEL; c++) {
+    for (var r = 0u; r < SIDE; r++) {
+        for (var c = 0u; c < SIDE; c++) {
             sum += x[at + r * p.in_width + c];
         }
     }
-    y[index] = average(sum, KERNEL * KERNEL);
+    y[index] = average(sum, SIDE * SIDE);
 }

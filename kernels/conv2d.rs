@@ -1,5 +1,5 @@
-//! Convolution with bias and ReLU: any kernel, stride, padding and groups. Dense layers are convolutions whose kernel
-//! is the whole map.
+//! Convolution with bias and ReLU: any kernel, stride, padding and groups. Dense layers are convolutions
+//! whose kernel is the whole map.
 
 use super::case::{Case, Guarded, Trial, Values};
 use super::fit::check_maps;
@@ -9,8 +9,8 @@ use crate::gpu::{Buffer, Family, Gpu, Grid, Kernel, Launch, Maps, Recording, Til
 use crate::numbers::Bounded;
 use ndarray::{Array4, ArrayView4};
 
-/// The kernel. Tiles of 128 x 128, 64 x 128, 64 x 64 and 32 x 64 channels x pixels: few channels are common, few pixels
-/// are not.
+/// The kernel. Tiles of 128 x 128, 64 x 128, 64 x 64 and 32 x 64 channels x pixels: few channels are common,
+/// few pixels are not.
 pub static KERNEL: Kernel = Kernel::with_broadcast(
     "conv2d",
     include_str!("conv2d.wgsl"),
@@ -64,8 +64,8 @@ struct Chunk {
     rows: usize,
 }
 
-/// Merges groups until each holds whole quads of channels, on both sides. Depthwise filters of 64 channels become 16
-/// groups of four, with zeros between the four. One group is padded with zero channels instead.
+/// Merges groups until each holds whole quads of channels, on both sides. Depthwise filters of 64 channels
+/// become 16 groups of four, with zeros between the four. One group is padded with zero channels instead.
 fn merged_groups(groups: usize, inputs: usize, outputs: usize) -> usize {
     let quads = |channels: usize| channels.is_multiple_of(4);
     let whole = |g: usize| groups.is_multiple_of(g) && quads(inputs / g) && quads(outputs / g);
@@ -163,7 +163,8 @@ impl Packing {
     }
 }
 
-/// Rows or columns of the output of a window that slides over `size` padded pixels; `None` if it does not fit.
+/// Rows or columns of the output of a window that slides over `size` padded pixels; `None` if it does not
+/// fit.
 pub fn output_side(size: usize, kernel: usize, stride: usize, padding: usize) -> Option<usize> {
     Some((size + 2 * padding).checked_sub(kernel)? / stride + 1)
 }
@@ -232,7 +233,8 @@ impl Conv2d<'_> {
     }
 }
 
-/// The same in f64 over `x [images, channels, height, width]`: value and bound of `[image, channel, row, column]`.
+/// The same in f64 over `x [images, channels, height, width]`: value and bound of `[image, channel, row,
+/// column]`.
 pub fn oracle(x: ArrayView4<'_, f32>, w: ArrayView4<'_, f32>, bias: &[f32], g: Geometry) -> Array4<Bounded> {
     let (images, _, in_height, in_width) = x.dim();
     let (outputs, per_group, height, width) = w.dim();
@@ -317,7 +319,8 @@ fn case(shape: Shape, geometry: Geometry, exact: bool) -> Case {
     })
 }
 
-/// Sizes that hurt: one pixel, channels that fill no quad, strides beside padding, groups of every kind, a whole map.
+/// Sizes that hurt: one pixel, channels that fill no quad, strides beside padding, groups of every kind, a
+/// whole map.
 pub fn cases() -> Vec<Case> {
     let geometry = |stride, padding, groups, relu| Geometry { stride, padding, groups, relu };
     let shape = |x, outputs, kernel| Shape { x, outputs, kernel: [kernel, kernel] };

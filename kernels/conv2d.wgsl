@@ -7,14 +7,14 @@
 //   y        [images][out_quads][out_height][out_width]   vec4 of channels
 //
 // An implicit matrix product: rows are output channels, columns the output pixels of all images, z the group.
-// GPUs: a workgroup makes a tile, eight depth values (tap, then quad) at a time through workgroup memory (part `panels`),
-// and loads the next panel to registers meanwhile. Taps are counted on, not divided. Ragged edges load zeros, so every
-// thread reaches every barrier.
+// GPUs: a workgroup makes a tile, eight depth values (tap, then quad) at a time through workgroup memory
+// (part `panels`), and loads the next panel to registers meanwhile. Taps are counted on, not divided. Ragged
+// edges load zeros, so every thread reaches every barrier.
 //!use conv2d_interface
 //!use panels
 
-// Four pixels that a thread loads: their first rows and columns in the input, which may be negative, and the word of
-// that position in the group's first quad.
+// Four pixels that a thread loads: their first rows and columns in the input, which may be negative, and the
+// word of that position in the group's first quad.
 struct Pixels { tops: vec4i, lefts: vec4i, words: vec4i }
 
 fn pixels_from(index: u32, group: u32) -> Pixels {

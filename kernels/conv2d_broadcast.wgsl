@@ -8,8 +8,9 @@
 //
 // An implicit matrix product: rows are output channels, columns the output pixels of all images, z the group.
 // CPU adapters: one subgroup of eight lanes makes 32 channels x 64 pixels in registers; no workgroup memory.
-// Channels and pixels beyond the end are copies of the last ones and are stored over them: the same value twice costs
-// less than branches. Stores are unrolled because an index that is not a constant would move the sums to memory.
+// Channels and pixels beyond the end are copies of the last ones and are stored over them: the same value
+// twice costs less than branches. Stores are unrolled because an index that is not a constant would move the
+// sums to memory.
 //!use conv2d_interface
 //!use eight_rows
 //!use pairs

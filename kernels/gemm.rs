@@ -1,7 +1,7 @@
 //! Batched matrix product of rows by rows: `c = alpha a bᵀ`.
 //!
-//! Both operands are read along the depth, so every product of the engine is written as rows by rows; what lies the
-//! other way is turned first by [`super::transpose`], which costs n² against n³.
+//! Both operands are read along the depth, so every product of the engine is written as rows by rows; what
+//! lies the other way is turned first by [`super::transpose`], which costs n² against n³.
 
 use super::case::{Case, Guarded, Trial, Values};
 use super::parts::PARTS;
@@ -30,7 +30,8 @@ pub struct Gemm<'a> {
     pub a: Operand<'a>,
     /// Rows of the right operand, `[columns, depth]`.
     pub b: Operand<'a>,
-    /// The product, `[rows, columns]`, in whole quads: up to three words beyond the last column of a row become 0.
+    /// The product, `[rows, columns]`, in whole quads: up to three words beyond the last column of a row
+    /// become 0.
     pub c: Operand<'a>,
     /// Depth of the sums: a multiple of four, the words beyond the last being zero.
     pub depth: usize,
@@ -101,7 +102,7 @@ impl<'a> Gemm<'a> {
         let quads = [distances.as_flattened(), &[depth]].concat();
         if quads.iter().any(|w| w % 4 != 0) || depth / 4 > crate::gpu::LONGEST_LOOP as usize {
             return bug(format!(
-                "depth, pitches and strides {quads:?} are multiples of 4, depth at most 131,072"
+                "pitches, strides and depth {quads:?} must be multiples of 4, the depth at most 131,072"
             ));
         }
         let share = if self.upper { 0.5 } else { 1.0 };
@@ -246,7 +247,8 @@ fn word(on: bool, text: &str) -> &str {
     if on { text } else { "" }
 }
 
-/// Sizes that hurt: one row, primes, a tile, a tile and one, a long depth, the upper half, a batch; and data that does.
+/// Sizes that hurt: one row, primes, a tile, a tile and one, a long depth, the upper half, a batch; and data
+/// that does.
 pub fn cases() -> Vec<Case> {
     let mut cases =
         vec![case(1, 2, 1, true, false), case(7, 5, 3, false, false), case(64, 64, 16, true, false)];

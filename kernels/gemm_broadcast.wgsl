@@ -4,11 +4,12 @@
 //   b  [batch][columns][b_pitch]   vec4 along k, zero beyond the last k
 //   c  [batch][rows][c_pitch]      vec4 along columns, zero beyond the last column
 //
-// CPU adapters: one subgroup of eight lanes makes 32 rows x 64 columns in registers; no workgroup memory, no barrier.
-// Rows and columns beyond the end are copies of the last one and are stored over it: the same value twice costs less
-// than 64 branches, which take LLVM seconds to compile. Stores are unrolled because an index that is not a constant
-// would move the sums to memory (measured: 3 times slower). With UPPER, tiles that lie wholly
-// below the diagonal are left alone. A lane's columns are two times four neighbours, so that a store is a quad.
+// CPU adapters: one subgroup of eight lanes makes 32 rows x 64 columns in registers; no workgroup memory, no
+// barrier. Rows beyond the end are copies of the last one, quads beyond that of the last quad, and are stored
+// over it: the same value twice costs less than 64 branches, which take LLVM seconds to compile. Stores are
+// unrolled because an index that is not a constant would move the sums to memory (measured: 3 times slower).
+// With UPPER, tiles that lie wholly below the diagonal are left alone. A lane's columns are two times four
+// neighbours, so that a store is a quad.
 //!use gemm_interface
 //!use eight_rows
 //!use pairs

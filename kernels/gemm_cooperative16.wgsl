@@ -4,9 +4,9 @@
 //   b  [batch][columns][b_pitch]   vec4 along k, zero beyond the last k
 //   c  [batch][rows][c_pitch]      vec4 along columns, zero beyond the last column
 //
-// GPUs with cooperative matrices of 16 x 16: a subgroup makes 32 x 32 sums by three products of f16 a term (part
-// `split_product`). Ragged edges load the last row, so every lane reaches every barrier. With UPPER, tiles that lie wholly
-// below the diagonal are left alone.
+// GPUs with cooperative matrices of 16 x 16: a subgroup makes 32 x 32 sums by three products of f16 a term
+// (part `split_product`). Ragged edges load the last row, so every lane reaches every barrier. With UPPER,
+// tiles that lie wholly below the diagonal are left alone.
 enable f16;
 enable wgpu_cooperative_matrix;
 //!use gemm_interface

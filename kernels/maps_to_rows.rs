@@ -1,4 +1,5 @@
-//! Features of maps as rows of a matrix, in PyTorch's flattened order (channel, row, column), or a slab of them.
+//! Features of maps as rows of a matrix, in PyTorch's flattened order (channel, row, column), or a slab of
+//! them.
 
 use super::case::{Case, Guarded, Trial};
 use super::fit::{check_maps, check_matrices, wrong};
@@ -11,7 +12,8 @@ use crate::numbers::Bounded;
 /// The kernel.
 pub static KERNEL: Kernel = Kernel::new("maps_to_rows", include_str!("maps_to_rows.wgsl"), PARTS);
 
-/// Features by number, counted channel by channel as PyTorch flattens a map: a slab of them, or a random sample.
+/// Features by number, counted channel by channel as PyTorch flattens a map: a slab of them, or a random
+/// sample.
 pub struct FeatureList {
     buffer: Buffer,
     count: usize,
@@ -103,8 +105,8 @@ fn case(shape: [usize; 4], numbers: impl Iterator<Item = u32>, first_row: usize,
     })
 }
 
-/// Sizes that hurt: one feature, ragged quads, slabs that start and end inside a map, a list in disorder, and more
-/// items than one axis of a grid holds workgroups for, so that it is folded.
+/// Sizes that hurt: one feature, ragged quads, slabs that start and end inside a map, a list in disorder, and
+/// more items than one axis of a grid holds workgroups for, so that it is folded.
 pub fn cases() -> Vec<Case> {
     vec![
         case([1, 2, 1, 1], 0..2, 0, 0),

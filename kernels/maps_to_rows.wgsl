@@ -1,4 +1,5 @@
-// rows[first_row + image, j] = feature list[j] of the image, features counted channel by channel as PyTorch flattens
+// rows[first_row + image, j] = feature list[j] of the image, features counted channel by channel as PyTorch
+// flattens
 //
 //   x     [images][quads][area][4]    words of channel quads
 //   list  [count]                     numbers of features

@@ -56,7 +56,8 @@ fn case(shape: [usize; 4], kernel: usize, stride: usize, strange: &'static [(usi
     })
 }
 
-/// Sizes that hurt: one pixel, a window that leaves rows over, one that skips, and values that comparisons lose.
+/// Sizes that hurt: one pixel, a window that leaves rows over, one that skips, and values that comparisons
+/// lose.
 pub fn cases() -> Vec<Case> {
     vec![
         case([1, 1, 1, 1], 1, 1, &[]),

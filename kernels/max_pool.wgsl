@@ -14,8 +14,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     if index >= p.items { return; }
     let at = corner(index);
     var best = x[at];
-    for (var r = 0u; r < KERNEL; r++) {
-        for (var c = 0u; c < KERNEL; c++) {
+    for (var r = 0u; r < SIDE; r++) {
+        for (var c = 0u; c < SIDE; c++) {
             let v = x[at + r * p.in_width + c];
             best = keep(best, v, v > best);
         }

@@ -3,7 +3,7 @@
 use super::conv2d::output_side;
 use super::fit::{check_maps, wrong};
 use crate::error::Result;
-use crate::gpu::{Grid, Kernel, Launch, Maps};
+use crate::gpu::{Grid, Kernel, LONGEST_LOOP, Launch, Maps};
 use ndarray::{Array4, ArrayView2, ArrayView4, s};
 
 /// A sliding window: its side and its step.
@@ -18,8 +18,8 @@ pub struct Window {
 /// The launch of a pooling kernel.
 pub(super) fn launch(kernel: &'static Kernel, x: &Maps, y: &Maps, window: Window) -> Result<Launch> {
     check_maps(kernel.name(), &[("x", x), ("y", y)])?;
-    if window.kernel == 0 || window.stride == 0 {
-        return wrong(kernel.name(), format!("{window:?} is empty or stands still"));
+    if window.kernel == 0 || window.stride == 0 || window.kernel > LONGEST_LOOP as usize {
+        return wrong(kernel.name(), format!("{window:?} is empty, stands still or is too large"));
     }
     let side = |size| output_side(size, window.kernel, window.stride, 0);
     let expected = [side(x.height), side(x.width)];
@@ -28,7 +28,7 @@ pub(super) fn launch(kernel: &'static Kernel, x: &Maps, y: &Maps, window: Window
     }
     let items = y.images * y.quads() * y.area();
     Ok(Launch::new(kernel, Grid::Items(items))
-        .constant("KERNEL", window.kernel as f64)
+        .constant("SIDE", window.kernel as f64)
         .read("x", &x.buffer)
         .write("y", &y.buffer)
         .set("items", items)

@@ -1,17 +1,19 @@
-//! Winograd's convolutions (Winograd 1980; Lavin and Gray 2016): points, the matrices that follow from them, and how maps
-//! are cut into tiles.
+//! Winograd's convolutions (Winograd 1980; Lavin and Gray 2016): points, the matrices that follow from them,
+//! and how maps are cut into tiles.
 //!
-//! Along one axis, m results of a filter of r weights are a product of polynomials, which m + r - 1 points determine:
-//! `y = A ((G w) (B x))`. Points are small, come in pairs of both signs, and have squares that f32 holds exactly, which keeps
-//! the transforms short and their rounding small. Against f64, with 128 channels of random filters (He) after a ReLU, four
-//! results of three weights are 8.2e-7 off (relative L2), 8.5e-7 with 0, +-1/sqrt 2, +-sqrt 2, 1.8e-6 with 0, +-1, +-2, and a
-//! direct sum 4.3e-7; three results 5.1e-7; two 3.1e-7; six 2.9e-6.
+//! Along one axis, m results of a filter of r weights are a product of polynomials, which m + r - 1 points
+//! determine: `y = A ((G w) (B x))`. Points are small, come in pairs of both signs, and have squares that f32
+//! holds exactly, which keeps the transforms short and their rounding small. Against f64, with 128 channels
+//! of random filters (He) after a ReLU, four results of three weights are 8.2e-7 off (relative L2), 8.5e-7
+//! with 0, +-1/sqrt 2, +-sqrt 2, 1.8e-6 with 0, +-1, +-2, and a direct sum 4.3e-7; three results 5.1e-7; two
+//! 3.1e-7; six 2.9e-6.
 
 use super::conv2d::Geometry;
 use crate::gpu::Maps;
 use ndarray::Array2;
 
-/// The finite points for so many in all, in the order of the transforms in `parts/winograd.wgsl`; infinity is the last.
+/// The finite points for so many in all, in the order of the transforms in `parts/winograd.wgsl`; infinity is
+/// the last.
 fn finite(points: usize) -> &'static [f64] {
     match points {
         4 => &[0.0, 1.0, -1.0],
@@ -153,7 +155,8 @@ pub struct Span {
 mod tests {
     use super::*;
 
-    /// The identity that everything rests on: for any filter and pixels, `A ((G w) (B x))` is the correlation.
+    /// The identity that everything rests on: for any filter and pixels, `A ((G w) (B x))` is the
+    /// correlation.
     #[test]
     fn the_matrices_of_all_points_make_a_correlation() {
         for (points, results) in [(4, 2), (5, 3), (6, 4), (6, 2), (8, 6), (8, 4), (5, 2), (6, 3)] {

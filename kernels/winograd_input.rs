@@ -1,7 +1,8 @@
-//! The first step of a Winograd convolution: tiles of maps, transformed along rows and columns, as rows of matrices.
+//! The first step of a Winograd convolution: tiles of maps, transformed along rows and columns, as rows of
+//! matrices.
 //!
-//! A NaN or an infinity in a pixel reaches all points of its tile, and so all results of the tile. Values grow by at most the sum of
-//! a row of |B| along each axis: 100 times in all for eight points, 29 for six.
+//! A NaN or an infinity in a pixel reaches all points of its tile, and so all results of the tile. Values
+//! grow by at most the sum of a row of |B| along each axis: 100 times in all for eight points, 29 for six.
 
 use super::case::{Case, Guarded, Trial};
 use super::fit::{check_maps, wrong};
@@ -84,11 +85,11 @@ impl WinogradInput<'_> {
     }
 }
 
-/// Points of every tile of `x [images, channels, height, width]`, `[tile][point] [channel]` with the channels of all phases one
-/// after the other, in f64.
+/// Points of every tile of `x [images, channels, height, width]`, `[tile][point] [channel]` with the channels
+/// of all phases one after the other, in f64.
 ///
-/// A product of the matrices passes at most five roundings along an axis, so the bound is ten roundoffs of the sum of the
-/// absolute values; constants are exact.
+/// A product of the matrices passes at most five roundings along an axis, so the bound is ten roundoffs of
+/// the sum of the absolute values; constants are exact.
 fn oracle(x: ArrayView4<'_, f32>, t: &Tiling, group: usize) -> Vec<Vec<Vec<Bounded>>> {
     let (images, channels, height, width) = x.dim();
     let per_group = channels / t.groups;
@@ -164,8 +165,8 @@ fn case(
     })
 }
 
-/// Sizes that hurt: one pixel, ragged quads, every number of points on both axes, maps smaller than a tile, phases, groups, a
-/// span in the middle, NaN and infinities, which stay in their tile.
+/// Sizes that hurt: one pixel, ragged quads, every number of points on both axes, maps smaller than a tile,
+/// phases, groups, a span in the middle, NaN and infinities, which stay in their tile.
 pub fn cases() -> Vec<Case> {
     let side = |points, results, tiles| Side { points, results, tiles };
     let tiling = |rows, columns, stride, padding, groups| Tiling { rows, columns, stride, padding, groups };

@@ -1,4 +1,5 @@
-//! The last step of a Winograd convolution: products of all points to results, with bias, ReLU and pooling in the same pass.
+//! The last step of a Winograd convolution: products of all points to results, with bias, ReLU and pooling in
+//! the same pass.
 
 use super::case::{Case, Guarded, Trial, Values};
 use super::conv2d::to_quads;
@@ -101,8 +102,8 @@ impl WinogradOutput<'_> {
 
 /// The results of one channel of a tile from its points' products `[rows.points, columns.points]`, in f64.
 ///
-/// A product passes at most five roundings along an axis, and one more with the bias; ReLU and the largest of four
-/// are no further from the exact ones than what they are taken of.
+/// A product passes at most five roundings along an axis, and one more with the bias; ReLU and the largest of
+/// four are no further from the exact ones than what they are taken of.
 fn oracle(m: &Array2<f64>, bias: f64, t: &Tiling, relu: bool) -> Array2<Bounded> {
     let a_rows = output_matrix(t.rows.points, t.rows.results);
     let a_columns = output_matrix(t.columns.points, t.columns.results);
@@ -219,8 +220,8 @@ fn part(
     gpu.upload("m", &rows.copied().collect::<Vec<f32>>())
 }
 
-/// Sizes that hurt: one result, every number of points and results, maps smaller than a tile, odd maps that are pooled, groups,
-/// and NaN, which ReLU and pooling keep.
+/// Sizes that hurt: one result, every number of points and results, maps smaller than a tile, odd maps that
+/// are pooled, groups, and NaN, which ReLU and pooling keep.
 pub fn cases() -> Vec<Case> {
     let side = |points, results, tiles| Side { points, results, tiles };
     let tiling = |rows, columns, groups| Tiling { rows, columns, stride: 1, padding: 1, groups };

@@ -1,15 +1,16 @@
-// y[tile n, quad q of group g] = relu?(A m[g, , n, q] Aᵀ + bias), POOL: the largest of 2 x 2 of it, NaN if one of them is
+// y[tile n, quad q of group g] = relu?(A m[g, , n, q] Aᵀ + bias), POOL: the largest of 2 x 2 of it, NaN if
+// one of them is
 //
 //   m     [groups][ROWS COLUMNS][tiles][pitch_quads]   vec4 of channels
 //   bias  [groups][group_quads]                        vec4 of channels
 //   y     [images][out_quads][out_height][out_width]   vec4 of channels
 //
-// Tiles are numbered over all images, rows and columns of tiles; a launch takes some of them. HEIGHT x WIDTH results a tile,
-// even if they are pooled. What lies beyond the edge of y becomes a copy of its last row or column, stored over it: a branch at
-// every store takes LLVM seconds to compile.
+// Tiles are numbered over all images, rows and columns of tiles; a launch takes some of them. HEIGHT x WIDTH
+// results a tile, even if they are pooled. What lies beyond the edge of y becomes a copy of its last row or
+// column, stored over it: a branch at every store takes LLVM seconds to compile.
 //
-// CPU adapters: eight lanes are eight quads of one tile. A workgroup is one subgroup, and lanes beyond the last quad do the
-// last again: with more subgroups, or a lane that leaves, lavapipe takes half as long again.
+// CPU adapters: eight lanes are eight quads of one tile. A workgroup is one subgroup, and lanes beyond the
+// last quad do the last again: with more subgroups, or a lane that leaves, lavapipe takes half as long again.
 //!use winograd
 //!use pairs
 //!use winograd_output_interface

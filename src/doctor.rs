@@ -20,8 +20,8 @@ const LONG_ENOUGH: f64 = 0.05;
 const RUNS: usize = 6;
 /// Launches of the arithmetic measurement in one recording.
 const PASSES: usize = 16;
-/// Bytes of each of the two buffers of the memory measurement on GPUs, whose largest caches have 256 MiB, and on
-/// processors, where more takes long.
+/// Bytes of each of the two buffers of the memory measurement on GPUs, whose largest caches have 256 MiB, and
+/// on processors, where more takes long.
 const BEYOND_CACHES: [u64; 2] = [512 << 20, 128 << 20];
 /// Bytes that a run of the memory measurement reads and writes.
 const MOVED: [u64; 2] = [4 << 30, 512 << 20];
@@ -35,9 +35,9 @@ pub struct Peaks {
     pub matrix_gflops: f64,
     /// Side of the square matrices at which that was measured.
     pub matrix_side: usize,
-    /// Reading and writing device memory, in 10^9 bytes per second, both counted. From one buffer to another of 512 MiB
-    /// each, on processors of 128 MiB: beyond the caches. Of less where an eighth of the budget or the largest binding is
-    /// less.
+    /// Reading and writing device memory, in 10^9 bytes per second, both counted. From one buffer to another
+    /// of 512 MiB each, on processors of 128 MiB: beyond the caches. Of less where an eighth of the budget or
+    /// the largest binding is less.
     pub memory_gb_per_s: f64,
     /// From the host to the device.
     pub upload_gb_per_s: f64,
@@ -69,26 +69,41 @@ pub struct FamilyReport {
     pub needs: &'static str,
     /// What of that this adapter does not have; `None` where it has all of it.
     pub lacks: Option<String>,
-    /// Whether its product of two small matrices is right; `None` where it cannot run.
-    pub right: Option<bool>,
+    /// Why it does not work where nothing is lacking: its product of two small matrices is wrong, say.
+    pub fault: Option<String>,
+    /// Whether it runs, and that product is right.
+    pub right: bool,
     /// Whether it is what runs here.
     pub used: bool,
 }
 
-/// The families that need something which few adapters have: whether it is there, and right. Those that are there and do
-/// not run on `gpu` are tried on a second device, opened by the same `options`.
+/// The families that need something which few adapters have: whether it is there, and right. Those that are
+/// there and do not run on `gpu` are tried on a second device, opened by the same `options`.
 pub fn families(gpu: &Gpu, options: &Options) -> Vec<FamilyReport> {
     let report = |family: Family| {
         let lacks = gpu.lacks(family).map(str::to_owned);
         let used = gpu.family() == family;
         let refused = gpu.family_choice().refused == Some(family);
-        let tried = || Gpu::open(&Options { family: Some(family), ..options.clone() });
-        let right = match lacks {
-            Some(_) => None,
-            // A second device says nothing new of what the first has tried.
-            None => Some(used || !refused && tried().is_ok_and(|other| other.family() == family)),
+        let tried = || match Gpu::open(&Options { family: Some(family), ..options.clone() }) {
+            Ok(other) if other.family() == family => None,
+            Ok(other) => Some(other.family_choice().why.clone()),
+            Err(why) => Some(why.to_string()),
         };
-        FamilyReport { family, needs: family.needs(), lacks, right, used }
+        let fault = match lacks {
+            Some(_) => None,
+            None if used => None,
+            // A second device says nothing new of what the first has tried.
+            None if refused => Some(gpu.family_choice().why.clone()),
+            None => tried(),
+        };
+        FamilyReport {
+            family,
+            needs: family.needs(),
+            right: fault.is_none() && lacks.is_none(),
+            lacks,
+            fault,
+            used,
+        }
     };
     let all = Family::ALL.into_iter().map(|(_, family)| family);
     all.filter(|family| !family.needs().is_empty()).map(report).collect()
@@ -211,8 +226,8 @@ fn matrix_product(gpu: &Gpu) -> Result<(f64, usize)> {
 fn memory(gpu: &Gpu) -> Result<f64> {
     let kind = usize::from(gpu.is_cpu());
     let bytes = BEYOND_CACHES[kind].min(gpu.ledger().budget() / 8).min(gpu.max_binding_bytes());
-    let words = (bytes / 4).next_multiple_of(64) as usize - 64;
-    let passes = (MOVED[kind] / (8 * words.max(1) as u64)).clamp(2, 64) as usize;
+    let words = (bytes / 256 * 64).max(64) as usize;
+    let passes = (MOVED[kind] / (8 * words as u64)).clamp(2, 64) as usize;
     let x = gpu.allocate("memory measurement, read", words)?;
     let y = gpu.allocate("memory measurement, written", words)?;
     let mut recording = Recording::new();

@@ -129,7 +129,7 @@ impl Error {
 
     /// The same error with other advice, if it is of memory: for errors that pass through a step that knows
     /// what to spare.
-    pub fn sparing(mut self, advice: impl fmt::Display) -> Self {
+    pub fn with_memory_advice(mut self, advice: impl fmt::Display) -> Self {
         if self.kind() == Kind::Memory {
             self.0.advice = advice.to_string();
         }

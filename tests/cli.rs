@@ -378,30 +378,3 @@ fn a_closed_pipe_is_no_panic() {
         Ran::of(ran).refused(4, &["stdout"]);
     }
 }
-
-/// Filters of tiles take four times those of direct sums: where these alone are too much, the error says how
-/// to do without.
-#[test]
-fn transforms_that_do_not_fit_into_memory_can_be_done_without() {
-    let here = Scratch::new("transforms");
-    here.experiment("e");
-    let net = ["--images", "e/images.npy", "--size", "32", "--net", "vgg19", "--weights", "random:0"];
-    let layer = ["--layer", "relu5_1", "--dry-run"];
-    let responses = ["--responses", "e/responses.npy"];
-    let (none, direct) = (&[][..], "--convolution direct");
-    for (command, more) in [("fit", &responses[..]), ("profile", &responses), ("features", none)] {
-        let run = |memory: &str, last: &[&str]| {
-            let start = [command, "-q", "--out", "out", "--max-memory", memory];
-            here.striate(&[&start[..], &net, &layer, more, last].concat())
-        };
-        run("150M", none).refused(6, &["GPU memory", direct, "--max-memory"]);
-        let ran = run("150M", &["--convolution", "direct"]);
-        assert_eq!(ran.code, 0, "{ran:?}");
-        // What would not help is not advised.
-        for last in [none, &["--convolution", "direct"]] {
-            let ran = run("1M", last);
-            ran.refused(6, &["GPU memory", "--max-memory"]);
-            assert!(!ran.err.contains(direct), "{ran:?}");
-        }
-    }
-}

@@ -1,4 +1,4 @@
-//! Every case of every kernel against its f64 oracle, on the adapter that is there: both families, every
+//! Every case of every kernel against its f64 oracle, on the adapter that is there: every family, every
 //! tile, checks on and off.
 
 use std::process::Command;
@@ -10,10 +10,10 @@ fn options(family: Option<Family>, checked: bool) -> Options {
     Options { adapter, family, checked, ..Options::default() }
 }
 
-fn run_all(gpu: &Gpu, only_two_families: bool) {
+fn run_all(gpu: &Gpu, only_with_families: bool) {
     let mut wrong = Vec::new();
     for entry in ALL {
-        if only_two_families && entry.kernel.families().len() < 2 {
+        if only_with_families && entry.kernel.families().len() < 2 {
             continue;
         }
         for case in (entry.cases)() {
@@ -94,8 +94,8 @@ fn tiles_give_the_same_bits() {
     }
 }
 
-/// Kernels assume no width of subgroups. Lavapipe's is that of its vectors, which a variable sets; other adapters have
-/// their own, which the other tests met.
+/// Kernels of the tiled family, which runs where subgroups are not eight wide, assume no width. Lavapipe's is
+/// that of its vectors, which a variable sets; other adapters have their own, which the other tests met.
 #[test]
 fn kernels_are_right_whatever_the_width_of_subgroups() {
     let lavapipe = |gpu: &Gpu| gpu.report().name.starts_with("llvmpipe");

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod command;
+
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayD, concatenate};
@@ -247,4 +249,53 @@ fn both_forms_agree() {
     let dual = within(&here, &dual, None).expect("memory");
     assert_eq!((&primal.plan["form"], &dual.plan["form"]), (&"primal".into(), &"dual".into()));
     primal.same_as(&dual);
+}
+
+/// Filters of tiles take four times those of direct sums: where these alone are too much, the error says how
+/// to do without.
+#[test]
+fn transforms_that_do_not_fit_into_memory_can_be_done_without() {
+    let here = command::Scratch::new("transforms");
+    here.experiment("e");
+    let net = ["--images", "e/images.npy", "--size", "32", "--net", "vgg19", "--weights", "random:0"];
+    let layer = ["--layer", "relu5_1", "--dry-run"];
+    let responses = ["--responses", "e/responses.npy"];
+    let (none, direct) = (&[][..], "--convolution direct");
+    for (command, more) in [("fit", &responses[..]), ("profile", &responses), ("features", none)] {
+        let run = |memory: &str, last: &[&str]| {
+            let start = [command, "-q", "--out", "out", "--max-memory", memory];
+            here.striate(&[&start[..], &net, &layer, more, last].concat())
+        };
+        run("150M", none).refused(6, &["GPU memory", direct, "--max-memory"]);
+        let ran = run("150M", &["--convolution", "direct"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        // What would not help is not advised.
+        for last in [none, &["--convolution", "direct"]] {
+            let ran = run("1M", last);
+            ran.refused(6, &["GPU memory", "--max-memory"]);
+            assert!(!ran.err.contains(direct), "{ran:?}");
+        }
+    }
+}
+
+/// A prediction takes network and preparation from its fit: what only a fit can change is not advised.
+#[test]
+fn a_prediction_that_does_not_fit_into_memory_advises_what_it_has() {
+    let here = command::Scratch::new("predict-memory");
+    here.experiment("e");
+    let images = ["--images", "e/images.npy"];
+    let net = ["--size", "32", "--net", "vgg19", "--weights", "random:0", "--layer", "relu5_1"];
+    let fit = ["fit", "-q", "--out", "run", "--responses", "e/responses.npy"];
+    here.works(&[&fit[..], &images, &net].concat());
+    let run = |memory: &str| {
+        let predict = ["predict", "run", "-q", "--out", "p.npy", "--max-memory", memory];
+        here.striate(&[&predict[..], &images].concat())
+    };
+    let ran = run("150M");
+    ran.refused(6, &["predict: ", "GPU memory", "--max-memory", "fit again with --convolution direct"]);
+    assert!(!ran.err.contains("--size") && !here.0.join("p.npy").exists(), "{ran:?}");
+    let ran = run("1M");
+    ran.refused(6, &["--max-memory"]);
+    assert!(!ran.err.contains("--convolution"), "{ran:?}");
+    here.works(&[&["predict", "run", "-q", "--out", "p.npy"], &images[..]].concat());
 }

@@ -41,8 +41,8 @@ fn run(gpu: &Gpu, launch: &Launch, times: usize) {
     gpu.run(&recording).unwrap();
 }
 
-/// Runs a launch until its class was tuned: ever more often at a time, for a fast GPU needs tens of thousands of these
-/// small launches before tuning is worth it.
+/// Runs a launch until its class was tuned: ever more often at a time, for a fast GPU needs tens of thousands
+/// of these small launches before tuning is worth it.
 fn until(gpu: &Gpu, launch: &Launch, tuned: impl Fn() -> bool) {
     for round in 0..200 {
         run(gpu, launch, 4 << (round / 2).min(8));
@@ -225,7 +225,8 @@ fn a_folder_that_cannot_be_written_costs_nothing_but_the_file() {
     fs::remove_dir_all(cache).unwrap();
 }
 
-/// Threads that share a device, and devices that share a file: every choice arrives, and every result is right.
+/// Threads that share a device, and devices that share a file: every choice arrives, and every result is
+/// right.
 #[test]
 fn threads_and_devices_share_a_file() {
     let cache = scratch("shared");

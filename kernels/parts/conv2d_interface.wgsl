@@ -4,8 +4,8 @@ struct Params {
     images: u32, in_quads: u32, in_height: u32, in_width: u32,
     out_quads: u32, out_height: u32, out_width: u32,
     kernel_height: u32, kernel_width: u32, stride: u32, padding: u32,
-    // Quads of input channels that a group reads, rows (output channels) of this weight buffer, and where the first
-    // group's first quad goes.
+    // Quads of input channels that a group reads, rows (output channels) of this weight buffer, and where the
+    // first group's first quad goes.
     group_quads: u32, rows: u32, group_out_quads: u32, first_quad: u32,
     relu: u32,
 }

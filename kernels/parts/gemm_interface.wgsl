@@ -16,7 +16,7 @@ var<immediate> p: Params;
 @group(0) @binding(1) var<storage, read> b: array<Quad>;
 @group(0) @binding(2) var<storage, read_write> c: array<Stored>;
 
-// Rows and columns beyond the end read the last one: their sums are never stored.
+// Rows and columns beyond the end read the last one.
 fn a_start(row: u32, batch: u32) -> u32 {
     return batch * p.a_batch_quads + min(row, p.rows - 1u) * p.a_pitch_quads;
 }

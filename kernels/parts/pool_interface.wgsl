@@ -1,7 +1,7 @@
 // What max_pool and average_pool share: parameters, bindings, and where a window starts.
 
 // Rows and columns of a window; a constant, so that compilers unroll small ones (20 % faster on lavapipe).
-override KERNEL: u32 = 2u;
+override SIDE: u32 = 2u;
 
 struct Params {
     // Output quads in all; maps lie one after the other, so images and quads of channels need not be told

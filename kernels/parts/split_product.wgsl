@@ -1,18 +1,19 @@
-// A product by cooperative matrices of f16 with the accuracy of f32, for whatever f32 holds. Each operand is x =
-// high + low / 2^11, both f16, and c = high high + (high low + low high) / 2^11 in f32 (Ootomo & Yokota, arXiv
-// 2203.03341).
+// A product by cooperative matrices of f16 with the accuracy of f32, for whatever f32 holds. Each operand is
+// x = high + low / 2^11, both f16, and c = high high + (high low + low high) / 2^11 in f32 (Ootomo & Yokota,
+// arXiv 2203.03341).
 //
-// Each row of the tile is first multiplied by a power of two that brings its largest element to [2^14, 2^15): neither
-// high (at most 2^15) nor low (at most 2^14) overflows then, nor a sum of 131,072 products (below 2^47). When the sums
-// are stored, both rows' powers are taken back. Error of a term, where no element of its rows but zero is below 2^-12:
-// high is rounded to eleven bits, which leaves 2^-11 x at most; low is rounded to eleven bits, an error of 2^-23 x at
-// most, or, below 2^-14, to a multiple of 2^-24, of less than 2^-24 / 2^11 <= 2^-23 x, whichever way the device rounds.
-// With low low, which is left out, that is 2^-22 + 2 / 2^23 = 2^-21 of the term at most: 8 roundoffs of f32. Sums add
-// theirs as in f32, on devices that round them; those that truncate add more, and none has been measured.
+// Each row of the tile is first multiplied by a power of two that brings its largest element to [2^14, 2^15):
+// neither high (at most 2^15) nor low (at most 2^14) overflows then, nor a sum of 131,072 products (below
+// 2^47). When the sums are stored, both rows' powers are taken back. Error of a term, where no element of its
+// rows but zero is below 2^-12: high is rounded to eleven bits, which leaves 2^-11 x at most; low is rounded
+// to eleven bits, an error of 2^-23 x at most, or, below 2^-14, to a multiple of 2^-24, of less than 2^-24 /
+// 2^11 <= 2^-23 x, whichever way the device rounds. With low low, which is left out, that is 2^-22 + 2 / 2^23
+// = 2^-21 of the term at most: 8 roundoffs of f32. Sums add theirs as in f32, on devices that round them;
+// those that truncate add more, and none has been measured.
 //
-// A tile with a row that spans more (26 powers of two), or has infinities or NaN, is summed in f32, lane by lane: there
-// no power serves a row and all of its terms, since the largest element may meet a zero. Tiles of 16 x 16 sums over
-// 4,096 Gaussian numbers do so once in 300. The kernel declares SIZE, Left, Right and Sums.
+// A tile with a row that spans more (26 powers of two), or has infinities or NaN, is summed in f32, lane by
+// lane: there no power serves a row and all of its terms, since the largest element may meet a zero. Tiles of
+// 16 x 16 sums over 4,096 Gaussian numbers do so once in 300. The kernel declares SIZE, Left, Right and Sums.
 
 // Lanes of a subgroup, which the adapter says: a workgroup is one subgroup.
 override LANES: u32 = 32u;
@@ -30,8 +31,8 @@ var<workgroup> b_high: array<f16, 2u * SIZE * SIZE>;
 var<workgroup> b_low: array<f16, 2u * SIZE * SIZE>;
 var<workgroup> most: array<f32, SIZE * SIZE>;
 var<workgroup> rest: array<f32, SIZE * SIZE>;
-// Of each row, those of b after those of a: the bits of the largest element, those of the smallest but zero less one,
-// and the exponent of its power of two; then whether some row spans too much.
+// Of each row, those of b after those of a: the bits of the largest element, those of the smallest but zero
+// less one, and the exponent of its power of two; then whether some row spans too much.
 var<workgroup> largest: array<atomic<u32>, ROWS>;
 var<workgroup> least: array<atomic<u32>, ROWS>;
 var<workgroup> powers: array<i32, ROWS>;
@@ -52,8 +53,8 @@ fn row_start(group: vec3u, row: u32) -> u32 {
     return b_start(group.x * TILE_COLUMNS + row - TILE_ROWS, group.z);
 }
 
-// Chooses the powers of all rows, and says whether some row spans too much. By bits, whose order is that of magnitudes
-// with NaN above infinity.
+// Chooses the powers of all rows, and says whether some row spans too much. By bits, whose order is that of
+// magnitudes with NaN above infinity.
 fn measure(group: vec3u, depth: u32, lane: u32) -> bool {
     for (var row = lane; row < ROWS; row += LANES) {
         atomicStore(&largest[row], 0u);
@@ -122,8 +123,8 @@ fn store(m: u32, n: u32, batch: u32, sum: f32) {
     }
 }
 
-// Stores the square of sums that lie in workgroup memory, `down` and `across` squares from the tile's first; with
-// `skip` none.
+// Stores the square of sums that lie in workgroup memory, `down` and `across` squares from the tile's first;
+// with `skip` none.
 fn put(group: vec3u, down: u32, across: u32, lane: u32, skip: bool) {
     for (var i = lane; i < SIZE * SIZE; i += LANES) {
         let row = down * SIZE + i / SIZE;

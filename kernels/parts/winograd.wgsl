@@ -1,12 +1,13 @@
 // The transforms of Winograd's convolutions along one axis, for 4, 5, 6 or 8 points, one of them infinity:
 //   4: 0, 1, -1      5: .5, -.5, 1.25, -1.25      6: 0, .625, -.625, 1.5, -1.5      8: 0, .5, -.5, 1, -1, 2, -2
-// Points and their squares are exact in f32, and come in pairs of both signs, whose even and odd parts are shared.
-// `points` is a constant at every call, so that one branch is left of the four.
+// Points and their squares are exact in f32, and come in pairs of both signs, whose even and odd parts are
+// shared. `points` is a constant at every call, so that one branch is left of the four.
 
 // Values along an axis; those beyond the last point are not looked at.
 struct Line { a: vec4f, b: vec4f, c: vec4f, d: vec4f, e: vec4f, f: vec4f, g: vec4f, h: vec4f }
 
-// Of an input: row j has the coefficients of the product of (x - point k) over all k but j; that of infinity, over all.
+// Of an input: row j has the coefficients of the product of (x - point k) over all k but j; that of infinity,
+// over all.
 fn before(points: u32, v: Line) -> Line {
     var t: Line;
     if points == 4u {
@@ -54,7 +55,8 @@ fn before(points: u32, v: Line) -> Line {
     return t;
 }
 
-// Of a product: result i is the sum over j of (point j)^i value j; infinity adds to the last of `results` only.
+// Of a product: result i is the sum over j of (point j)^i value j; infinity adds to the last of `results`
+// only.
 fn after(points: u32, results: u32, v: Line) -> Line {
     var t: Line;
     var infinite = v.d;

@@ -7,7 +7,8 @@ override STRIDE: u32 = 1u;
 struct Params {
     first: u32, tiles: u32, tiles_down: u32, tiles_across: u32, tile_height: u32, tile_width: u32,
     in_quads: u32, in_height: u32, in_width: u32, padding: u32,
-    // Quads of the map that a group reads, the same with all phases, and quads from one tile's to the next one's.
+    // Quads of the map that a group reads, the same with all phases, and quads from one tile's to the next
+    // one's.
     group_quads: u32, depth_quads: u32, pitch_quads: u32,
 }
 var<immediate> p: Params;

@@ -46,8 +46,8 @@ fn finish(row: Line, add: vec4f) -> Line {
     );
 }
 
-// A row of the tile's results, finished before they are pooled: drivers may change the order of a sum with what is made of it,
-// and pooled results are to have the bits of those that are not.
+// A row of the tile's results, finished before they are pooled: drivers may change the order of a sum with
+// what is made of it, and pooled results are to have the bits of those that are not.
 fn across(row: Line, add: vec4f) -> Line {
     let t = after(COLUMNS, WIDTH, row);
     return finish(t, add);
@@ -96,7 +96,8 @@ fn start(plane: u32, row: u32) -> u32 {
     return plane + min(row, p.out_height - 1u) * p.out_width;
 }
 
-// Pooled rows may all lie beyond the edge, which the first one cannot otherwise: an odd map ends in a row that nobody pools.
+// Pooled rows may all lie beyond the edge, which the first one cannot otherwise: an odd map ends in a row
+// that nobody pools.
 fn put_pooled(plane: u32, top: u32, left: u32, a: Line, b: Line, c: Line) {
     if top >= p.out_height || left >= p.out_width { return; }
     put(WIDTH / 2u, start(plane, top), left, a);

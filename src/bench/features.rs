@@ -32,22 +32,22 @@ impl Problem {
         Ok(Problem { source })
     }
 
-    /// Room for the features of some images on the device.
+    /// A slab for the features of some images on the device.
     ///
     /// # Errors
     /// Memory, if they do not fit.
-    pub fn room(&self, gpu: &Gpu, images: usize) -> Result<Slab> {
+    pub fn slab(&self, gpu: &Gpu, images: usize) -> Result<Slab> {
         let columns = self.source.features(0);
         let matrix = Matrix::zeros(gpu, "features", images, columns)?;
         Ok(Slab { layer: 0, columns: 0..columns, matrix, means: Vec::new() })
     }
 
-    /// Computes the features of as many images, from the first on, as there is room for.
+    /// Computes the features of as many images, from the first on, as the slab has rows.
     ///
     /// # Errors
     /// As [`NetworkSource::fill`].
-    pub fn solve(&mut self, gpu: &Gpu, room: &Slab) -> Result<()> {
-        self.source.fill(gpu, 0..room.matrix.rows, std::slice::from_ref(room), &mut |_| ())
+    pub fn solve(&mut self, gpu: &Gpu, slab: &Slab) -> Result<()> {
+        self.source.fill(gpu, 0..slab.matrix.rows, std::slice::from_ref(slab), &mut |_| ())
     }
 
     /// Operations of the direct sums for one image.

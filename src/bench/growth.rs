@@ -98,9 +98,9 @@ const SMALL: Timed = Timed { network: "alexnet", height: 64, width: 64, layer: "
 
 fn features(bench: &Bench<'_>, images: usize) -> Result<Measured> {
     let mut problem = SMALL.features(bench, images)?;
-    let room = problem.room(bench.gpu, images)?;
+    let slab = problem.slab(bench.gpu, images)?;
     let operations = images as f64 * SMALL.operations()?;
-    whole(bench, Some(operations), || problem.solve(bench.gpu, &room))
+    whole(bench, Some(operations), || problem.solve(bench.gpu, &slab))
 }
 
 fn batches(bench: &Bench<'_>, batch: usize) -> Result<Measured> {

@@ -1,5 +1,5 @@
-//! How fast this adapter is at everything that Striate does, with the error beside the time: what `striate
-//! bench` shows.
+//! How fast this adapter is at everything that Striate does: what `striate bench` shows. The error stands
+//! beside the time of every kernel, every layer, and ridge.
 //!
 //! Kernels run at the cases of their tests, networks layer by layer with random weights, and whole works on
 //! data from a seed, so that no file is needed and a row means the same on every machine. Nothing is dropped

@@ -58,13 +58,39 @@ pub(super) fn unprepared() -> Preparation {
     Preparation { size: None, filter: Filter::Bilinear, normalise: Normalise::None }
 }
 
-/// The networks that were asked for, at the sizes of the published comparisons.
+/// The networks that were asked for.
 pub(super) fn wanted(bench: &Bench<'_>) -> Vec<Timed> {
+    let wants = |one: &Timed| bench.request.selection.wants_network(one.network);
+    listed(bench.request.effort).into_iter().filter(wants).collect()
+}
+
+/// The networks at the sizes of the published comparisons.
+fn listed(effort: Effort) -> Vec<Timed> {
     let [alexnet, vgg19] = NETWORKS;
-    let timed = |network, height, width| Timed { network, height, width, layer: "pool5" };
-    let quick = [timed(alexnet, 224, 224), timed(vgg19, 48, 48)];
-    let more = [timed(vgg19, 36, 64), timed(vgg19, 224, 224)];
-    let more = if bench.request.effort == Effort::Quick { &more[..0] } else { &more[..] };
-    let wants = |one: &&Timed| bench.request.selection.wants_network(one.network);
-    quick.iter().chain(more).filter(wants).cloned().collect()
+    let timed = |network, height, width, layer| Timed { network, height, width, layer };
+    let mut all = vec![timed(alexnet, 224, 224, "pool5"), timed(vgg19, 48, 48, "pool5")];
+    if effort != Effort::Quick {
+        // The last pooling of AlexNet has no whole window in what such small images leave.
+        all.extend([timed(alexnet, 48, 48, "relu5"), timed(alexnet, 36, 64, "relu5")]);
+        all.extend([timed(vgg19, 36, 64, "pool5"), timed(vgg19, 224, 224, "pool5")]);
+    }
+    all
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_networks_reach_their_layers_at_all_three_sizes() {
+        let listed = listed(Effort::Usual);
+        for network in NETWORKS {
+            for size in [[224, 224], [48, 48], [36, 64]] {
+                let own = |one: &&Timed| one.network == network && [one.height, one.width] == size;
+                let timed = listed.iter().find(own).unwrap_or_else(|| panic!("no {network} at {size:?}"));
+                assert!(timed.operations().unwrap() > 1e6, "{}", timed.name());
+            }
+        }
+    }
 }

@@ -56,7 +56,9 @@ pub struct Measured {
     /// algorithm needs fewer operations than are counted.
     pub share: Option<f64>,
     /// Distance from f64: of kernels the largest, over the largest value; of layers the root of the squared
-    /// distances over the squared values, on outputs drawn at random; of ridge that of the mean R2.
+    /// distances over the squared values, on outputs drawn at random; of ridge that of the mean R2 of a few
+    /// neurons. `None` of whole networks, of features, readouts and growth, which are made of these kernels
+    /// and layers.
     pub error: Option<f64>,
     /// Most GPU memory in use meanwhile, in bytes; of whole works.
     pub memory_bytes: Option<u64>,

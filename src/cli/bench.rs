@@ -40,7 +40,8 @@ The table:
   peak      share of the measured peak of what bounds the row: A arithmetic in registers, M memory. Above 100 % where
             caches serve what counts as memory, or an algorithm needs fewer operations than the direct sum
   error     distance from f64. Kernels: the largest, over the largest value. Layers: root of the squared distances over
-            the squared values, of 2,000 outputs. Ridge: that of the mean R2 from a solution in f64
+            the squared values, of 2,000 outputs. Ridge: that of the mean R2 of 32 neurons from a solution in f64. Whole
+            networks, features, readouts and growth have none: the layers and kernels that they are made of do
   cpu       CPU seconds of a run, on software adapters: on a shared machine these say more than the time
   MiB       most GPU memory in use during a whole work
   !         more than a tenth of the runs lie far off (modified z-score above 3.5): something else used the machine
@@ -69,8 +70,8 @@ pub struct BenchArgs {
     /// How convolutions of networks are computed.
     #[arg(long, value_parser = values::convolution(), default_value = "auto", value_name = "METHOD")]
     pub convolution: Convolution,
-    /// Family of the heavy kernels; one that the adapter does not have, or that is wrong there, is named in a warning, and
-    /// another runs (striate doctor lists them) [default: the adapter's own].
+    /// Family of the heavy kernels; one that the adapter does not have, or that is wrong there, is named in a
+    /// warning, and another runs (striate doctor lists them) [default: the adapter's own].
     #[arg(long, value_parser = values::family(), value_name = "FAMILY")]
     pub family: Option<Family>,
     /// Writes the document of --json to a file as well.

@@ -93,7 +93,8 @@ impl Common {
         if let Some(refused) = choice.refused {
             let why = &choice.why;
             self.say(format_args!(
-                "warning: not the {refused} kernels but the {} ones run: {why}",
+                "warning: the {refused} kernels are not used, the {} ones are: {why}; striate doctor lists what \
+                 this adapter has",
                 choice.used
             ));
         }

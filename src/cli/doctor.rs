@@ -133,9 +133,9 @@ impl Examined {
 
 /// Whether what a family needs is there, right, and used.
 fn found(family: &FamilyReport) -> String {
-    let state = match (&family.lacks, family.right, family.used) {
+    let state = match (&family.lacks, &family.fault, family.used) {
         (Some(what), ..) => format!("not there: {what}"),
-        (None, Some(false), _) => "there, but a small product is WRONG, so it is not used".into(),
+        (None, Some(what), _) => format!("there, but DOES NOT WORK, so it is not used: {what}"),
         (None, _, true) => "there, right, used".into(),
         (None, _, false) => "there, right, not used".into(),
     };

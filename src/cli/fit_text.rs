@@ -11,8 +11,10 @@ use super::features::estimate;
 use super::output::{Outcome, lines, mebibytes, merged};
 
 /// What is said where the record has another factorisation than was asked for.
-pub const FACTORISATION_NOT_KEPT: &str = "--factorisation was not kept for all systems: they are too large for it or penalties \
-     are too small, or there are fewer features than images; factorisation_taken in the record says what solved them";
+pub const FACTORISATION_NOT_KEPT: &str = "--factorisation was not kept: some systems are too large for it \
+     or their penalties too small for it to be accurate, or there are fewer features than images; they were \
+     decomposed, as factorisation_taken in the record says. Take --factorisation auto, or begin --lambdas \
+     higher";
 
 /// What a reader of the scores should know.
 pub fn warnings(summary: &FitSummary) -> Vec<String> {

@@ -55,22 +55,30 @@ pub fn positive(text: &str) -> Result<usize, String> {
     number.ok_or_else(|| "write a whole number of at least 1".into())
 }
 
+/// One of some values, by its name.
+fn named<T, const N: usize>(all: [(&'static str, T); N]) -> impl TypedValueParser<Value = T>
+where
+    T: Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(all.clone().map(|(name, _)| name)).try_map(move |name| {
+        let known = all.iter().find(|(known, _)| *known == name);
+        known.map(|(_, value)| value.clone()).ok_or_else(|| format!("nothing is called '{name}'"))
+    })
+}
+
 /// A family of kernels, by its name.
 pub fn family() -> impl TypedValueParser<Value = Family> {
-    PossibleValuesParser::new(Family::ALL.map(|(name, _)| name)).map(|name| {
-        Family::ALL.into_iter().find(|(known, _)| *known == name).map_or(Family::Tiled, |(_, family)| family)
-    })
+    named(Family::ALL)
 }
 
 /// A method of convolutions, by its name.
 pub fn convolution() -> impl TypedValueParser<Value = Convolution> {
-    PossibleValuesParser::new(Convolution::ALL.map(|(name, _)| name)).try_map(|name| name.parse())
+    named(Convolution::ALL)
 }
 
 /// `bilinear` or `bicubic`.
 pub fn filter() -> impl TypedValueParser<Value = Filter> {
-    PossibleValuesParser::new(["bilinear", "bicubic"])
-        .map(|name| if name == "bicubic" { Filter::Bicubic } else { Filter::Bilinear })
+    named([("bilinear", Filter::Bilinear), ("bicubic", Filter::Bicubic)])
 }
 
 #[cfg(test)]

@@ -1,20 +1,20 @@
 //! Which method makes a network's convolutions, layer by layer.
 
-use crate::error::Error;
 use crate::kernels::conv2d::Geometry;
 use crate::kernels::winograd::Tiling;
 use crate::networks::{Entry, Network, Operation, Shape};
 use crate::routines::{Channels, Reach, tiling};
 use serde::{Deserialize, Serialize};
 
-/// How convolutions are computed. All methods give the same features up to rounding; each gives the same bits whatever the
-/// batch, the memory and the other layers that are asked for. Winograd's products mix the pixels of a tile: one that is NaN
-/// or infinite spoils all results of its tiles, where direct sums spoil only those whose filter covers it.
+/// How convolutions are computed. All methods give the same features up to rounding; each gives the same bits
+/// whatever the batch, the memory and the other layers that are asked for. Winograd's products mix the pixels
+/// of a tile: one that is NaN or infinite spoils all results of its tiles, where direct sums spoil only those
+/// whose filter covers it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Convolution {
-    /// The cheaper of direct sums and Winograd's products of up to four results along an axis, layer by layer. Rounding stays
-    /// within three times that of direct sums.
+    /// The cheaper of direct sums and Winograd's products of up to four results along an axis, layer by
+    /// layer. Rounding stays within three times that of direct sums.
     #[default]
     Auto,
     /// Direct sums throughout.
@@ -58,18 +58,6 @@ impl Convolution {
     }
 }
 
-impl std::str::FromStr for Convolution {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let known = Self::ALL.into_iter().find(|(name, _)| *name == text);
-        known.map(|(_, method)| method).ok_or_else(|| {
-            let names = Self::ALL.map(|(name, _)| name).join(", ");
-            Error::new(crate::error::Kind::Usage, "--convolution", text, format!("one of {names}"), "")
-        })
-    }
-}
-
 /// A step of a network: an entry, and what of those after it is done in the same pass.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Planned {
@@ -83,8 +71,8 @@ pub(super) struct Planned {
     pub tiling: Option<Tiling>,
 }
 
-/// The steps up to the last wanted entry. What is wanted is never skipped, and changes no other choice. `shapes` has the maps
-/// after each entry.
+/// The steps up to the last wanted entry. What is wanted is never skipped, and changes no other choice.
+/// `shapes` has the maps after each entry.
 pub(super) fn plan(
     network: &Network,
     convolution: Convolution,

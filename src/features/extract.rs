@@ -1,4 +1,5 @@
-//! A network on the device: its filters, two buffers that maps go back and forth between, and the steps of a batch.
+//! A network on the device: its filters, two buffers that maps go back and forth between, and the steps of a
+//! batch.
 
 use super::convolution::{Convolution, Planned, plan};
 use super::weight_source::WeightSource;
@@ -107,8 +108,8 @@ impl Extractor {
     /// Plans a batch.
     ///
     /// # Errors
-    /// Usage, if the images are too small for the network, or too large for a launch; Memory, if the maps of one image
-    /// are too large for the adapter.
+    /// Usage, if the images are too small for the network, or too large for a launch; Memory, if the maps of
+    /// one image are too large for the adapter.
     pub fn estimate(gpu: &Gpu, wish: Wish<'_>) -> Result<Estimate> {
         let Wish { network, input, .. } = wish;
         let last = wish.wanted.iter().copied().max();
@@ -177,14 +178,15 @@ impl Extractor {
         self.batch
     }
 
-    /// Images that should go together now: as many as let the slowest layer, which is one launch, end in the time of a
-    /// submission at the speed measured so far.
+    /// Images that should go together now: as many as let the slowest layer, which is one launch, end in the
+    /// time of a submission at the speed measured so far.
     pub fn next_batch(&self, gpu: &Gpu) -> usize {
         ((gpu.affordable(&conv2d::KERNEL) / self.slowest) as usize).clamp(1, self.batch)
     }
 
-    /// Uploads a batch and records its passage. `sink` is called with each entry's index and maps as they are made
-    /// (`None` is the image itself), to record what is done with them before the next step overwrites them.
+    /// Uploads a batch and records its passage. `sink` is called with each entry's index and maps as they are
+    /// made (`None` is the image itself), to record what is done with them before the next step overwrites
+    /// them.
     ///
     /// # Errors
     /// Internal, if the batch does not fit the plan; as [`Gpu::write`].

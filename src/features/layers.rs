@@ -42,7 +42,8 @@ impl LayersPlan {
     /// Cuts layers of `images` rows, so that `bytes` hold as many slabs as they can.
     ///
     /// # Errors
-    /// Usage, for more images than a mean can be taken over; Memory, if not even one slab of the smallest size fits.
+    /// Usage, for more images than a mean can be taken over; Memory, if not even one slab of the smallest
+    /// size fits.
     pub fn new(gpu: &Gpu, images: usize, layers: Vec<LayerColumns>, bytes: u64) -> Result<Self> {
         if images > LONGEST_LOOP as usize {
             let wanted = format!("at most {LONGEST_LOOP}, over which a mean can be taken on every adapter");
@@ -113,9 +114,9 @@ fn passes(layers: &[LayerColumns], about: usize, fit: usize) -> Vec<Vec<(usize, 
     passes
 }
 
-/// Calls `each` with every slab of every layer of `source`, layer after layer and in the order of their columns. Layers
-/// that fit together come out of one pass. If `rows` names images, the mean over these is taken off every column.
-/// `progress` gets the share of the passes that is done.
+/// Calls `each` with every slab of every layer of `source`, layer after layer and in the order of their
+/// columns. Layers that fit together come out of one pass. If `rows` names images, the mean over these is
+/// taken off every column. `progress` gets the share of the passes that is done.
 ///
 /// # Errors
 /// As [`Source::fill`], and those of `each`.

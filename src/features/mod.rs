@@ -1,4 +1,5 @@
-//! Features of images: a network's layers, the images themselves, or a file, as slabs of a matrix on the device.
+//! Features of images: a network's layers, the images themselves, or a file, as slabs of a matrix on the
+//! device.
 
 mod convolution;
 mod extract;

@@ -24,7 +24,8 @@ pub struct LayerRequest {
 }
 
 impl LayerRequest {
-    /// Finds a layer by name. The network `pixels` has none: its layer is the image itself, asked for by `None`.
+    /// Finds a layer by name. The network `pixels` has none: its layer is the image itself, asked for by
+    /// `None`.
     ///
     /// # Errors
     /// Usage, if the network has no such layer, or none was named where one is needed.
@@ -247,8 +248,8 @@ impl NetworkSource {
         Ok(())
     }
 
-    /// Runs the network over a range of images and writes slabs of its features: row 0 of a slab is the range's first
-    /// image. `progress` gets the share of the images done.
+    /// Runs the network over a range of images and writes slabs of its features: row 0 of a slab is the
+    /// range's first image. `progress` gets the share of the images done.
     ///
     /// # Errors
     /// Input, if an image cannot be used; as [`Gpu::run`].
@@ -287,8 +288,8 @@ impl NetworkSource {
     }
 }
 
-/// The largest power of two up to `images`: batches of a few sizes, whatever the speed that is measured at the moment, so
-/// that what was made for one serves the next.
+/// The largest power of two up to `images`: batches of a few sizes, whatever the speed that is measured at
+/// the moment, so that what was made for one serves the next.
 fn whole_power(images: usize) -> usize {
     1 << images.max(1).ilog2()
 }

@@ -5,7 +5,8 @@ use crate::io::images::{Batch, Images, Preparation};
 use std::ops::Range;
 use std::sync::mpsc::sync_channel;
 
-/// Batches that wait, prepared, until the device is ready for them. One more is being prepared, and one is on its way.
+/// Batches that wait, prepared, until the device is ready for them. One more is being prepared, and one is on
+/// its way.
 const WAITING: usize = 1;
 
 /// Batches in host memory at once.
@@ -19,8 +20,8 @@ pub(super) struct Prepared<'a> {
 }
 
 impl Prepared<'_> {
-    /// Calls `take` with the rows of every batch and its images, in order; `size` says how many images the next batch
-    /// should have.
+    /// Calls `take` with the rows of every batch and its images, in order; `size` says how many images the
+    /// next batch should have.
     ///
     /// # Errors
     /// Those of [`Images::batch`] and of `take`, whichever comes first in the order of images.

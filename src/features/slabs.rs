@@ -20,11 +20,12 @@ pub struct Slab {
     pub means: Vec<f32>,
 }
 
-/// Columns of a slab are a multiple of this (or of another unit), so that sums over them have the same order however they are cut.
+/// Columns of a slab are a multiple of this (or of another unit), so that sums over them have the same order
+/// however they are cut.
 pub const UNIT: usize = 512;
 
-/// Columns of a slab at most. Predictions are summed in plain f32 over one slab and in f64 over slabs: four times as many
-/// columns would cost them the fifth digit.
+/// Columns of a slab at most. Predictions are summed in plain f32 over one slab and in f64 over slabs: four
+/// times as many columns would cost them the fifth digit.
 pub const LARGEST: usize = 4096;
 
 /// How a feature space is cut to fit into memory.
@@ -39,8 +40,8 @@ pub struct SlabPlan {
 }
 
 impl SlabPlan {
-    /// Cuts `features` columns of `images` rows so that `bytes` hold as many slabs as they can, and one more of the
-    /// same size to work with.
+    /// Cuts `features` columns of `images` rows so that `bytes` hold as many slabs as they can, and one more
+    /// of the same size to work with.
     ///
     /// # Errors
     /// Memory, if not even one slab of the smallest size fits, and the other.
@@ -70,8 +71,8 @@ impl SlabPlan {
             return Err(crate::gpu::too_large("features", smallest, bytes, gpu.ledger().budget()));
         }
         let all = features.next_multiple_of(4);
-        // Whatever is left beside all features is the largest slab that lets them stay; if they cannot stay, small
-        // slabs waste least.
+        // Whatever is left beside all features is the largest slab that lets them stay; if they cannot stay,
+        // small slabs waste least.
         let wanted = if 2 * all <= fit {
             all
         } else if all + unit <= fit {
@@ -139,8 +140,8 @@ impl FeatureSpace {
         &self.source
     }
 
-    /// Calls `each` with every slab in order. Slabs that all fit stay on the device for the next visit; others are
-    /// computed again. `progress` gets the share done.
+    /// Calls `each` with every slab in order. Slabs that all fit stay on the device for the next visit;
+    /// others are computed again. `progress` gets the share done.
     ///
     /// # Errors
     /// As [`Source::fill`], and those of `each`.

@@ -6,6 +6,7 @@ use super::trials::Trials;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::io::npy::{Rows, split_member};
+use crate::routines::Scratch;
 use ndarray::Axis;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -134,8 +135,9 @@ impl Source {
         self.shape_of(0)
     }
 
-    /// Channels, height and width of one row's features, which lie in this order, the last fastest; `[features, 1, 1]`
-    /// where they are no maps: in a file that has not four axes, or in a sample of features.
+    /// Channels, height and width of one row's features, which lie in this order, the last fastest;
+    /// `[features, 1, 1]` where they are no maps: in a file that has not four axes, or in a sample of
+    /// features.
     pub fn shape_of(&self, layer: usize) -> [usize; 3] {
         let maps = match self {
             Source::Network(n) => n.maps(layer).map(|s| [s.channels, s.height, s.width]),
@@ -160,8 +162,8 @@ impl Source {
         })
     }
 
-    /// Times that a job of so many passes over the rows computes all features: those of images that are shown in trials
-    /// are kept.
+    /// Times that a job of so many passes over the rows computes all features: those of images that are shown
+    /// in trials are kept.
     pub fn computed(&self, passes: usize) -> usize {
         if matches!(self, Source::Trials(_)) { passes.min(1) } else { passes }
     }
@@ -178,18 +180,20 @@ impl Source {
         }
     }
 
-    /// The error of a job with these features that needs so many bytes of GPU memory. Where the transforms of convolutions
-    /// alone are too much, it says what goes without them.
+    /// The error of a job with these features that needs so many bytes of GPU memory. Where the transforms of
+    /// convolutions alone are too much, it says what goes without them.
     pub(crate) fn too_large(&self, gpu: &Gpu, what: &str, needed: u64) -> Error {
         let budget = gpu.ledger().budget();
         let error = crate::gpu::too_large(what, needed, budget, budget);
+        if self.fits_by_direct_sums(gpu, needed) { error.with_memory_advice(Scratch::ADVICE) } else { error }
+    }
+
+    /// Whether a job that needs so many bytes of GPU memory has too few only for the transforms of
+    /// convolutions.
+    pub(crate) fn fits_by_direct_sums(&self, gpu: &Gpu, needed: u64) -> bool {
+        let budget = gpu.ledger().budget();
         let fits = |bytes: u64| bytes > 0 && needed.saturating_sub(bytes) <= budget;
-        if !self.transform_bytes(gpu).is_ok_and(fits) {
-            return error;
-        }
-        error.sparing(
-            "Take --convolution direct, raise --max-memory, or use a smaller --size, --pool or --subsample",
-        )
+        self.transform_bytes(gpu).is_ok_and(fits)
     }
 
     /// As [`NetworkSource::transform_bytes`].
@@ -201,7 +205,8 @@ impl Source {
         }
     }
 
-    /// Memory of the host that features take beside what is computed of them, and images on their way, in bytes.
+    /// Memory of the host that features take beside what is computed of them, and images on their way, in
+    /// bytes.
     pub fn host_bytes(&self) -> u64 {
         match self {
             Source::File(_) => 0,

@@ -1,5 +1,5 @@
-//! Rows that are not images but presentations of images: each image's features stand once for each time that it was
-//! shown, beside what was known of the animal then.
+//! Rows that are not images but presentations of images: each image's features stand once for each time that
+//! it was shown, beside what was known of the animal then.
 
 use super::host::affordable;
 use super::layers::{LayerColumns, LayersPlan, visit_layers};
@@ -10,8 +10,8 @@ use crate::gpu::Gpu;
 use ndarray::{Array2, s};
 use std::ops::Range;
 
-/// Presentations of the images of another source, and covariates, which are further features: a channel of the same value
-/// at every position each, after the channels of the layer.
+/// Presentations of the images of another source, and covariates, which are further features: a channel of
+/// the same value at every position each, after the channels of the layer.
 pub struct Trials {
     images: Source,
     shown: Vec<usize>,
@@ -64,7 +64,8 @@ impl Trials {
         (0..self.images.layers()).map(one).collect()
     }
 
-    /// GPU memory that the features of the images pass through: all of them, but an eighth of the budget at most.
+    /// GPU memory that the features of the images pass through: all of them, but an eighth of the budget at
+    /// most.
     fn passing(&self, gpu: &Gpu) -> u64 {
         let (images, columns) = (self.images.images(), self.columns());
         let padded = |layer: &LayerColumns| (layer.features + 3 * layer.features.div_ceil(UNIT)) as u64;

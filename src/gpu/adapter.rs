@@ -66,7 +66,8 @@ pub(super) fn report(index: usize, adapter: &wgpu::Adapter) -> AdapterReport {
 fn instance() -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
-    // wgpu then answers "out of memory" before the driver starts to swap; drivers without the extension ignore it.
+    // wgpu then answers "out of memory" before the driver starts to swap; drivers without the extension
+    // ignore it.
     descriptor.memory_budget_thresholds.for_resource_creation = Some(90);
     wgpu::Instance::new(descriptor)
 }

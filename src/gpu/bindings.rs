@@ -35,7 +35,8 @@ impl Bindings {
         group
     }
 
-    /// Notes that an allocation is gone, so that the groups which name it go too, with the next one that is made.
+    /// Notes that an allocation is gone, so that the groups which name it go too, with the next one that is
+    /// made.
     pub fn forget(&self, allocation: u64) {
         self.freed.lock().unwrap_or_else(PoisonError::into_inner).push(allocation);
     }

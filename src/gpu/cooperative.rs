@@ -1,4 +1,5 @@
-//! Cooperative matrices, which a subgroup multiplies together: whether an adapter has them, and whether it is right.
+//! Cooperative matrices, which a subgroup multiplies together: whether an adapter has them, and whether it is
+//! right.
 
 use super::device::Gpu;
 use super::family::Family;
@@ -36,8 +37,8 @@ macro_rules! head {
 static EIGHT: Kernel = Kernel::new("cooperative_test", head!("8"), PARTS);
 static SIXTEEN: Kernel = Kernel::new("cooperative_test", head!("16"), PARTS);
 
-/// What an adapter does not have that kernels with matrices of this size need: square matrices of f16 summed in f32, and
-/// subgroups of one width, which is that of a workgroup.
+/// What an adapter does not have that kernels with matrices of this size need: square matrices of f16 summed
+/// in f32, and subgroups of one width, which is that of a workgroup.
 pub(super) fn lack(adapter: &wgpu::Adapter, size: u32) -> Option<String> {
     let info = adapter.get_info();
     let missing = FEATURES - adapter.features();
@@ -75,8 +76,8 @@ pub(super) fn consent(family: Family) -> wgpu::ExperimentalFeatures {
     if !is_cooperative(family) {
         return wgpu::ExperimentalFeatures::disabled();
     }
-    // SAFETY: of the experimental features only cooperative matrices are asked for. Our kernels load and store them
-    // within workgroup memory, by whole subgroups.
+    // SAFETY: of the experimental features only cooperative matrices are asked for. Our kernels load and
+    // store them within workgroup memory, by whole subgroups.
     #[allow(unsafe_code, reason = "the only way to a device with cooperative matrices")]
     unsafe {
         wgpu::ExperimentalFeatures::enabled()

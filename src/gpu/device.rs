@@ -26,8 +26,8 @@ pub struct Options {
     pub adapter: AdapterChoice,
     /// Budget for GPU memory in bytes; `None` derives one from the adapter.
     pub max_memory: Option<u64>,
-    /// Family of the heavy kernels; `None` chooses by adapter. Where the adapter lacks what it needs, or is wrong with it,
-    /// [`Gpu::family_choice`] says so and another family runs.
+    /// Family of the heavy kernels; `None` chooses by adapter. Where the adapter lacks what it needs, or is
+    /// wrong with it, [`Gpu::family_choice`] says so and another family runs.
     pub family: Option<Family>,
     /// How the tiles of the heavy kernels are chosen.
     pub tuning: Tuning,
@@ -57,7 +57,8 @@ pub struct Gpu {
     max_loop: u32,
 }
 
-/// Callbacks of wgpu run in whichever thread polls: one may still be under way in another thread when a wait returns.
+/// Callbacks of wgpu run in whichever thread polls: one may still be under way in another thread when a wait
+/// returns.
 pub(super) const CALLBACK: Duration = Duration::from_secs(5);
 
 pub(super) static LOOP_TEST: Kernel = Kernel::new("loop_test", include_str!("wgsl/loop_test.wgsl"), &[]);
@@ -76,9 +77,17 @@ impl Gpu {
         if !adapter.features().contains(wgpu::Features::IMMEDIATES) {
             return Err(refused(&report, "has no immediates (push constants)"));
         }
-        let families = Families::new(&adapter, options.family);
-        let request = request(&adapter, families.choice.used);
-        let (device, queue) = pollster::block_on(request).map_err(|e| refused(&report, &e.to_string()))?;
+        let mut families = Families::new(&adapter, options.family);
+        let opened = loop {
+            match pollster::block_on(request(&adapter, families.choice.used)) {
+                Err(why) if families.choice.used != Family::Tiled => {
+                    families
+                        .refuse(|used| format!("the driver gives no device with what {used} needs: {why}"));
+                }
+                other => break other,
+            }
+        };
+        let (device, queue) = opened.map_err(|e| refused(&report, &e.to_string()))?;
         let is_cpu = adapter.get_info().device_type == wgpu::DeviceType::Cpu;
         let failure = keep_failures(&device);
         let budget = options.max_memory.unwrap_or_else(|| default_budget(is_cpu, &adapter.get_info()));
@@ -168,7 +177,8 @@ impl Gpu {
         }
     }
 
-    /// Marks the device as failed for every later call, in whatever thread: it is the only one told of what it waited for.
+    /// Marks the device as failed for every later call, in whatever thread: it is the only one told of what
+    /// it waited for.
     pub(super) fn fail(&self, why: String) {
         keep(&self.failure, why);
     }
@@ -231,7 +241,8 @@ fn refused(report: &AdapterReport, found: &str) -> Error {
 /// Features that are taken where the adapter has them.
 const WELCOME: wgpu::Features = BROADCAST.union(wgpu::Features::TIMESTAMP_QUERY);
 
-/// A kernel sees WebGPU's defaults, so that it fails here if it would fail on a laptop; memory is the adapter's.
+/// A kernel sees WebGPU's defaults, so that it fails here if it would fail on a laptop; memory is the
+/// adapter's.
 fn request(
     adapter: &wgpu::Adapter,
     family: Family,
@@ -270,8 +281,9 @@ fn keep_failures(device: &wgpu::Device) -> Arc<Mutex<Option<String>>> {
     failure
 }
 
-/// wgpu cannot tell how much memory a GPU has. A software or integrated adapter uses the host's: half of what is
-/// free. A discrete one gets 4 GiB, which is there on all that are worth using, and `--max-memory` says otherwise.
+/// wgpu cannot tell how much memory a GPU has. A software or integrated adapter uses the host's: half of what
+/// is free. A discrete one gets 4 GiB, which is there on all that are worth using, and `--max-memory` says
+/// otherwise.
 fn default_budget(is_cpu: bool, info: &wgpu::AdapterInfo) -> u64 {
     const DISCRETE: u64 = 4 << 30;
     match host_memory_available() {

@@ -15,8 +15,8 @@ pub enum Family {
     Tiled,
     /// Tiles in registers, one operand broadcast across a subgroup of eight: CPU adapters.
     Broadcast,
-    /// Cooperative matrices of f16, eight by eight, where a kernel has a source for them, otherwise tiles. Never chosen
-    /// by itself, until it has been measured on a GPU.
+    /// Cooperative matrices of f16, eight by eight, where a kernel has a source for them, otherwise tiles.
+    /// Never chosen by itself, until it has been measured on a GPU.
     Cooperative8,
     /// The same, sixteen by sixteen.
     Cooperative16,
@@ -35,9 +35,9 @@ impl Family {
     pub fn needs(self) -> &'static str {
         match self {
             Family::Tiled => "",
-            Family::Broadcast => "subgroups of eight lanes and 64-bit integers",
-            Family::Cooperative8 => "cooperative matrices of f16, 8 x 8",
-            Family::Cooperative16 => "cooperative matrices of f16, 16 x 16",
+            Family::Broadcast => "subgroups of eight lanes, 64-bit integers",
+            Family::Cooperative8 => "8 x 8 matrices of f16 summed in f32, subgroups of one width",
+            Family::Cooperative16 => "16 x 16 matrices of f16 summed in f32, subgroups of one width",
         }
     }
 }
@@ -61,7 +61,8 @@ pub struct FamilyChoice {
 }
 
 impl FamilyChoice {
-    /// Before any has been tried: the one that is asked for where the adapter lacks nothing for it, otherwise its own.
+    /// Before any has been tried: the one that is asked for where the adapter lacks nothing for it, otherwise
+    /// its own.
     fn first(asked: Option<Family>, own: Family, lacks: impl Fn(Family) -> Option<String>) -> Self {
         let own_why = "this kind of adapter's own".to_string();
         match asked.map(|family| (family, lacks(family))) {
@@ -71,16 +72,16 @@ impl FamilyChoice {
         }
     }
 
-    /// After the one that is used has failed its test.
+    /// After the one that is used has failed.
     fn next(&self, own: Family, found: String) -> Self {
-        let why =
-            if self.refused.is_some() { format!("{}; {}: {found}", self.why, self.used) } else { found };
+        let why = if self.refused.is_some() { format!("{}; {found}", self.why) } else { found };
         let used = if self.used == own { Family::Tiled } else { own };
         FamilyChoice { used, refused: self.refused.or(Some(self.used)), why }
     }
 }
 
-/// What the broadcast family needs of the adapter beside subgroups of eight lanes: it loads two words as one of 64 bits.
+/// What the broadcast family needs of the adapter beside subgroups of eight lanes: it loads two words as one
+/// of 64 bits.
 pub(super) const BROADCAST: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::SHADER_INT64);
 
 /// The families of one adapter.
@@ -92,15 +93,24 @@ pub(super) struct Families {
 
 impl Families {
     pub fn new(adapter: &wgpu::Adapter, asked: Option<Family>) -> Self {
-        let found = |(_, family): (_, Family)| Some((family, lack(adapter, family)?));
-        let lacks: Vec<(Family, String)> = Family::ALL.into_iter().filter_map(found).collect();
-        let lack = |family| lacks.iter().find(|(other, _)| *other == family).map(|(_, what)| what.clone());
+        let lacks = Family::ALL.into_iter().filter_map(|(_, family)| Some((family, lack(adapter, family)?)));
+        let lacks: Vec<_> = lacks.collect();
+        let broadcasts = !lacks.iter().any(|(family, _)| *family == Family::Broadcast);
         let is_cpu = adapter.get_info().device_type == wgpu::DeviceType::Cpu;
-        let wide = is_cpu && lack(Family::Broadcast).is_none();
-        let own = if wide { Family::Broadcast } else { Family::Tiled };
-        let choice = FamilyChoice::first(asked, own, lack);
+        let own = if is_cpu && broadcasts { Family::Broadcast } else { Family::Tiled };
+        let choice = FamilyChoice::first(asked, own, |family| Some(found(&lacks, family)?.to_owned()));
         Families { own, lacks, choice }
     }
+
+    /// Replaces the one that is used, unless it is the tiled one: `why` says what was found of it.
+    pub fn refuse(&mut self, why: impl FnOnce(Family) -> String) {
+        self.choice = self.choice.next(self.own, why(self.choice.used));
+    }
+}
+
+/// What was found to be missing for a family.
+fn found(lacks: &[(Family, String)], family: Family) -> Option<&str> {
+    lacks.iter().find(|(other, _)| *other == family).map(|(_, what)| what.as_str())
 }
 
 /// What an adapter does not have that a family needs.
@@ -137,18 +147,18 @@ impl Gpu {
 
     /// What the adapter does not have that a family needs; `None` where nothing is missing.
     pub fn lacks(&self, family: Family) -> Option<&str> {
-        self.families.lacks.iter().find(|(other, _)| *other == family).map(|(_, what)| what.as_str())
+        found(&self.families.lacks, family)
     }
 
     /// Runs the small test of the family that is to be used, and falls back to another where it fails.
     pub(super) fn settle_family(&mut self, right: impl Fn(&Gpu) -> Result<bool>) -> Result<()> {
         while self.family() != Family::Tiled {
-            let found = match right(self) {
+            let what = match right(self) {
                 Ok(true) => break,
-                Ok(false) => "its product of two small matrices is wrong".into(),
-                Err(why) => format!("its product of two small matrices failed: {why}"),
+                Ok(false) => "is wrong".into(),
+                Err(why) => format!("failed: {why}"),
             };
-            self.families.choice = self.families.choice.next(self.families.own, found);
+            self.families.refuse(|used| format!("the {used} product of two small matrices {what}"));
         }
         self.check("self-test")
     }
@@ -190,7 +200,7 @@ mod tests {
         let first = FamilyChoice::first(Some(Cooperative8), Broadcast, lacks);
         assert_eq!(first, choice(Broadcast, Some(Cooperative8), "no matrices"));
         let then = first.next(Broadcast, "wrong".into());
-        assert_eq!(then, choice(Tiled, Some(Cooperative8), "no matrices; broadcast: wrong"));
+        assert_eq!(then, choice(Tiled, Some(Cooperative8), "no matrices; wrong"));
         let asked = FamilyChoice::first(Some(Cooperative8), Broadcast, |_| None);
         assert_eq!(asked.next(Broadcast, "wrong".into()), choice(Broadcast, Some(Cooperative8), "wrong"));
         assert_eq!(asked.next(Tiled, "wrong".into()), choice(Tiled, Some(Cooperative8), "wrong"));

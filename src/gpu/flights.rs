@@ -1,5 +1,5 @@
-//! Submissions under way: a few at once, so that the device need not wait for the host; each with a sentinel that the
-//! host reads when it has ended.
+//! Submissions under way: a few at once, so that the device need not wait for the host; each with a sentinel
+//! that the host reads when it has ended.
 
 use super::device::{CALLBACK, Gpu};
 use super::kernel::Launch;
@@ -173,8 +173,8 @@ impl Gpu {
         Ok(())
     }
 
-    /// The time of a submission is known where the host saw both ends; otherwise it is known to be less than what lies
-    /// between submission and notice, which says something only if that is less than was thought.
+    /// The time of a submission is known where the host saw both ends; otherwise it is known to be less than
+    /// what lies between submission and notice, which says something only if that is less than was thought.
     fn learn(&self, flight: &Flight, before: Option<&Ended>, ended: &Ended) {
         let start = match before {
             _ if flight.alone => Some(flight.submitted),

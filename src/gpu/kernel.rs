@@ -20,8 +20,8 @@ pub struct Kernel {
 
 const FAMILIES: usize = 4;
 
-/// A tile that a kernel can be compiled for: how many threads make it. The WGSL says as constants TILE_ROWS and
-/// TILE_COLUMNS how large it is then. No tile changes a bit of the result.
+/// A tile that a kernel can be compiled for: how many threads make it. The WGSL says as constants TILE_ROWS
+/// and TILE_COLUMNS how large it is then. No tile changes a bit of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tile {
     /// The override THREAD_ROWS.
@@ -77,8 +77,8 @@ impl Kernel {
         self
     }
 
-    /// The same kernel, whose source for `family` can be compiled for any of these tiles, from the largest to the
-    /// smallest. It must do no more than write its output, for a launch is run several times to be timed.
+    /// The same kernel, whose source for `family` can be compiled for any of these tiles, from the largest to
+    /// the smallest. It must do no more than write its output, for a launch is run several times to be timed.
     pub const fn with_tiles(mut self, family: Family, tiles: &'static [Tile]) -> Self {
         self.tiles[family as usize] = tiles;
         self
@@ -202,7 +202,8 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// Starts a launch of `kernel`; it must be given a buffer for each binding and a value for each parameter.
+    /// Starts a launch of `kernel`; it must be given a buffer for each binding and a value for each
+    /// parameter.
     pub fn new(kernel: &'static Kernel, grid: Grid) -> Self {
         Launch { kernel, buffers: vec![], parameters: vec![], overrides: vec![], grid, cost: 0.0 }
     }
@@ -265,7 +266,8 @@ impl Launch {
     /// Checks names and access against the shader and packs the parameters.
     ///
     /// # Errors
-    /// Internal: a name that the shader lacks, a binding or parameter that nobody gave, a wrong access or type.
+    /// Internal: a name that the shader lacks, a binding or parameter that nobody gave, a wrong access or
+    /// type.
     pub fn pack(&self, family: Family) -> Result<Vec<u8>> {
         let (_, interface) = self.kernel.source(family)?;
         for binding in &interface.bindings {

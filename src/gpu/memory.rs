@@ -242,8 +242,8 @@ mod tests {
     use crate::gpu::device::LOOP_TEST;
     use crate::gpu::{Grid, Launch, Recording};
 
-    /// A buffer that was written and dropped stands in the driver's memory until the copy into it is done, behind whatever
-    /// was started before.
+    /// A buffer that was written and dropped stands in the driver's memory until the copy into it is done,
+    /// behind whatever was started before.
     #[test]
     fn what_is_still_written_to_counts_as_used() {
         let gpu = Gpu::open(&crate::gpu::Options::default()).unwrap();

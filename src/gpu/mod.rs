@@ -1,7 +1,8 @@
-//! The only folder that says `wgpu`: adapter, memory, shader reflection, launches, and the loop that runs them.
+//! The only folder that says `wgpu`: adapter, memory, shader reflection, launches, and the loop that runs
+//! them.
 //!
-//! Work flows one way: a kernel's struct makes a [`Launch`] (plain data, no device needed), launches are gathered
-//! in a [`Recording`], and [`Gpu::run`] plays it. Nothing here knows what any kernel computes.
+//! Work flows one way: a kernel's struct makes a [`Launch`] (plain data, no device needed), launches are
+//! gathered in a [`Recording`], and [`Gpu::run`] plays it. Nothing here knows what any kernel computes.
 
 mod adapter;
 mod bindings;

@@ -51,7 +51,9 @@ impl Gpu {
         if interface.overrides.iter().any(|name| name == "LANES") {
             constants.push(("LANES", f64::from(self.report().subgroup[0])));
         }
-        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        // What a driver cannot compile is an error of wgpu's own, no validation.
+        let scopes = [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::Validation]
+            .map(|filter| self.device.push_error_scope(filter));
         let module = self.module(name, text);
         let layout = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some(name),
@@ -73,7 +75,7 @@ impl Gpu {
             },
             cache: None,
         });
-        match pollster::block_on(scope.pop()) {
+        match scopes.into_iter().rev().filter_map(|scope| pollster::block_on(scope.pop())).last() {
             Some(error) => Err(Error::internal(format!("kernel {name}"), error)),
             None => Ok(Pipeline { raw, layout }),
         }
@@ -85,8 +87,9 @@ impl Gpu {
         if self.pipelines.checked {
             return self.device.create_shader_module(source);
         }
-        // SAFETY: the text is one of ours, never a user's. Launches check shapes against buffers, loops are bounded
-        // by parameters that the host sets, and no divisor is zero; the oracle tests run with the checks on as well.
+        // SAFETY: the text is one of ours, never a user's. Launches check shapes against buffers, loops are
+        // bounded by parameters that the host sets, and no divisor is zero; the oracle tests run with the
+        // checks on as well.
         #[allow(unsafe_code, reason = "the only way to build trusted shaders without the driver's checks")]
         unsafe {
             self.device.create_shader_module_trusted(source, wgpu::ShaderRuntimeChecks::unchecked())

@@ -1,4 +1,5 @@
-//! Plays a recording: cuts it into submissions of about 100 ms by measured speed, a few of which are under way at once.
+//! Plays a recording: cuts it into submissions of about 100 ms by measured speed, a few of which are under
+//! way at once.
 
 use super::device::Gpu;
 use super::flights::{Departure, Flights};
@@ -38,14 +39,15 @@ impl Gpu {
     /// Runs a recording and waits for it, and for all work that was started before.
     ///
     /// # Errors
-    /// Internal, if a launch does not fit its kernel; Device, if the device fails, is lost, or a sentinel is wrong.
+    /// Internal, if a launch does not fit its kernel; Device, if the device fails, is lost, or a sentinel is
+    /// wrong.
     pub fn run(&self, recording: &Recording) -> Result<()> {
         self.start(recording)?;
         self.finish()
     }
 
-    /// Starts a recording, after all that was started before. It waits only while several submissions are under way.
-    /// Whatever is downloaded or run later comes after it; [`Gpu::finish`] waits for it.
+    /// Starts a recording, after all that was started before. It waits only while several submissions are
+    /// under way. Whatever is downloaded or run later comes after it; [`Gpu::finish`] waits for it.
     ///
     /// # Errors
     /// As [`Gpu::run`]; what fails on the device is an error of a later call, with the name of
@@ -70,8 +72,8 @@ impl Gpu {
         Ok(())
     }
 
-    /// Operations of a kernel that take about as long as a submission should, at the speed measured so far: a launch
-    /// cannot be cut, so callers size theirs by this.
+    /// Operations of a kernel that take about as long as a submission should, at the speed measured so far: a
+    /// launch cannot be cut, so callers size theirs by this.
     pub fn affordable(&self, kernel: &Kernel) -> f64 {
         self.speeds.affordable(kernel)
     }
@@ -191,8 +193,8 @@ mod tests {
         &[],
     );
 
-    /// A driver that gives up without a word is found by what it did not write, by whatever waits next, and no later call
-    /// trusts the device, whoever makes it.
+    /// A driver that gives up without a word is found by what it did not write, by whatever waits next, and
+    /// no later call trusts the device, whoever makes it.
     #[test]
     fn a_submission_that_does_not_reach_its_end_is_an_error() {
         type Wait = fn(&Gpu, &Recording, &Buffer) -> Result<()>;

@@ -74,8 +74,8 @@ impl Speeds {
         (count, Estimate { seconds, kernels })
     }
 
-    /// Whether the estimate is long, and rests on a kernel that has never been timed: what follows should wait for what
-    /// it really takes.
+    /// Whether the estimate is long, and rests on a kernel that has never been timed: what follows should
+    /// wait for what it really takes.
     pub fn is_guess(&self, estimate: &Estimate) -> bool {
         let table = self.table();
         estimate.seconds >= SHORT && estimate.kernels.iter().any(|kernel| !table.contains_key(kernel))

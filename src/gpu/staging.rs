@@ -1,5 +1,5 @@
-//! Copies between host and device through buffers that are kept. Uploads are written to mapped memory at once and ride
-//! with the next submission; downloads are read where they land.
+//! Copies between host and device through buffers that are kept. Uploads are written to mapped memory at once
+//! and ride with the next submission; downloads are read where they land.
 
 use super::device::{CALLBACK, Gpu};
 use super::memory::{Buffer, refused};
@@ -44,8 +44,8 @@ struct Waiting {
     to_at: u64,
 }
 
-/// What the uploads of a submission read and write. Buffers that are dropped are destroyed and no longer count as used,
-/// which has to wait until the submission has ended.
+/// What the uploads of a submission read and write. Buffers that are dropped are destroyed and no longer
+/// count as used, which has to wait until the submission has ended.
 pub(super) struct Sent {
     chunks: Vec<Chunk>,
     copies: Arc<Vec<Waiting>>,
@@ -53,8 +53,8 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    /// Once they have been submitted: lets chunks come back, and buffers go, when the device has read the chunks. No copy
-    /// is without one.
+    /// Once they have been submitted: lets chunks come back, and buffers go, when the device has read the
+    /// chunks. No copy is without one.
     pub fn recall(self) {
         for Chunk { raw, .. } in self.chunks {
             let (returned, again, copies) = (self.returned.clone(), raw.clone(), self.copies.clone());
@@ -116,8 +116,8 @@ impl Gpu {
         for bytes in bytes.chunks(piece) {
             let mut since = None;
             while !self.stage(buffer, at, bytes)? {
-                // All chunks are under way: they come back when the device has read them. Other threads take some, and
-                // run the callbacks of some.
+                // All chunks are under way: they come back when the device has read them. Other threads take
+                // some, and run the callbacks of some.
                 if since.get_or_insert_with(Instant::now).elapsed() > CALLBACK {
                     return Err(broken("upload", "the driver did not give its staging memory back".into()));
                 }

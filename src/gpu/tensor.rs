@@ -5,8 +5,8 @@ use super::memory::Buffer;
 use crate::error::{Error, Result};
 use ndarray::{Array2, ArrayView2};
 
-/// `rows` x `columns` of f32, row-major. Each row starts at a multiple of four words, and the words between the
-/// last column and the next row are zero, so that kernels read whole vec4s.
+/// `rows` x `columns` of f32, row-major. Each row starts at a multiple of four words, and the words between
+/// the last column and the next row are zero, so that kernels read whole vec4s.
 #[derive(Clone, Debug)]
 pub struct Matrix {
     /// The words: rows x pitch.

@@ -34,8 +34,8 @@ impl Stamps {
         ends && self.ticks.iter().all(|[begin, end]| *begin > 0 && begin <= end)
     }
 
-    /// Ticks of each launch. Drivers may write the beginning while the launch before still runs, so a launch counts
-    /// from the end of that one at the earliest.
+    /// Ticks of each launch. Drivers may write the beginning while the launch before still runs, so a launch
+    /// counts from the end of that one at the earliest.
     fn durations(&self) -> Vec<u64> {
         let mut before = 0;
         let since = |[begin, end]: &[u64; 2]| {
@@ -48,8 +48,8 @@ impl Stamps {
 }
 
 impl Gpu {
-    /// The clock that [`Gpu::timed`] reads: the device's, if its timestamps agree with the host's clock on a short
-    /// piece of work, which is tried once.
+    /// The clock that [`Gpu::timed`] reads: the device's, if its timestamps agree with the host's clock on a
+    /// short piece of work, which is tried once.
     ///
     /// # Errors
     /// As [`Gpu::run`].
@@ -62,9 +62,10 @@ impl Gpu {
         Ok(*self.clock.get_or_init(|| clock))
     }
 
-    /// Runs a recording and returns the seconds of each launch, by [`Gpu::clock`]. Each launch is a pass of its own, so
-    /// the whole takes somewhat longer than [`Gpu::run`]; compilation is never counted. Where tiles are measured, those of
-    /// the launches are measured first, however little they do, so that times do not hang on what ran before.
+    /// Runs a recording and returns the seconds of each launch, by [`Gpu::clock`]. Each launch is a pass of
+    /// its own, so the whole takes somewhat longer than [`Gpu::run`]; compilation is never counted. Where
+    /// tiles are measured, those of the launches are measured first, however little they do, so that times do
+    /// not hang on what ran before.
     ///
     /// # Errors
     /// As [`Gpu::run`].
@@ -110,8 +111,9 @@ impl Gpu {
         Ok(seconds)
     }
 
-    /// Whether the timestamps of a known piece of work, milliseconds of counting, span about what the host's clock says.
-    /// The host also sees what a submission costs and how long the processor was away, so it is asked a few times.
+    /// Whether the timestamps of a known piece of work, milliseconds of counting, span about what the host's
+    /// clock says. The host also sees what a submission costs and how long the processor was away, so it is
+    /// asked a few times.
     fn stamps_agree(&self) -> Result<bool> {
         let period = f64::from(self.queue.get_timestamp_period()) * 1e-9;
         let counted = self.allocate("clock check", 4)?;
@@ -208,8 +210,8 @@ mod tests {
         &[],
     );
 
-    /// Work is done once and in order, and the times of its launches are theirs: together what the host sees, and a
-    /// launch that does far more takes longer.
+    /// Work is done once and in order, and the times of its launches are theirs: together what the host sees,
+    /// and a launch that does far more takes longer.
     #[test]
     fn times_belong_to_their_launches() {
         let gpu = gpu();
@@ -229,7 +231,8 @@ mod tests {
         gpu.run(&recording).unwrap();
         assert_eq!(bits, gpu.download::<u32>(&y).unwrap()[0]);
         assert_eq!(seconds.len(), 3000);
-        // Half of them: on a busy machine some launches wait for a processor, short ones as long as long ones.
+        // Half of them: on a busy machine some launches wait for a processor, short ones as long as long
+        // ones.
         let median = |odd: usize| {
             let mut every: Vec<f64> = seconds.iter().skip(odd).step_by(2).copied().collect();
             every.sort_by(f64::total_cmp);

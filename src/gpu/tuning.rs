@@ -1,7 +1,8 @@
-//! Which tile a launch of a heavy kernel runs with. No tile changes a bit of a result, so this is about time alone.
+//! Which tile a launch of a heavy kernel runs with. No tile changes a bit of a result, so this is about time
+//! alone.
 //!
-//! The first launch of a class of shapes that is worth it is timed with every tile, and what was fastest is kept in a
-//! file of the user's cache folder, so that it is the same in every later run.
+//! The first launch of a class of shapes that is worth it is timed with every tile, and what was fastest is
+//! kept in a file of the user's cache folder, so that it is the same in every later run.
 
 mod class;
 mod measure;
@@ -19,14 +20,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use store::Choice;
 use store::Store;
 
-/// A class of shapes is timed when its launches have taken this many seconds together: of less, nothing can be won back.
+/// A class of shapes is timed when its launches have taken this many seconds together: of less, nothing can
+/// be won back.
 pub(super) const WORTH_SECONDS: f64 = 0.1;
 
 /// How tiles are chosen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Tuning {
-    /// The fastest, measured once for each adapter, driver, kernel and class of shapes, and kept in the user's cache
-    /// folder: what the command does. Never the default, for it takes whatever else uses the machine for the adapter's.
+    /// The fastest, measured once for each adapter, driver, kernel and class of shapes, and kept in the
+    /// user's cache folder: what the command does. Never the default, for it takes whatever else uses the
+    /// machine for the adapter's.
     Measured,
     /// By a rule: the largest tile that still gives the adapter enough workgroups.
     #[default]
@@ -67,7 +70,8 @@ struct Known {
 
 impl Tuner {
     pub fn new(options: &Options, report: &AdapterReport) -> Self {
-        // Two workgroups for each of the multiprocessors, which no driver counts for us: what is common of each kind.
+        // Two workgroups for each of the multiprocessors, which no driver counts for us: what is common of
+        // each kind.
         let enough = match report.kind.as_str() {
             "DiscreteGpu" => 128,
             "Cpu" => 8,
@@ -111,7 +115,8 @@ impl Gpu {
         }
     }
 
-    /// Rows x columns of the tile that a launch runs with now; `None` where its kernel has none to choose from.
+    /// Rows x columns of the tile that a launch runs with now; `None` where its kernel has none to choose
+    /// from.
     ///
     /// # Errors
     /// As [`Gpu::tile`].
@@ -127,8 +132,8 @@ impl Gpu {
         self.tuner.store().report(self.tuner.tuning == Tuning::Measured)
     }
 
-    /// What is known of a launch's class, after `seconds` more were spent in it. The file is read when the first class is
-    /// met.
+    /// What is known of a launch's class, after `seconds` more were spent in it. The file is read when the
+    /// first class is met.
     fn known(&self, launch: &Launch, seconds: f64) -> Result<Known> {
         let class = Class::of(launch);
         let mut all = self.tuner.known();
@@ -147,13 +152,14 @@ impl Gpu {
         Ok(known)
     }
 
-    /// What the file calls a class: with the kernel's fingerprint, so that one that has changed is tuned anew.
+    /// What the file calls a class: with the kernel's fingerprint, so that one that has changed is tuned
+    /// anew.
     fn stored_name(&self, class: &Class, launch: &Launch) -> Result<String> {
         Ok(format!("{class} wgsl {}", launch.kernel.fingerprint(self.family())?))
     }
 
-    /// The largest tile that gives enough workgroups and reaches hardly further beyond the edges than the best does; the
-    /// one with the most workgroups, where none gives enough.
+    /// The largest tile that gives enough workgroups and reaches hardly further beyond the edges than the
+    /// best does; the one with the most workgroups, where none gives enough.
     fn by_rule(&self, launch: &Launch) -> Result<usize> {
         let tiles = launch.kernel.tiles(self.family());
         let mut sizes = Vec::with_capacity(tiles.len());
@@ -174,9 +180,9 @@ impl Gpu {
         }
     }
 
-    /// How many of the launches of a submission may go before one is to be tuned, after the first was, if it is that one.
-    /// Everything before it has to be done then, so that what it overwrites is no longer needed. Classes are tuned that
-    /// have taken `worth` seconds.
+    /// How many of the launches of a submission may go before one is to be tuned, after the first was, if it
+    /// is that one. Everything before it has to be done then, so that what it overwrites is no longer needed.
+    /// Classes are tuned that have taken `worth` seconds.
     pub(super) fn tune(&self, launches: &[Launch], worth: f64) -> Result<usize> {
         let tuned = |launch: &Launch| launch.kernel.tiles(self.family()).len() > 1;
         if self.tuner.tuning != Tuning::Measured || !launches.iter().any(tuned) {

@@ -10,15 +10,15 @@ use crate::gpu::{Gpu, Matrix, Recording};
 use crate::kernels::ridge_losses::{self, RidgeLosses};
 use crate::routines::{Systems, multiply_rows};
 use faer::{Mat, MatRef};
-use ndarray::Array2;
+use ndarray::{Array2, s};
 use std::ops::Range;
 
 /// Largest error of a solution, as [`Systems::error`] estimates it.
 const ERROR: f64 = 1e-4;
 
-/// A fold's held-out mean squared errors, (penalties, neurons); `None` where f32 cannot solve its systems
-/// (a matrix that is not positive definite, an error that is too large), or
-/// memory does not hold them.
+/// A fold's held-out mean squared errors, (penalties, neurons), of ascending penalties; `None` where f32
+/// cannot solve its systems (a matrix that is not positive definite, an error that is too large), or memory
+/// does not hold them.
 pub(super) fn fold_losses(
     gpu: &Gpu,
     kernel: &Array2<f64>,
@@ -33,7 +33,7 @@ pub(super) fn fold_losses(
         return Ok(None);
     }
     let mut systems = Systems::new(gpu, own.as_ref(), across.nrows())?;
-    systems.ask(gpu, across.as_ref())?;
+    systems.set_right_sides(gpu, across.as_ref())?;
     let ones = Array2::from_elem((1, systems.columns()), 1.0);
     let ones = Matrix::upload(gpu, "ones", ones.view())?;
     let mut all = Array2::zeros((penalties.len(), targets.responses.nrows()));
@@ -46,7 +46,9 @@ pub(super) fn fold_losses(
             if error > ERROR {
                 return Ok(None);
             }
-            systems.ask(gpu, across.as_ref())?;
+            if penalties.len() > at_once {
+                systems.set_right_sides(gpu, across.as_ref())?;
+            }
         }
         let lefts: Vec<Matrix> = (0..some.len()).map(|number| solved.rows(number)).collect();
         let mut first = 0;
@@ -72,7 +74,9 @@ fn definite(kernel: &Array2<f64>, train: &[usize], other: &[usize], centred: boo
     if centred {
         let n = own.nrows();
         let mean = (0..n).map(|i| own[(i, i)]).sum::<f64>() / n as f64;
-        own += Mat::from_fn(n, n, |_, _| mean / n as f64);
+        for column in 0..n {
+            own.col_as_slice_mut(column).iter_mut().for_each(|v| *v += mean / n as f64);
+        }
     }
     (own, across)
 }
@@ -94,7 +98,7 @@ fn scores(
     let (count, columns) = (neurons.len(), ones.columns);
     let mut responses = Array2::zeros((count, columns));
     let own = targets.take(neurons.clone(), targets.train);
-    responses.slice_mut(ndarray::s![.., ..own.ncols()]).assign(&own);
+    responses.slice_mut(s![.., ..own.ncols()]).assign(&own);
     let right = Matrix::upload(gpu, "training responses", responses.view())?;
     let held = Matrix::upload(gpu, "held-out responses", targets.take(neurons, held_out).view())?;
     // Rows start where a buffer may be bound.
@@ -122,50 +126,61 @@ pub(super) fn refit(
 ) -> Result<Option<Refitted>> {
     let every: Vec<usize> = (0..kernel.nrows()).collect();
     let (own, across) = definite(kernel, &plan.fit, &every, plan.intercept);
-    let takers = |number| (0..chosen.len()).filter(|n| chosen[*n] == number).collect();
-    let groups: Vec<Vec<usize>> = (0..penalties.len()).map(takers).collect();
-    let largest = groups.iter().map(Vec::len).max().unwrap_or(0);
-    let most = (targets.chunk_bytes / 8 / own.nrows()).max(LEAST_NEURONS).min(largest);
-    if Systems::at_once(gpu, own.nrows(), most, gpu.ledger().free() / 2) == 0 {
-        return Ok(None);
-    }
-    let mut systems = Systems::new(gpu, own.as_ref(), most)?;
+    let Some(weights) = weights(gpu, own.as_ref(), targets, (chosen, penalties))? else { return Ok(None) };
     let mut found = Refitted::zeros(targets);
-    for (members, penalty) in groups.iter().zip(penalties) {
-        for members in members.chunks(most) {
-            let right = responses(targets, members);
-            systems.ask(gpu, right.as_ref())?;
-            let rounded = *penalty as f32;
-            let Some(solved) = systems.solve(gpu, &[rounded])? else { return Ok(None) };
-            if systems.error(gpu, (own.as_ref(), right.as_ref()), (&solved, 0), rounded)? > ERROR {
-                return Ok(None);
-            }
-            let dual = solved.rows(0);
-            let predicted = predict(gpu, &dual, across.as_ref())?;
-            let dual = dual.download(gpu)?;
-            for (row, n) in members.iter().enumerate() {
-                found.put_rows(targets, *n, [predicted.row(row), dual.row(row)]);
-            }
+    let mut first = 0;
+    // Neurons of all penalties together, so that kernel rows are uploaded as seldom as memory allows.
+    while first < chosen.len() {
+        let neurons = targets.chunk(first, every.len(), usize::MAX);
+        first = neurons.end;
+        let some = Matrix::upload(gpu, "image weights", weights.slice(s![neurons.clone(), ..]))?;
+        let predicted = multiply_rows(gpu, "predictions", &some, across.as_ref())?.download(gpu)?;
+        for (row, n) in neurons.enumerate() {
+            found.put_rows(targets, n, [predicted.row(row), weights.row(n)]);
         }
     }
     Ok(Some(found))
 }
 
-/// Fitted responses of some neurons, (neurons, fitted images).
-fn responses(targets: &Targets<'_>, members: &[usize]) -> Mat<f64> {
-    let mut out = Mat::zeros(members.len(), targets.train.len());
-    for (row, n) in members.iter().enumerate() {
-        let own = targets.take(*n..n + 1, targets.train);
-        for (column, value) in own.iter().enumerate() {
-            out[(row, column)] = f64::from(*value);
+/// Weights of the fitted images with each neuron's own penalty, (neurons, fitted images); `None` as
+/// [`fold_losses`].
+fn weights(
+    gpu: &Gpu,
+    own: MatRef<'_, f64>,
+    targets: &Targets<'_>,
+    (chosen, penalties): (&[usize], &[f64]),
+) -> Result<Option<Array2<f32>>> {
+    let images = own.nrows();
+    let takers = |number| (0..chosen.len()).filter(|n| chosen[*n] == number).collect();
+    let groups: Vec<Vec<usize>> = (0..penalties.len()).map(takers).collect();
+    let largest = groups.iter().map(Vec::len).max().unwrap_or(0);
+    let most = (targets.chunk_bytes / 8 / images).max(LEAST_NEURONS).min(largest);
+    if Systems::at_once(gpu, images, most, gpu.ledger().free() / 2) == 0 {
+        return Ok(None);
+    }
+    let mut systems = Systems::new(gpu, own, most)?;
+    let mut found = Array2::<f32>::zeros((chosen.len(), images));
+    let mut is_known = false;
+    for (takers, penalty) in groups.iter().zip(penalties) {
+        for members in takers.chunks(most) {
+            let right = targets.columns(members.iter().copied(), targets.train);
+            systems.set_right_sides(gpu, right.transpose())?;
+            let rounded = *penalty as f32;
+            let Some(solved) = systems.solve(gpu, &[rounded])? else { return Ok(None) };
+            // The smallest penalty that was taken has the worst condition of those that were; an estimate is
+            // another factorisation, so that the others, which are better off, have none.
+            if !is_known {
+                let error = systems.error(gpu, (own, right.transpose()), (&solved, 0), rounded)?;
+                if error > ERROR {
+                    return Ok(None);
+                }
+                is_known = true;
+            }
+            let rows = solved.rows(0).download(gpu)?;
+            for (row, n) in rows.rows().into_iter().zip(members) {
+                found.row_mut(*n).assign(&row.slice(s![..images]));
+            }
         }
     }
-    out
-}
-
-/// Products of images' weights and kernel rows, (neurons, images).
-fn predict(gpu: &Gpu, dual: &Matrix, across: MatRef<'_, f64>) -> Result<Array2<f32>> {
-    let n = across.ncols();
-    let padded = Mat::from_fn(across.nrows(), dual.columns, |i, j| if j < n { across[(i, j)] } else { 0.0 });
-    multiply_rows(gpu, "predictions", dual, padded.as_ref())?.download(gpu)
+    Ok(Some(found))
 }

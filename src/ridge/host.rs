@@ -109,17 +109,6 @@ pub(super) fn search(
     })
 }
 
-/// Some neurons' responses to some images as columns, (images, neurons).
-fn columns(targets: &Targets<'_>, neurons: Range<usize>, images: &[usize]) -> Mat<f64> {
-    let mut out = Mat::zeros(images.len(), neurons.len());
-    for (column, neuron) in neurons.enumerate() {
-        for (value, centred) in out.col_as_slice_mut(column).iter_mut().zip(targets.centred(neuron, images)) {
-            *value = centred;
-        }
-    }
-    out
-}
-
 fn fold(
     kernel: &Array2<f64>,
     targets: &Targets<'_>,
@@ -138,9 +127,9 @@ fn fold(
     for first in (0..neurons).step_by(neurons_at_once(reduced.size())) {
         let blocks = blocks(first, neurons_at_once(reduced.size()), neurons);
         let operands = blocks.par_iter().map(|block| {
-            let mut right = columns(targets, block.clone(), targets.train);
+            let mut right = targets.columns(block.clone(), targets.train);
             reduced.turn(right.as_mut());
-            (right, columns(targets, block.clone(), held_out))
+            (right, targets.columns(block.clone(), held_out))
         });
         let operands: Vec<_> = operands.collect();
         let rows = shifted.par_iter().map(|shifted| one_penalty(shifted, &left, &operands));
@@ -192,7 +181,7 @@ pub(super) fn refit(
     for first in (0..neurons).step_by(neurons_at_once(reduced.size())) {
         let blocks = blocks(first, neurons_at_once(reduced.size()), neurons);
         let fits = blocks.into_par_iter().map(|block| {
-            let responses = columns(targets, block.clone(), targets.train);
+            let responses = targets.columns(block.clone(), targets.train);
             let mut weights = responses.clone();
             reduced.turn(weights.as_mut());
             for (column, n) in block.clone().enumerate() {

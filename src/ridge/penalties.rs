@@ -3,7 +3,7 @@
 use crate::error::{Error, Kind, Result};
 use std::str::FromStr;
 
-/// A grid of penalties, ascending.
+/// A grid of penalties.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Penalties {
@@ -27,12 +27,15 @@ fn logarithmic(first: f64, last: f64, count: usize) -> Vec<f64> {
 }
 
 impl Penalties {
-    /// The grid in absolute units, given the unit of relative ones.
+    /// The grid in absolute units, given the unit of relative ones; ascending, in whatever order it was
+    /// written.
     pub fn absolute(&self, unit: f64) -> Vec<f64> {
-        match self {
+        let mut values: Vec<f64> = match self {
             Penalties::Relative(values) => values.iter().map(|v| v * unit).collect(),
             Penalties::Absolute(values) => values.clone(),
-        }
+        };
+        values.sort_by(f64::total_cmp);
+        values
     }
 
     /// How many there are.
@@ -95,6 +98,13 @@ mod tests {
         assert_eq!(absolute.len(), 20);
         assert!((absolute[0] - 0.01).abs() < 1e-15 && (absolute[19] / 1e7 - 1.0).abs() < 1e-12);
         assert_eq!("0:0:1".parse::<Penalties>().unwrap().absolute(3.0), vec![3.0]);
+    }
+
+    /// What is equal stays: as many as [`Penalties::count`] says.
+    #[test]
+    fn grids_of_any_order_ascend() {
+        assert_eq!(Penalties::Relative(vec![1.0, 0.25, 8.0, 0.25]).absolute(2.0), [0.5, 0.5, 2.0, 16.0]);
+        assert_eq!(Penalties::Absolute(vec![1.0, 1e-9]).absolute(2.0), [1e-9, 1.0]);
     }
 
     #[test]

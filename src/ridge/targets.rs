@@ -1,5 +1,6 @@
 //! Responses as readouts are fitted to them, and what was found as the responses are.
 
+use faer::Mat;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
 /// Standard deviation of each neuron's responses over some images; 1 where it is 0. Responses are divided by
@@ -43,6 +44,18 @@ impl Targets<'_> {
         for (n, mut row) in neurons.zip(out.rows_mut()) {
             for (value, centred) in row.iter_mut().zip(self.centred(n, images)) {
                 *value = centred as f32;
+            }
+        }
+        out
+    }
+
+    /// The same of any neurons, in f64 and as columns: (images, neurons).
+    pub fn columns(&self, neurons: impl ExactSizeIterator<Item = usize>, images: &[usize]) -> Mat<f64> {
+        let mut out = Mat::zeros(images.len(), neurons.len());
+        for (column, neuron) in neurons.enumerate() {
+            let values = out.col_as_slice_mut(column).iter_mut();
+            for (value, centred) in values.zip(self.centred(neuron, images)) {
+                *value = centred;
             }
         }
         out

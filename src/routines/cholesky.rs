@@ -57,8 +57,6 @@ pub struct Solved {
     factors: Buffer,
     padded: usize,
     rows: usize,
-    /// Smallest pivot of each matrix, relative to its diagonal.
-    pub pivots: Vec<f32>,
 }
 
 impl Systems {
@@ -83,7 +81,7 @@ impl Systems {
     ///
     /// # Errors
     /// Internal, if there is no room; as [`Gpu::write`].
-    pub fn ask(&mut self, gpu: &Gpu, right: MatRef<'_, f64>) -> Result<()> {
+    pub fn set_right_sides(&mut self, gpu: &Gpu, right: MatRef<'_, f64>) -> Result<()> {
         if (self.padded + right.nrows()) * self.padded > self.source.words() || right.ncols() != self.n {
             let found = format!("{} right sides of {}", right.nrows(), right.ncols());
             return Err(Error::internal("systems of equations", found));
@@ -133,19 +131,16 @@ impl Systems {
         }
         gpu.run(&recording)?;
         let pivots: Vec<f32> = gpu.download(&work.pivots)?;
-        // What is no number stays: it is not positive either.
-        let smaller = |least: f32, v: &f32| if least.is_nan() || *v > least { least } else { *v };
-        let least = |all: &[f32]| all.iter().fold(f32::INFINITY, smaller);
-        let pivots: Vec<f32> = pivots.chunks(blocks).map(least).collect();
+        // What is no number is not positive either.
         let sound = pivots.iter().all(|pivot| *pivot > 0.0);
-        Ok(sound.then(|| Solved { factors: work.factors, padded: self.padded, rows: self.rows, pivots }))
+        Ok(sound.then(|| Solved { factors: work.factors, padded: self.padded, rows: self.rows }))
     }
 
     /// How far a few rows of one of the solutions are from the exact ones, relative to their length: the size
     /// of the correction that a step of refinement makes, from their residual in f64 against the matrix and
-    /// right sides that were asked for. The correction is solved for in f32 as the solution was, so that the
-    /// estimate is good where it is small: off by as much of itself as the solution is of itself. Infinite
-    /// where there is none. The right sides have to be asked for again.
+    /// its right sides. The correction is solved for in f32 as the solution was, so that the estimate is good
+    /// where it is small: off by as much of itself as the solution is of itself. Infinite where there is
+    /// none. It takes a factorisation, and the right sides have to be set again.
     ///
     /// # Errors
     /// As [`Systems::solve`].
@@ -163,17 +158,17 @@ impl Systems {
         let shift = f64::from(penalty);
         let residual = |i, k| right[(rows[i], k)] - product[(i, k)] - shift * x[(i, k)];
         let residual = Mat::from_fn(rows.len(), self.n, residual);
-        self.ask(gpu, residual.as_ref())?;
+        self.set_right_sides(gpu, residual.as_ref())?;
         let Some(corrected) = self.solve(gpu, &[penalty])? else { return Ok(f64::INFINITY) };
-        let every: Vec<usize> = (0..rows.len()).collect();
-        let correction = chosen_rows(gpu, &corrected.rows(0), &every, self.n)?;
-        let relative = |i: usize| match correction.row(i).norm_l2() {
+        let correction = corrected.rows(0).download(gpu)?;
+        let squares = |i: usize| correction.row(i).iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
+        let relative = |i: usize| match squares(i).sqrt() {
             0.0 => 0.0,
             off => off / x.row(i).norm_l2(),
         };
         // What is no number is no estimate.
         let larger = |most: f64, v: f64| if v.is_nan() { f64::INFINITY } else { most.max(v) };
-        Ok(every.into_iter().map(relative).fold(0.0, larger))
+        Ok((0..rows.len()).map(relative).fold(0.0, larger))
     }
 }
 

@@ -38,11 +38,10 @@ impl Stripe {
     /// Zeros for all columns.
     fn all(gpu: &Gpu, rows: usize) -> Result<Vec<Self>> {
         let stripe = |first| {
-            let columns = STRIPE.min(rows - first);
             let words = Self::words_of(rows, first);
             let high = gpu.allocate("Gram matrix", words)?;
             let low = gpu.allocate("Gram matrix, rounding errors", words)?;
-            Ok(Stripe { first, columns, high, low })
+            Ok(Stripe { first, columns: STRIPE.min(rows - first), high, low })
         };
         (0..rows).step_by(STRIPE).map(stripe).collect()
     }
@@ -63,7 +62,7 @@ impl Stripe {
     }
 
     fn words(&self) -> usize {
-        self.rows() * self.pitch()
+        Self::words_of(self.rows(), self.first)
     }
 }
 

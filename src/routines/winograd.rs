@@ -1,4 +1,5 @@
-//! Convolutions by Winograd's products: tiles of all images become rows, each point of the transforms a matrix product.
+//! Convolutions by Winograd's products: tiles of all images become rows, each point of the transforms a
+//! matrix product.
 
 use super::winograd_tiles::virtual_weights;
 use crate::error::{Error, Result};
@@ -22,12 +23,13 @@ pub struct WinogradFilters {
     bias: Buffer,
 }
 
-/// Words of each of a batch's two intermediate matrices that should be under way at once: they are written and read back once,
-/// best from a cache, while the transformed filters pass by once for each part of the batch.
+/// Words of each of a batch's two intermediate matrices that should be under way at once: they are written
+/// and read back once, best from a cache, while the transformed filters pass by once for each part of the
+/// batch.
 const SCRATCH_WORDS: usize = 2 << 20;
 
-/// Parts of a batch are whole multiples of this: whole tiles of `gemm` on processors, which have 32 rows, and of all but the
-/// largest on GPUs, which have 128.
+/// Parts of a batch are whole multiples of this: whole tiles of `gemm` on processors, which have 32 rows, and
+/// of all but the largest on GPUs, which have 128.
 const ROWS: usize = 64;
 
 /// Room for the two intermediate matrices of any convolution of a network.
@@ -37,14 +39,19 @@ pub struct Scratch {
 }
 
 impl Scratch {
+    /// What helps where the transforms take too much memory.
+    pub const ADVICE: &'static str =
+        "Take --convolution direct, raise --max-memory, or use a smaller --size, --pool or --subsample";
+
     /// Room for the largest of some convolutions.
     ///
     /// # Errors
     /// Memory, if it does not fit the budget.
     pub fn new(gpu: &Gpu, needs: ScratchWords) -> Result<Self> {
-        let advice = "Take --convolution direct, raise --max-memory, or use a smaller --size";
-        let make =
-            |words: usize| gpu.allocate("tiles of feature maps", words).map_err(|why| why.sparing(advice));
+        let make = |words: usize| {
+            let made = gpu.allocate("tiles of feature maps", words);
+            made.map_err(|why| why.with_memory_advice(Self::ADVICE))
+        };
         Ok(Scratch { v: make(needs.v)?, m: make(needs.m)? })
     }
 }
@@ -111,7 +118,8 @@ impl WinogradFilters {
     /// Transforms filters `weight [outputs, inputs / groups, height, width]` in f64 and uploads them.
     ///
     /// # Errors
-    /// Internal, if bias, groups and filters do not fit each other or the tiling; Memory, if they do not fit the budget.
+    /// Internal, if bias, groups and filters do not fit each other or the tiling; Memory, if they do not fit
+    /// the budget.
     pub fn upload(
         gpu: &Gpu,
         weight: ArrayView4<'_, f32>,
@@ -142,8 +150,8 @@ impl WinogradFilters {
         })
     }
 
-    /// Records `y = relu?(x * filters + bias)` of `results` rows and columns, or, where `y` has half of both, the largest of
-    /// every 2 x 2 of it.
+    /// Records `y = relu?(x * filters + bias)` of `results` rows and columns, or, where `y` has half of both,
+    /// the largest of every 2 x 2 of it.
     ///
     /// # Errors
     /// Internal, if maps, filters and scratch do not fit each other.

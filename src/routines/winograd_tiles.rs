@@ -1,4 +1,5 @@
-//! Which tiles a convolution is cut into, and what its filters are when pixels of each phase are channels of their own.
+//! Which tiles a convolution is cut into, and what its filters are when pixels of each phase are channels of
+//! their own.
 
 use super::winograd::{Channels, filter_words};
 use crate::kernels::conv2d::{Geometry, output_side};
@@ -25,18 +26,20 @@ fn sides(weights: usize, reach: Reach) -> &'static [(usize, usize)] {
     }
 }
 
-/// What one word of a transform costs, in operations of the product: a load or a store, and its sums. Measured on lavapipe.
+/// What one word of a transform costs, in operations of the product: a load or a store, and its sums.
+/// Measured on lavapipe.
 const WORD: f64 = 40.0;
 
 /// Share of a direct convolution's operations below which the products pay: what is left goes to launches.
 const PAYS: f64 = 0.8;
 
-/// Words of transformed filters at most: what every adapter binds. A limit of the adapter's own would make bits differ.
+/// Words of transformed filters at most: what every adapter binds. A limit of the adapter's own would make
+/// bits differ.
 const FILTER_WORDS: usize = 32 << 20;
 
-/// The cheapest tiling of a convolution of maps of `height` x `width`, by operations and words of the transforms, and whether it
-/// pays beside the direct sum. It depends on shapes only, so that any batch has the same bits; `None` where
-/// transformed filters are larger than adapters bind.
+/// The cheapest tiling of a convolution of maps of `height` x `width`, by operations and words of the
+/// transforms, and whether it pays beside the direct sum. It depends on shapes only, so that any batch has
+/// the same bits; `None` where transformed filters are larger than adapters bind.
 pub fn tiling(
     [height, width]: [usize; 2],
     channels: Channels,
@@ -81,8 +84,8 @@ fn cost(tiling: &Tiling, channels: Channels) -> f64 {
     groups * tiles * (2.0 * points * depth * outputs + WORD * words)
 }
 
-/// The weights of an output in f64, `[taps of a phase][phases and channels]`: tap (s, t) of phase (p, q) is tap
-/// (stride s + p, stride t + q) of the filter, and zero beyond.
+/// The weights of an output in f64, `[taps of a phase][phases and channels]`: tap (s, t) of phase (p, q) is
+/// tap (stride s + p, stride t + q) of the filter, and zero beyond.
 pub(super) fn virtual_weights(
     weight: ArrayView4<'_, f32>,
     output: usize,

@@ -119,6 +119,7 @@ impl FittedRun {
         (source, input): (Source, Input),
         progress: &mut Progress<'_>,
     ) -> Result<Array2<f32>> {
+        check_memory(gpu, &source)?;
         match (&self.shared, &self.model) {
             (Some(shared), None) => self.by_layers(gpu, shared, (source, input), progress),
             (None, None) => Err(Error::internal("predict", "a readout without a model")),
@@ -156,14 +157,28 @@ impl FittedRun {
     }
 }
 
+/// Refuses features that do not pass through the memory. How images are prepared and convolved comes from the
+/// fit, so nothing of that is advised.
+fn check_memory(gpu: &Gpu, source: &Source) -> Result<()> {
+    let least = SlabPlan::least_bytes(source.images(), source.features(), UNIT);
+    let needed = source.overhead(gpu)? + working_bytes(gpu) + least;
+    let budget = gpu.ledger().budget();
+    if needed <= budget {
+        return Ok(());
+    }
+    let advice = if source.fits_by_direct_sums(gpu, needed) {
+        "Raise --max-memory, or fit again with --convolution direct"
+    } else {
+        "Raise --max-memory"
+    };
+    Err(crate::gpu::too_large("predict", needed, budget, budget).with_memory_advice(advice))
+}
+
 /// Predictions of a readout without hidden layers, without its nonlinearity: (neurons, rows).
 fn as_sum(gpu: &Gpu, source: Source, model: &Model, progress: &mut Progress<'_>) -> Result<Array2<f32>> {
     let (images, features) = (source.images(), source.features());
     let (budget, taken) = (gpu.ledger().budget(), source.overhead(gpu)? + working_bytes(gpu));
-    let plan = SlabPlan::new(gpu, images, features, budget.saturating_sub(taken)).map_err(|_| {
-        let needed = taken + SlabPlan::least_bytes(images, features, UNIT);
-        source.too_large(gpu, "predict", needed)
-    })?;
+    let plan = SlabPlan::new(gpu, images, features, budget.saturating_sub(taken))?;
     let mut space = FeatureSpace::new(source, plan, Vec::new());
     model.predict(gpu, &mut space, &mut |share| progress("features", share))
 }

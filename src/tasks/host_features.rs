@@ -56,10 +56,10 @@ impl HostFeatures {
         affordable(images, source.host_bytes() + 4 * images as u64 * features as u64)?;
         let (budget, taken) = (gpu.ledger().budget(), source.overhead(gpu)? + working_bytes(gpu));
         let plan = SlabPlan::new(gpu, images, features, budget.saturating_sub(taken)).map_err(|why| {
-            if why.kind() != Kind::Memory {
+            let needed = taken + SlabPlan::least_bytes(images, features, UNIT);
+            if why.kind() != Kind::Memory || needed <= budget {
                 return why;
             }
-            let needed = taken + SlabPlan::least_bytes(images, features, UNIT);
             source.too_large(gpu, "features", needed)
         })?;
         let mut values = Array2::<f32>::zeros((images, features));

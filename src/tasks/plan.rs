@@ -150,7 +150,10 @@ pub(super) fn of_training(
     let taken = source.overhead(gpu)? + working_bytes(gpu);
     let slabs = SlabPlan::new(gpu, images, features, budget.saturating_sub(taken)).map_err(|why| {
         let needed = taken + SlabPlan::least_bytes(images, features, UNIT);
-        if why.kind() == Kind::Memory { source.too_large(gpu, "fit", needed) } else { why }
+        if why.kind() != Kind::Memory || needed <= budget {
+            return why;
+        }
+        source.too_large(gpu, "fit", needed)
     })?;
     let shared = job.shared();
     let trainer = Trainer::bytes(gpu, shared, shape, [neurons, rows], 1);

@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::features::FeatureSpace;
 use crate::gpu::{Gpu, Matrix};
 use crate::io::split::folds;
-use crate::ridge::{self, Factorisation, Penalties, Ratios, Space};
+use crate::ridge::{self, Factorisation, FactorisationTaken, Penalties, Ratios, Space};
 use crate::routines::Gram;
 use ndarray::{Array2, s};
 use serde::Serialize;
@@ -137,10 +137,7 @@ impl RidgeJob {
             at_grid_edges: Some(fitted.at_the_edges()),
             ratios_at_grid_edges: edges,
             options: self.options(&fitted),
-            factorisation_not_kept: fitted
-                .factorisations
-                .iter()
-                .any(|f| !f.keeps(self.request.factorisation)),
+            factorisation_not_kept: not_kept(self.request.factorisation, &fitted.factorisations),
             predictions: fitted.predictions,
         }
     }
@@ -169,6 +166,14 @@ impl RidgeJob {
         options.insert("penalty_unit".into(), unit);
         options
     }
+}
+
+/// Whether any system of equations was solved otherwise than asked.
+pub(super) fn not_kept<'a>(
+    asked: Factorisation,
+    taken: impl IntoIterator<Item = &'a FactorisationTaken>,
+) -> bool {
+    taken.into_iter().any(|taken| !taken.keeps(asked))
 }
 
 /// Which rows are fitted in the end, and by which pairs of rows penalties are chosen. Folds are of images: no

@@ -1,4 +1,5 @@
-//! Times a launch with each of its tiles. It only writes its output, so running it more than once is harmless.
+//! Times a launch with each of its tiles. It only writes its output, so running it more than once is
+//! harmless.
 
 use super::store::Choice;
 use super::{Class, Known};
@@ -88,7 +89,8 @@ impl Gpu {
         Ok(candidates)
     }
 
-    /// The launch, or as much of its grid as takes a run's time: fewer of the batch first, then fewer columns, then rows.
+    /// The launch, or as much of its grid as takes a run's time: fewer of the batch first, then fewer
+    /// columns, then rows.
     fn sample(&self, launch: &Launch) -> Launch {
         let whole = RUN_SECONDS / self.speeds.seconds(launch);
         let mut sample = launch.clone();

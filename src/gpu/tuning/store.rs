@@ -1,11 +1,12 @@
-//! The file of choices: one for each adapter, driver and version of this crate. It is a cache: whatever is wrong with
-//! it, or with its folder, costs time and nothing else.
+//! The file of choices: one for each adapter, driver and version of this crate. It is a cache: whatever is
+//! wrong with it, or with its folder, costs time and nothing else.
 
 use super::TuningReport;
 use crate::gpu::adapter::AdapterReport;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -67,10 +68,9 @@ impl Store {
         self.choices().get(class).map(|choice| choice.tile.clone())
     }
 
-    /// Adds a choice and writes the file, with what another process has written there meanwhile. Nobody else writes
-    /// between the reading and the writing.
+    /// Adds a choice and writes the file, with what another process has written there meanwhile.
     pub fn add(&mut self, choice: Choice) {
-        let _lock = self.file.as_deref().map(Lock::take);
+        let _lock = self.file.as_deref().map(lock);
         let there = self.read();
         let choices = self.choices();
         choices.extend(there);
@@ -116,52 +116,32 @@ fn file_name(identity: &Identity) -> String {
     format!("{}-{hash}.json", name.trim_matches('-'))
 }
 
-/// Beside a file that is about to be read and replaced, so that other processes wait for it. It is a cache: where no lock
-/// is to be had, the file is written without.
-struct Lock {
-    file: PathBuf,
-    mine: bool,
-}
+/// Reading and writing takes a process milliseconds. Who holds the lock for longer has been stopped
+/// meanwhile.
+const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Reading and writing takes a process milliseconds: an older lock is that of one which was stopped meanwhile.
-const ABANDONED: Duration = Duration::from_secs(2);
-
-impl Lock {
-    fn take(file: &Path) -> Lock {
-        let file = file.with_extension("lock");
-        drop(file.parent().map(std::fs::create_dir_all));
-        let start = Instant::now();
-        let mut mine = false;
-        while !mine && start.elapsed() < 2 * ABANDONED {
-            match std::fs::OpenOptions::new().write(true).create_new(true).open(&file) {
-                Ok(_) => mine = true,
-                Err(why) if why.kind() == std::io::ErrorKind::AlreadyExists => {
-                    let made = std::fs::metadata(&file).and_then(|of| of.modified()).ok();
-                    if made.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > ABANDONED) {
-                        drop(std::fs::remove_file(&file));
-                    }
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                Err(_) => break,
-            }
+/// Holds up other processes that are about to read and replace a file in the same folder. The system takes
+/// the lock back from whoever ends. It is a cache: where no lock is to be had, the file is written without.
+fn lock(file: &Path) -> Option<File> {
+    let folder = file.parent()?;
+    std::fs::create_dir_all(folder).ok()?;
+    let lock = File::options().create(true).append(true).open(folder.with_extension("lock")).ok()?;
+    let start = Instant::now();
+    while let Err(TryLockError::WouldBlock) = lock.try_lock() {
+        if start.elapsed() > PATIENCE {
+            return None;
         }
-        Lock { file, mine }
+        std::thread::sleep(Duration::from_millis(1));
     }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        if self.mine {
-            drop(std::fs::remove_file(&self.file));
-        }
-    }
+    Some(lock)
 }
 
 /// Replaces a file whole, so that another process reads the old one or the new one.
 fn replace(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let folder = file.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let temporary = file.with_extension(format!("{}-{number}.partial", std::process::id()));
     let renamed = std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, file));
@@ -211,8 +191,8 @@ mod tests {
         std::fs::remove_dir_all(cache).unwrap();
     }
 
-    /// Each reads what is there, adds one choice and writes all, as a process does that tunes once: without a lock some
-    /// of what the other wrote is lost.
+    /// Each reads what is there, adds one choice and writes all, as a process does that tunes once: without a
+    /// lock some of what the other wrote is lost.
     #[test]
     fn two_writers_lose_nothing() {
         let cache = crate::io::commit::scratch("tuning-writers");
@@ -229,20 +209,20 @@ mod tests {
         });
         let report = Store::new(Some(cache.clone()), &adapter).report(true);
         assert_eq!((report.choices.len(), report.problem), (100, None));
-        assert_eq!(std::fs::read_dir(cache.join("tuning")).unwrap().count(), 1, "no lock is left");
+        assert_eq!(std::fs::read_dir(cache.join("tuning")).unwrap().count(), 1, "one file");
         std::fs::remove_dir_all(cache).unwrap();
     }
 
-    /// The lock of a process that was stopped, and a folder in which none can be made.
+    /// The lock of a process that stands still, and a folder in which none can be made.
     #[test]
     fn a_lock_that_nobody_gives_back_delays_and_no_more() {
         let cache = crate::io::commit::scratch("tuning-lock");
         let mut store = Store::new(Some(cache.clone()), &report("GPU", "1.0"));
-        let lock = store.file.clone().unwrap().with_extension("lock");
-        std::fs::create_dir_all(lock.parent().unwrap()).unwrap();
-        std::fs::write(&lock, "").unwrap();
+        let held = File::create(cache.join("tuning.lock")).unwrap();
+        held.lock().unwrap();
         store.add(choice("gemm", "64x64"));
-        assert!(!lock.exists() && store.file.as_ref().unwrap().exists());
+        assert!(store.file.as_ref().unwrap().exists());
+        drop(held);
         std::fs::remove_dir_all(&cache).unwrap();
         std::fs::write(&cache, "a file where a folder should be").unwrap();
         store.add(choice("conv2d", "64x64"));

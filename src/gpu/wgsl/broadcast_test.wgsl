@@ -1,4 +1,5 @@
-// product[m, n] = (3 m + 1) (n n + 1): lane m makes a row of what lane n has, and stores it as pairs of 64 bits.
+// product[m, n] = (3 m + 1) (n n + 1): lane m makes a row of what lane n has, and stores it as pairs of 64
+// bits.
 @group(0) @binding(0) var<storage, read_write> product: array<u64>;
 
 fn pair(x: f32, y: f32) -> u64 {

@@ -1,6 +1,6 @@
-// product[m, n] = sum_k left[m, k] right[n, k] of two matrices of small whole numbers, whose product is exact. Odd rows
-// of left are divided by 2^24, which f16 holds below its normal range: a device that takes such numbers for zero shows
-// it. What stands before this declares SIZE, Left, Right and Sums.
+// product[m, n] = sum_k left[m, k] right[n, k] of two matrices of small whole numbers, whose product is
+// exact. Odd rows of left are divided by 2^24, which f16 holds below its normal range: a device that takes
+// such numbers for zero shows it. What stands before this declares SIZE, Left, Right and Sums.
 
 override LANES: u32 = 32u;
 

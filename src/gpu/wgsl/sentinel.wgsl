@@ -1,7 +1,7 @@
 // The last dispatch of every submission: proves to the host that the device came this far.
 //
-// It reads what the last launch wrote, so that it cannot run before that has ended. What it cannot show is a driver that
-// skips work and goes on.
+// It reads what the last launch wrote, so that it cannot run before that has ended. What it cannot show is a
+// driver that skips work and goes on.
 
 struct Params { submission: u32, launches: u32 }
 var<immediate> p: Params;

@@ -5,6 +5,7 @@ use super::super::input::Input;
 use super::super::record::{AdapterRecord, InputRecord, RunRecord, hashes};
 use super::super::recording::Recording;
 use super::super::reliability;
+use super::super::ridge_fit::not_kept;
 use super::super::rows::TrialsRecord;
 use super::clusters::{Clusters, obstacle};
 use super::fits::{LayerFit, Targets, fit_layers};
@@ -174,7 +175,8 @@ fn summary(
     let nested: Vec<f64> = compared.nested_r.iter().copied().filter(|r| !r.is_nan()).collect();
     let sizes = plan.runs.iter().filter(|run| !run.random_weights).map(|run| run.size.clone());
     let asked = request.ridge().0.factorisation;
-    let mut taken = results.factorisations.iter().flat_map(|layer| &layer.taken);
+    let taken = results.factorisations.iter().flat_map(|layer| &layer.taken);
+    let factorisation_not_kept = not_kept(asked, taken);
     ProfileSummary {
         readout: request.fit.readout.name(),
         n_images: responses.n_images(),
@@ -194,7 +196,7 @@ fn summary(
         means: results.means,
         nested_mean_r: nested.iter().sum::<f64>() / nested.len() as f64,
         not_clustered: compared.not_clustered,
-        factorisation_not_kept: taken.any(|taken| !taken.keeps(asked)),
+        factorisation_not_kept,
         passes: plan.passes(),
         adapter,
         seconds: clock.finish(),
