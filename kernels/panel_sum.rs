@@ -80,6 +80,8 @@ pub fn cases() -> Vec<Case> {
         case(77, 1, true),
         case(1009, 200, true),
         case(64, 3000, false),
+        // More workgroups than one axis of a grid holds, so that it is folded.
+        case(65_535 * 64 + 1, 1, true),
         case(100_000, 40, true).timed(),
     ]
 }

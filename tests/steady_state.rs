@@ -85,7 +85,7 @@ fn further_batches_make_no_objects() {
     let extractor = Extractor::new(&gpu, wish, &weights).unwrap();
     let batch = Batch { count: 8, height: 16, width: 16, pixels: vec![[0.5, -0.25, 1.0, 0.0]; 8 * 256] };
     let numbers: Vec<u32> = (0..64 * 256).collect();
-    let list = FeatureList::upload(&gpu, &numbers).unwrap();
+    let list = FeatureList::upload(&gpu, &numbers, 256).unwrap();
     let slab = Matrix::zeros(&gpu, "features", 80, numbers.len()).unwrap();
     comes_to_rest(&gpu, &|| {
         for first_row in (0..80).step_by(8) {

@@ -100,7 +100,7 @@ impl Layer {
             Some(sample) => sample[columns.clone()].to_vec(),
             None => (columns.start as u32..columns.end as u32).collect(),
         };
-        FeatureList::upload(gpu, &numbers)
+        FeatureList::upload(gpu, &numbers, self.shape.height * self.shape.width)
     }
 }
 
