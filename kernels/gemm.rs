@@ -14,6 +14,7 @@ use ndarray::{Array2, ArrayView2};
 pub static KERNEL: Kernel =
     Kernel::with_broadcast("gemm", include_str!("gemm.wgsl"), include_str!("gemm_broadcast.wgsl"), PARTS)
         .with_tiles(Family::Tiled, TILES)
+        .with_tiles(Family::Broadcast, BROADCAST_TILES)
         .with_cooperative(include_str!("gemm_cooperative8.wgsl"), include_str!("gemm_cooperative16.wgsl"));
 
 const TILES: &[Tile] = &[
@@ -22,6 +23,10 @@ const TILES: &[Tile] = &[
     Tile { rows: 8, columns: 8 },
     Tile { rows: 4, columns: 8 },
 ];
+
+/// 32 x 64 and 16 x 64. Which is faster is a matter of the driver's compiler: LLVM 15 of Mesa 22.3 makes more of
+/// the large one, LLVM 19 of Mesa 25.0 of the small one.
+const BROADCAST_TILES: &[Tile] = &[Tile { rows: 4, columns: 8 }, Tile { rows: 2, columns: 8 }];
 
 /// `c[b] = alpha a[b] b[b]ᵀ` for a batch of matrices that lie at fixed distances in three buffers.
 #[derive(Clone, Debug)]

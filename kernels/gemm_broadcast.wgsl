@@ -4,7 +4,7 @@
 //   b  [batch][columns][b_pitch]   vec4 along k, zero beyond the last k
 //   c  [batch][rows][c_pitch]      vec4 along columns, zero beyond the last column
 //
-// CPU adapters: one subgroup of eight lanes makes 32 rows x 64 columns in registers; no workgroup memory, no
+// CPU adapters: one subgroup of eight lanes makes 32 or 16 rows x 64 columns in registers; no workgroup memory, no
 // barrier. Rows beyond the end are copies of the last one, quads beyond that of the last quad, and are stored
 // over it: the same value twice costs less than 64 branches, which take LLVM seconds to compile. Stores are
 // unrolled because an index that is not a constant would move the sums to memory (measured: 3 times slower).
@@ -14,8 +14,10 @@
 //!use eight_rows
 //!use pairs
 
-const TILE_ROWS: u32 = 32u;
-const TILE_COLUMNS: u32 = 64u;
+override THREAD_ROWS: u32 = 4u;
+override THREAD_COLUMNS: u32 = 8u;
+override TILE_ROWS: u32 = 8u * THREAD_ROWS;
+override TILE_COLUMNS: u32 = 8u * THREAD_COLUMNS;
 alias Stored = Quad;
 alias Sums = array<vec4f, 64>;
 
@@ -55,12 +57,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     for (var k = 0u; k < p.depth_quads; k++) {
         let r0 = words(a[a0 + k]);
         let r1 = words(a[a1 + k]);
-        let r2 = words(a[a2 + k]);
-        let r3 = words(a[a3 + k]);
+        var r2: vec4f;
+        var r3: vec4f;
+        if THREAD_ROWS > 2u {
+            r2 = words(a[a2 + k]);
+            r3 = words(a[a3 + k]);
+        }
         let lo = four(words(b[b0 + k]), words(b[b1 + k]), words(b[b2 + k]), words(b[b3 + k]));
         let hi = four(words(b[b4 + k]), words(b[b5 + k]), words(b[b6 + k]), words(b[b7 + k]));
-        rows_of_four(&sums, 0u, r0, r1, r2, r3, lo);
-        rows_of_four(&sums, 1u, r0, r1, r2, r3, hi);
+        sixteen_rows(&sums, 0u, r0, r1, lo);
+        if THREAD_ROWS > 2u { sixteen_rows(&sums, 32u, r2, r3, lo); }
+        sixteen_rows(&sums, 1u, r0, r1, hi);
+        if THREAD_ROWS > 2u { sixteen_rows(&sums, 33u, r2, r3, hi); }
     }
     let base = group.z * p.c_batch_quads;
     let place = Place(left, right);
@@ -80,6 +88,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     put_row(row + 13u, base, place, sums[26], sums[27]);
     put_row(row + 14u, base, place, sums[28], sums[29]);
     put_row(row + 15u, base, place, sums[30], sums[31]);
+    if THREAD_ROWS <= 2u { return; }
     put_row(row + 16u, base, place, sums[32], sums[33]);
     put_row(row + 17u, base, place, sums[34], sums[35]);
     put_row(row + 18u, base, place, sums[36], sums[37]);

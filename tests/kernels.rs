@@ -43,32 +43,47 @@ fn every_kernel_equals_its_oracle_with_the_drivers_checks() {
 }
 
 /// The number of tiles of the kernel that has the most.
-fn most_tiles() -> usize {
-    ALL.iter().map(|e| e.kernel.tiles(Family::Tiled).len()).max().expect("kernels")
+fn most_tiles(family: Family) -> usize {
+    ALL.iter().map(|e| e.kernel.tiles(family).len()).max().expect("kernels")
 }
 
-fn with_tile(tile: usize, checked: bool) -> Gpu {
+fn with_tile(family: Family, tile: usize, checked: bool) -> Gpu {
     let tuning = Tuning::Tile(tile);
-    Gpu::open(&Options { tuning, ..options(Some(Family::Tiled), checked) }).expect("an adapter")
+    Gpu::open(&Options { tuning, ..options(Some(family), checked) }).expect("an adapter")
 }
 
 /// GPUs run the tiled family; a CPU adapter runs it here, with every tile, so that its logic is covered on
 /// every machine.
 #[test]
 fn the_tiled_family_equals_its_oracle() {
-    assert!(most_tiles() > 2);
-    for tile in 0..most_tiles() {
+    assert!(most_tiles(Family::Tiled) > 2);
+    for tile in 0..most_tiles(Family::Tiled) {
         for checked in [false, true] {
-            run_all(&with_tile(tile, checked), true);
+            run_all(&with_tile(Family::Tiled, tile, checked), true);
         }
+    }
+}
+
+/// Adapters that lack what it needs run the tiled family once more.
+#[test]
+fn the_broadcast_family_equals_its_oracle_with_every_tile() {
+    assert!(most_tiles(Family::Broadcast) > 1);
+    for tile in 0..most_tiles(Family::Broadcast) {
+        run_all(&with_tile(Family::Broadcast, tile, false), true);
     }
 }
 
 /// Every tile walks the depth in the same order: the tile that is chosen is a matter of time alone.
 #[test]
 fn tiles_give_the_same_bits() {
-    let gpus: Vec<Gpu> = (0..most_tiles()).map(|tile| with_tile(tile, false)).collect();
-    for entry in ALL.iter().filter(|e| e.kernel.tiles(Family::Tiled).len() > 1) {
+    for family in [Family::Tiled, Family::Broadcast] {
+        tiles_of_a_family_give_the_same_bits(family);
+    }
+}
+
+fn tiles_of_a_family_give_the_same_bits(family: Family) {
+    let gpus: Vec<Gpu> = (0..most_tiles(family)).map(|tile| with_tile(family, tile, false)).collect();
+    for entry in ALL.iter().filter(|e| e.kernel.tiles(family).len() > 1) {
         let mut compared = 0;
         for case in (entry.cases)().into_iter().filter(|case| !case.timed) {
             let bits = |gpu: &Gpu| {
