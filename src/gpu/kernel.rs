@@ -20,8 +20,8 @@ pub struct Kernel {
 
 const FAMILIES: usize = 4;
 
-/// A tile that a kernel can be compiled for: how many threads make it. The WGSL says as constants TILE_ROWS
-/// and TILE_COLUMNS how large it is then. No tile changes a bit of the result.
+/// A tile that a kernel can be compiled for, in units of 8 x 8 results: those of a thread in the tiled family.
+/// The WGSL says as constants TILE_ROWS and TILE_COLUMNS how large it is then. No tile changes a bit of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tile {
     /// The override THREAD_ROWS.
