@@ -14,7 +14,9 @@
 //!use eight_rows
 //!use pairs
 
+// 4 or 2, for tiles of 32 or 16 rows.
 override THREAD_ROWS: u32 = 4u;
+// Always 8: a lane has two quads of columns.
 override THREAD_COLUMNS: u32 = 8u;
 override TILE_ROWS: u32 = 8u * THREAD_ROWS;
 override TILE_COLUMNS: u32 = 8u * THREAD_COLUMNS;
