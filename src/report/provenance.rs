@@ -173,9 +173,16 @@ impl Line {
     fn option(&mut self, name: &str, value: &Value) {
         match value {
             Value::Null => {}
-            Value::String(text) => self.0.push(format!("{name} {}", quoted(text))),
-            other => self.0.push(format!("{name} {other}")),
+            Value::String(text) => self.word(name, text),
+            other => self.word(name, &other.to_string()),
         }
+    }
+
+    /// Adds an option and its value; records come from anywhere, so every value is quoted.
+    fn word(&mut self, name: &str, value: &str) {
+        // What begins with a dash would be an option of its own.
+        let between = if value.starts_with('-') { '=' } else { ' ' };
+        self.0.push(format!("{name}{between}{}", quoted(value)));
     }
 }
 
@@ -208,7 +215,7 @@ fn features(line: &mut Line, input: &Value) -> Option<()> {
             line.option("--layer", &Value::String(layers));
         }
         if let Some(size) = input.get("size").filter(|size| !size.is_null()) {
-            line.0.push(format!("--size {}x{}", size.get("height")?, size.get("width")?));
+            line.word("--size", &format!("{}x{}", size.get("height")?, size.get("width")?));
         }
         line.option("--filter", input.get("filter")?);
         let normalise = match input.get("normalise")?.get("as") {
@@ -229,9 +236,10 @@ fn features(line: &mut Line, input: &Value) -> Option<()> {
     Some(())
 }
 
-/// A text as a shell takes it.
+/// A text as any POSIX shell takes it: one word, in which nothing is replaced.
 fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "/._-+=:@,".contains(c);
+    // `=` at the head of a word is a path to zsh.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@,".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         return text.into();
     }
@@ -239,6 +247,7 @@ fn quoted(text: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 
@@ -246,5 +255,27 @@ mod tests {
     fn texts_are_quoted_for_a_shell() {
         assert_eq!((&quoted("a/b-1.npy")[..], &quoted("it's")[..]), ("a/b-1.npy", "'it'\\''s'"));
         assert_eq!(quoted(""), "''");
+    }
+
+    /// What a shell makes of a line is what was put in, whatever the record held.
+    #[cfg(unix)]
+    #[test]
+    fn a_shell_takes_every_value_as_one_word() {
+        let hostile =
+            ["$(echo no)", "`echo no`", "a; echo no", "a\nb", "~", "*", "=ls", "{a,b}", "!!", "\\", "'\"'"];
+        for text in hostile {
+            let nested = serde_json::json!({"a": [text], text: 1});
+            for value in [Value::String(text.into()), nested] {
+                let mut line = Line(vec!["printf %s".into()]);
+                line.option("--split", &value);
+                let script = line.0.join(" \\\n    ").replacen("--split ", "--split=", 1);
+                let ran = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+                let wanted = value.as_str().map_or_else(|| value.to_string(), String::from);
+                assert_eq!(String::from_utf8(ran.stdout).unwrap(), format!("--split={wanted}"));
+            }
+        }
+        let mut line = Line(Vec::new());
+        line.option("--responses", &Value::String("-x".into()));
+        assert_eq!(line.0, ["--responses=-x"]);
     }
 }
