@@ -4,6 +4,7 @@ use super::adapter::{self, AdapterChoice, AdapterReport};
 use super::bindings::Bindings;
 use super::cooperative;
 use super::family::{BROADCAST, Families, Family};
+use super::faults::Faults;
 use super::flights::Flights;
 use super::kernel::{Grid, Kernel, Launch};
 use super::memory::{Ledger, host_memory_available};
@@ -46,6 +47,9 @@ pub struct Gpu {
     pub(super) bindings: Arc<Bindings>,
     pub(super) staging: Staging,
     pub(super) flights: Mutex<Flights>,
+    pub(super) faults: Faults,
+    /// The process that opened it.
+    process: u32,
     objects: AtomicU64,
     pub(super) clock: OnceLock<Clock>,
     pub(super) tuner: Tuner,
@@ -59,7 +63,13 @@ pub struct Gpu {
 
 /// Callbacks of wgpu run in whichever thread polls: one may still be under way in another thread when a wait
 /// returns.
-pub(super) const CALLBACK: Duration = Duration::from_secs(5);
+pub(super) const CALLBACK: Duration = Duration::from_secs(30);
+
+/// A submission takes about 100 ms where nothing else runs: a device that needs longer than this hangs.
+const WORKING: Duration = Duration::from_secs(120);
+
+/// What compilers may take on a machine with much else to do.
+pub(super) const COMPILING: Duration = Duration::from_secs(3600);
 
 pub(super) static LOOP_TEST: Kernel = Kernel::new("loop_test", include_str!("wgsl/loop_test.wgsl"), &[]);
 
@@ -97,6 +107,8 @@ impl Gpu {
             bindings: Arc::default(),
             staging: Staging::new(budget),
             flights: Mutex::default(),
+            faults: Faults::default(),
+            process: std::process::id(),
             objects: AtomicU64::new(0),
             clock: OnceLock::new(),
             tuner: Tuner::new(options, &report),
@@ -164,6 +176,13 @@ impl Gpu {
 
     /// An error if the device has ever failed: what it computes after that cannot be trusted.
     pub(super) fn check(&self, step: &str) -> Result<()> {
+        if self.is_forked() {
+            let found =
+                "this process was forked from the one that opened the device, and has none of its threads";
+            let advice =
+                "Open the device after the fork, or start processes anew (\"spawn\" instead of \"fork\")";
+            return Err(Error::new(Kind::Device, step, found, "the process that opened it", advice));
+        }
         let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         match failure.as_deref() {
             None => Ok(()),
@@ -175,6 +194,10 @@ impl Gpu {
                 "Try again; if it fails again, lower --max-memory or choose another --adapter",
             )),
         }
+    }
+
+    fn is_forked(&self) -> bool {
+        self.process != std::process::id()
     }
 
     /// Marks the device as failed for every later call, in whatever thread: it is the only one told of what
@@ -194,27 +217,42 @@ impl Gpu {
 
     /// Waits until all submitted work is done.
     pub(super) fn wait(&self, step: &str) -> Result<()> {
-        self.wait_for(None, step)
+        self.wait_for(None, step, WORKING)
     }
 
     /// The same up to one submission.
-    pub(super) fn wait_for(&self, submission_index: Option<wgpu::SubmissionIndex>, step: &str) -> Result<()> {
-        // A finite wait: a driver that hangs is reported, not waited for.
-        let poll = wgpu::PollType::Wait { submission_index, timeout: Some(Duration::from_secs(120)) };
+    pub(super) fn wait_until(&self, index: wgpu::SubmissionIndex, step: &str) -> Result<()> {
+        self.wait_for(Some(index), step, WORKING)
+    }
+
+    /// A finite wait: a driver that hangs is reported, not waited for.
+    pub(super) fn wait_for(
+        &self,
+        submission_index: Option<wgpu::SubmissionIndex>,
+        step: &str,
+        most: Duration,
+    ) -> Result<()> {
+        let poll = wgpu::PollType::Wait { submission_index, timeout: Some(most) };
         if let Err(e) = self.device.poll(poll) {
             let found = format!("the device did not answer: {e}");
-            keep(&self.failure, found.clone());
-            // wgpu waits without end for a queue that is dropped with work on it; this one is never dropped.
-            std::mem::forget((self.device.clone(), self.queue.clone()));
-            return Err(Error::new(
-                Kind::Device,
-                step,
-                found,
-                "",
-                "Choose another --adapter, or restart the driver",
-            ));
+            let advice = "Choose another --adapter, or restart the driver";
+            let error = self.cause(step, Error::new(Kind::Device, step, &found, "", advice));
+            keep(&self.failure, found);
+            self.abandon();
+            return Err(error);
         }
         self.check(step)
+    }
+
+    /// The loss of the device, if that is what an error follows from.
+    pub(super) fn cause(&self, step: &str, error: Error) -> Error {
+        let _ = self.device.poll(wgpu::PollType::Poll);
+        self.check(step).err().unwrap_or(error)
+    }
+
+    /// wgpu waits without end for a queue that is dropped with work on it; this one is never dropped.
+    fn abandon(&self) {
+        std::mem::forget((self.device.clone(), self.queue.clone()));
     }
 
     /// Sends what was written and waits for it, so that staged copies do not pile up.
@@ -225,6 +263,14 @@ impl Gpu {
         self.push_uploads();
         self.finish()?;
         self.wait(step)
+    }
+}
+
+impl Drop for Gpu {
+    fn drop(&mut self) {
+        if self.is_forked() {
+            self.abandon();
+        }
     }
 }
 

@@ -101,10 +101,16 @@ impl Gpu {
             self.land(flights)?;
         }
         flights.submissions = flights.submissions.wrapping_add(1);
-        let sentinel = flights.sentinel.get_or_insert_with(|| self.sentinel()).clone();
-        let read = flights.free.pop().unwrap_or_else(|| {
-            self.sentinel_buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)
-        });
+        let sentinel = match &flights.sentinel {
+            Some(sentinel) => sentinel.clone(),
+            None => flights.sentinel.insert(self.sentinel()?).clone(),
+        };
+        let read = match flights.free.pop() {
+            Some(read) => read,
+            None => {
+                self.raw_buffer("sentinel", 16, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?
+            }
+        };
         let name = launches.first().map_or("nothing", Launch::name);
         let launches = launches.len() as u32;
         Ok(Departure { number: flights.submissions, sentinel, read, name, launches, estimate })
@@ -147,7 +153,7 @@ impl Gpu {
         let (result, seen) = match flight.mapped.try_recv() {
             Ok(result) => (result, false),
             Err(_) => {
-                self.wait_for(Some(flight.index.clone()), flight.name)?;
+                self.wait_until(flight.index.clone(), flight.name)?;
                 let late = |_| broken("the device did not finish in time".into(), "", again);
                 (flight.mapped.recv_timeout(CALLBACK).map_err(late)?, true)
             }
@@ -187,18 +193,8 @@ impl Gpu {
         }
     }
 
-    fn sentinel(&self) -> Sentinel {
-        let written = self.sentinel_buffer(wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC);
-        Sentinel { number: next_allocation(), written }
-    }
-
-    fn sentinel_buffer(&self, usage: wgpu::BufferUsages) -> wgpu::Buffer {
-        self.count_object();
-        self.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("sentinel"),
-            size: 16,
-            usage,
-            mapped_at_creation: false,
-        })
+    fn sentinel(&self) -> Result<Sentinel> {
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
+        Ok(Sentinel { number: next_allocation(), written: self.raw_buffer("sentinel", 16, usage)? })
     }
 }

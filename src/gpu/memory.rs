@@ -48,11 +48,15 @@ impl Ledger {
     fn take(&self, what: &str, bytes: u64) -> Result<()> {
         let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if used > self.budget {
-            self.used.fetch_sub(bytes, Ordering::Relaxed);
+            self.give_back(bytes);
             return Err(too_large(what, bytes, self.free(), self.budget));
         }
         self.peak.fetch_max(used, Ordering::Relaxed);
         Ok(())
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -92,7 +96,7 @@ pub fn host_memory_available() -> Option<u64> {
 }
 
 /// The error of a driver that has less memory than the budget says.
-pub(super) fn refused(what: &str, bytes: u64, error: &wgpu::Error) -> Error {
+fn refused(what: &str, bytes: u64, error: &dyn std::fmt::Display) -> Error {
     let found = format!("the driver refused {bytes} bytes: {error}");
     let advice =
         "Lower --max-memory so that the work is cut smaller, or close other programs that use the GPU";
@@ -134,7 +138,7 @@ impl Drop for Allocation {
     fn drop(&mut self) {
         self.raw.destroy();
         self.bindings.forget(self.number);
-        self.ledger.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.ledger.give_back(self.bytes);
     }
 }
 
@@ -208,20 +212,35 @@ impl Gpu {
             self.flush(what)?;
             self.ledger().take(what, bytes)?;
         }
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let raw = self.raw_buffer(what, bytes, usage).inspect_err(|_| self.ledger().give_back(bytes))?;
+        let (ledger, bindings) = (self.ledger().clone(), self.bindings.clone());
+        let allocation = Arc::new(Allocation { raw, number: next_allocation(), bytes, ledger, bindings });
+        Ok(Buffer { allocation, offset: 0, words })
+    }
+
+    /// Every buffer of the device is made here.
+    pub(super) fn raw_buffer(
+        &self,
+        what: &str,
+        bytes: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<wgpu::Buffer> {
         self.count_object();
+        if self.faults.allocation.strikes() {
+            return Err(refused(what, bytes, &"a test wanted it so"));
+        }
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let raw = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(what),
             size: bytes,
-            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
+            usage,
+            mapped_at_creation: usage.contains(wgpu::BufferUsages::MAP_WRITE),
         });
-        let (ledger, bindings) = (self.ledger().clone(), self.bindings.clone());
-        let allocation = Arc::new(Allocation { raw, number: next_allocation(), bytes, ledger, bindings });
-        if let Some(error) = pollster::block_on(scope.pop()) {
-            return Err(refused(what, bytes, &error));
+        match pollster::block_on(scope.pop()) {
+            Some(error) => Err(refused(what, bytes, &error)),
+            None => Ok(raw),
         }
-        Ok(Buffer { allocation, offset: 0, words })
     }
 
     /// A new buffer with the given words.

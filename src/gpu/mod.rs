@@ -9,6 +9,7 @@ mod bindings;
 mod cooperative;
 mod device;
 mod family;
+mod faults;
 mod flights;
 mod kernel;
 mod memory;

@@ -6,11 +6,14 @@ use super::kernel::Launch;
 use super::shader::{Access, Interface};
 use crate::error::{Error, Result};
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 type Key = (&'static str, Family, usize, Vec<(&'static str, u64)>);
 
 pub(super) struct Pipeline {
+    /// Whether the driver must have compiled it by now.
+    pub dispatched: AtomicBool,
     pub raw: wgpu::ComputePipeline,
     pub layout: wgpu::BindGroupLayout,
 }
@@ -76,8 +79,8 @@ impl Gpu {
             cache: None,
         });
         match scopes.into_iter().rev().filter_map(|scope| pollster::block_on(scope.pop())).last() {
-            Some(error) => Err(Error::internal(format!("kernel {name}"), error)),
-            None => Ok(Pipeline { raw, layout }),
+            Some(error) => Err(self.cause(name, Error::internal(format!("kernel {name}"), error))),
+            None => Ok(Pipeline { dispatched: AtomicBool::new(false), raw, layout }),
         }
     }
 

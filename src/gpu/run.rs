@@ -1,7 +1,7 @@
 //! Plays a recording: cuts it into submissions of about 100 ms by measured speed, a few of which are under
 //! way at once.
 
-use super::device::Gpu;
+use super::device::{COMPILING, Gpu};
 use super::flights::{Departure, Flights};
 use super::kernel::{Grid, Kernel, Launch};
 use super::pipeline::Pipeline;
@@ -11,6 +11,7 @@ use super::speeds::Estimate;
 use super::tuning::WORTH_SECONDS;
 use crate::error::{Error, Result};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 static SENTINEL: Kernel = Kernel::new("sentinel", include_str!("wgsl/sentinel.wgsl"), &[]);
 
@@ -25,12 +26,15 @@ pub(super) struct Step {
 impl Step {
     /// Dispatches it in a pass.
     pub fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.dispatch_groups(pass, self.groups);
+    }
+
+    fn dispatch_groups(&self, pass: &mut wgpu::ComputePass<'_>, [x, y, z]: [u32; 3]) {
         pass.set_pipeline(&self.pipeline.raw);
         pass.set_bind_group(0, &self.bindings, &[]);
         if !self.parameters.is_empty() {
             pass.set_immediates(0, &self.parameters);
         }
-        let [x, y, z] = self.groups;
         pass.dispatch_workgroups(x, y, z);
     }
 }
@@ -107,6 +111,25 @@ impl Gpu {
         Ok(Step { pipeline, bindings, parameters, groups: launch.groups(family, tile)? })
     }
 
+    /// Some drivers compile a pipeline when it is first dispatched, lavapipe does: it is dispatched once without
+    /// a workgroup, so that no time of work has the compiler's in it.
+    pub(super) fn compile_first(&self, steps: &[Step]) -> Result<()> {
+        let cold = |step: &&Step| !step.pipeline.dispatched.load(Ordering::Relaxed);
+        let cold: Vec<&Step> = steps.iter().filter(cold).collect();
+        if cold.is_empty() {
+            return Ok(());
+        }
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            cold.iter().for_each(|step| step.dispatch_groups(&mut pass, [0; 3]));
+        }
+        let index = self.send(encoder.finish());
+        self.wait_for(Some(index), "compiling kernels", COMPILING)?;
+        cold.iter().for_each(|step| step.pipeline.dispatched.store(true, Ordering::Relaxed));
+        Ok(())
+    }
+
     fn bind_group(
         &self,
         name: &str,
@@ -123,11 +146,13 @@ impl Gpu {
 
     /// One submission, which takes the uploads along that wait for it.
     fn submit(&self, last: &'static Kernel, launches: &[Launch], estimate: Estimate) -> Result<()> {
+        self.check(launches.first().map_or("nothing", Launch::name))?;
         let mut steps = launches.iter().map(|l| self.step(l)).collect::<Result<Vec<_>>>()?;
         let mut flights = self.flights();
         let flights: &mut Flights = &mut flights;
         let departure = self.depart(flights, launches, estimate)?;
         steps.push(self.sentinel_step(last, &departure, launches)?);
+        self.compile_first(&steps)?;
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let uploads = self.take_uploads(&mut encoder);
         {
@@ -137,7 +162,7 @@ impl Gpu {
             }
         }
         encoder.copy_buffer_to_buffer(&departure.sentinel.written, 0, &departure.read, 0, 8);
-        let index = self.queue.submit([encoder.finish()]);
+        let index = self.send(encoder.finish());
         uploads.recall();
         self.departed(flights, departure, launches, index);
         Ok(())

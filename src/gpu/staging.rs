@@ -2,7 +2,7 @@
 //! and ride with the next submission; downloads are read where they land.
 
 use super::device::{CALLBACK, Gpu};
-use super::memory::{Buffer, refused};
+use super::memory::Buffer;
 use crate::error::{Error, Kind, Result};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -88,21 +88,6 @@ fn broken(step: &str, why: String) -> Error {
 }
 
 impl Gpu {
-    fn staging_buffer(&self, what: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
-        self.count_object();
-        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let raw = self.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some(what),
-            size: bytes,
-            usage,
-            mapped_at_creation: usage.contains(wgpu::BufferUsages::MAP_WRITE),
-        });
-        match pollster::block_on(scope.pop()) {
-            Some(error) => Err(refused(what, bytes, &error)),
-            None => Ok(raw),
-        }
-    }
-
     /// Copies words into a buffer, from its word `start` on, after all work that was started before.
     ///
     /// # Errors
@@ -114,16 +99,18 @@ impl Gpu {
         let piece = LONGEST.min(self.staging.most / 4) as usize;
         let mut at = 4 * start as u64;
         for bytes in bytes.chunks(piece) {
-            let mut since = None;
-            while !self.stage(buffer, at, bytes)? {
+            let mut idle = Duration::ZERO;
+            while !self.stage(buffer, at, bytes).map_err(|why| self.cause("upload", why))? {
                 // All chunks are under way: they come back when the device has read them. Other threads take
-                // some, and run the callbacks of some.
-                if since.get_or_insert_with(Instant::now).elapsed() > CALLBACK {
+                // some, and run the callbacks of some. What the device works meanwhile does not count.
+                if idle > CALLBACK {
                     return Err(broken("upload", "the driver did not give its staging memory back".into()));
                 }
                 self.push_uploads();
                 self.wait("upload")?;
+                let start = Instant::now();
                 std::thread::sleep(Duration::from_micros(20));
+                idle += start.elapsed();
             }
             at += bytes.len() as u64;
         }
@@ -167,7 +154,7 @@ impl Gpu {
             *made -= small.raw.size();
         }
         let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
-        let raw = self.staging_buffer("upload", size, usage)?;
+        let raw = self.raw_buffer("upload", size, usage)?;
         *made += size;
         Ok(Some(Chunk { raw, filled: 0 }))
     }
@@ -193,7 +180,7 @@ impl Gpu {
         let _order = self.flights();
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let uploads = self.take_uploads(&mut encoder);
-        self.queue.submit([encoder.finish()]);
+        self.send(encoder.finish());
         uploads.recall();
     }
 
@@ -216,13 +203,12 @@ impl Gpu {
                 let uploads = self.take_uploads(&mut encoder);
                 let (raw, start) = buffer.raw();
                 encoder.copy_buffer_to_buffer(raw, start + at, &reader, 0, bytes);
-                self.queue.submit([encoder.finish()]);
+                self.send(encoder.finish());
                 uploads.recall();
             }
             self.finish()?;
-            self.read(&reader, bytes, "download", |bytes| {
-                out.extend_from_slice(bytemuck::cast_slice(bytes))
-            })?;
+            let take = |bytes: &[u8]| out.extend_from_slice(bytemuck::cast_slice(bytes));
+            self.read(&reader, bytes, "download", take).map_err(|why| self.cause("download", why))?;
             self.keep_reader(reader);
             at += bytes;
         }
@@ -238,7 +224,7 @@ impl Gpu {
         }
         drop(readers);
         let size = bytes.next_power_of_two().max(SHORTEST).min(self.staging.most);
-        self.staging_buffer("download", size, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)
+        self.raw_buffer("download", size, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)
     }
 
     fn keep_reader(&self, reader: wgpu::Buffer) {

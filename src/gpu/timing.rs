@@ -136,24 +136,16 @@ impl Gpu {
         self.push_uploads();
         let name = launches.first().map_or("nothing", Launch::name);
         let steps = launches.iter().map(|launch| self.step(launch)).collect::<Result<Vec<_>>>()?;
+        self.compile_first(&steps)?;
         let slots = 2 * steps.len() as u32;
         let query_set = self.device.create_query_set(&wgpu::QuerySetDescriptor {
             label: Some("timestamps"),
             ty: wgpu::QueryType::Timestamp,
             count: slots,
         });
-        let buffer = |usage| {
-            let size = 8 * u64::from(slots);
-            let label = Some("timestamps");
-            self.device.create_buffer(&wgpu::BufferDescriptor {
-                label,
-                size,
-                usage,
-                mapped_at_creation: false,
-            })
-        };
-        let resolved = buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC);
-        let staging = buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
+        let buffer = |usage| self.raw_buffer("timestamps", 8 * u64::from(slots), usage);
+        let resolved = buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC)?;
+        let staging = buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?;
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         for (slot, step) in (0..slots).step_by(2).zip(&steps) {
             let timestamp_writes = Some(wgpu::ComputePassTimestampWrites {
@@ -168,7 +160,7 @@ impl Gpu {
         encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, 8 * u64::from(slots));
         let commands = encoder.finish();
         let start = Instant::now();
-        self.queue.submit([commands]);
+        self.send(commands);
         let bytes = self.map(&staging, name)?;
         let wall = start.elapsed().as_secs_f64();
         let word =

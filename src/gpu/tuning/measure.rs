@@ -82,6 +82,7 @@ impl Gpu {
         for tile in 0..launch.kernel.tiles(self.family()).len() {
             if launch.groups(self.family(), tile).is_ok() {
                 let step = self.step_with(launch, tile)?;
+                self.compile_first(std::slice::from_ref(&step))?;
                 self.seconds_of(launch.name(), &step, 1)?;
                 candidates.push(Candidate { tile, step, seconds: f64::INFINITY });
             }
@@ -119,7 +120,7 @@ impl Gpu {
             (0..runs).for_each(|_| step.dispatch(&mut pass));
         }
         let start = Instant::now();
-        self.queue.submit([encoder.finish()]);
+        self.send(encoder.finish());
         self.wait(name)?;
         Ok(start.elapsed().as_secs_f64())
     }
