@@ -8,32 +8,22 @@ use super::parts::PARTS;
 use super::trials::strange_matrix;
 use crate::error::Result;
 use crate::gpu::{Grid, Kernel, Launch, Matrix, Recording};
-use crate::numbers::Bounded;
+use crate::numbers::{Bounded, TINY, UNIT};
 use ndarray::{ArrayView1, s};
 use std::ops::Range;
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel::new("running_quantile", include_str!("running_quantile.wgsl"), PARTS);
 
-/// What windows hold beyond the first and the last frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ends {
-    /// Zeros, as `scipy.signal.medfilt` has it.
-    Zeros,
-    /// Nothing: windows are shorter there.
-    Short,
-}
-
 /// Which quantile of which window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// Frames before and after the one that the window is around: 2 half + 1 in all.
+    /// Frames before and after the one that the window is around: 2 half + 1 in all, fewer where a row ends.
     pub half: usize,
     /// The rank sought, in thousandths of the values present: number n permille / 1000, rounded down, of n
-    /// sorted values (`scipy.ndimage.percentile_filter`); 500 is the median where n is odd.
+    /// sorted values; where nothing is rounded, the mean of that value and the one before it (type 2 of
+    /// Hyndman & Fan 1996). 500 is the median.
     pub permille: usize,
-    /// What lies beyond the ends.
-    pub ends: Ends,
 }
 
 /// Windows hold fewer values than this, so that ranks fit into 32 bits.
@@ -68,7 +58,7 @@ impl RunningQuantile<'_> {
     /// Internal, if the shapes do not fit, or a window holds frames that the levels do not.
     pub fn launch(&self) -> Result<Launch> {
         let (levels, y, to, name) = (self.levels, self.y, &self.to, KERNEL.name());
-        let Window { half, permille, ends } = self.window;
+        let Window { half, permille } = self.window;
         check_matrices(name, &[("y", y)])?;
         let held = self.first..self.first + levels.columns;
         let needed = to.start.saturating_sub(half)..(to.end + half).min(self.frames);
@@ -83,7 +73,6 @@ impl RunningQuantile<'_> {
         let wide = if to.end == self.frames { y.pitch() - to.start } else { to.len() };
         let items = levels.rows * wide;
         Ok(Launch::new(&KERNEL, Grid::Items(items))
-            .constant("ZEROS", f64::from(u8::from(ends == Ends::Zeros)))
             .read("levels", &levels.buffer)
             .write("y", &y.buffer)
             .set("items", items)
@@ -106,12 +95,17 @@ pub fn oracle(row: ArrayView1<'_, f32>, window: Window) -> Vec<f32> {
     let frames = row.len();
     let one = |frame: usize| {
         let range = frame.saturating_sub(window.half)..(frame + window.half + 1).min(frames);
-        let outside = if window.ends == Ends::Zeros { 2 * window.half + 1 - range.len() } else { 0 };
         let mut held: Vec<f32> = row.slice(s![range]).iter().copied().filter(|v| !v.is_nan()).collect();
-        held.extend(std::iter::repeat_n(0.0, outside));
         held.sort_by_key(|v| key_of(*v));
-        let rank = (held.len() * window.permille / 1000).min(held.len().saturating_sub(1));
-        held.get(rank).copied().unwrap_or(f32::NAN)
+        let share = held.len() * window.permille;
+        let rank = (share / 1000).min(held.len().saturating_sub(1));
+        let value = held.get(rank).copied().unwrap_or(f32::NAN);
+        if !share.is_multiple_of(1000) || rank == 0 || share / 1000 != rank {
+            return value;
+        }
+        let before = held[rank - 1];
+        let apart = before != value && before.is_finite() && value.is_finite();
+        if apart { 0.5 * before + 0.5 * value } else { value }
     };
     (0..frames).map(one).collect()
 }
@@ -137,7 +131,7 @@ fn case(rows: usize, frames: usize, window: Window, first: usize, to: Range<usiz
         for row in array.rows().into_iter().skip(1) {
             let want = oracle(row, window);
             let word = |frame: usize| match want.get(frame) {
-                Some(value) => to.contains(&frame).then(|| exactly(*value)),
+                Some(value) => to.contains(&frame).then(|| expected_of(*value, row)),
                 None => (to.end == frames).then(|| Bounded::word(0)),
             };
             expected.extend((0..pitch).map(word));
@@ -146,25 +140,32 @@ fn case(rows: usize, frames: usize, window: Window, first: usize, to: Range<usiz
     })
 }
 
-/// To the bit, with one zero and one NaN.
-fn exactly(value: f32) -> Bounded {
-    Bounded::word(if value.is_nan() { 0x7fff_ffff } else { (value + 0.0).to_bits() })
+/// To the bit, with one zero and one NaN; but for the mean of two values.
+fn expected_of(value: f32, row: ArrayView1<'_, f32>) -> Bounded {
+    if value.is_nan() {
+        return Bounded::word(0x7fff_ffff);
+    }
+    if row.iter().any(|held| *held == value) {
+        return Bounded::word((value + 0.0).to_bits());
+    }
+    let value = f64::from(value);
+    Bounded { value, bound: UNIT * value.abs() + TINY }
 }
 
-/// Sizes that hurt: one frame, windows longer than the row, all missing, ranks of 0 and beyond the last, a
-/// piece of a row.
+/// Sizes that hurt: one frame, windows longer than the row and of even counts, all missing, ranks of 0 and
+/// beyond the last, a piece of a row.
 pub fn cases() -> Vec<Case> {
-    let window = |half, permille, ends| Window { half, permille, ends };
+    let window = |half, permille| Window { half, permille };
     vec![
-        case(1, 1, window(0, 500, Ends::Zeros), 0, 0..1),
-        case(2, 7, window(11, 500, Ends::Short), 0, 0..7),
-        case(3, 97, window(5, 500, Ends::Zeros), 0, 0..97),
-        case(3, 131, window(15, 80, Ends::Short), 0, 0..131),
-        case(5, 66, window(3, 0, Ends::Zeros), 0, 0..66),
-        case(5, 66, window(4, 1000, Ends::Short), 0, 0..66),
-        case(2, 61, window(45, 900, Ends::Zeros), 0, 0..61),
-        case(4, 203, window(6, 500, Ends::Zeros), 34, 40..203),
-        case(4, 203, window(6, 900, Ends::Short), 0, 0..100),
-        case(2, 4001, window(50, 500, Ends::Zeros), 0, 0..4001).timed(),
+        case(1, 1, window(0, 500), 0, 0..1),
+        case(2, 7, window(11, 500), 0, 0..7),
+        case(3, 97, window(5, 500), 0, 0..97),
+        case(3, 131, window(15, 80), 0, 0..131),
+        case(5, 66, window(3, 0), 0, 0..66),
+        case(5, 66, window(4, 1000), 0, 0..66),
+        case(2, 61, window(45, 900), 0, 0..61),
+        case(4, 203, window(6, 500), 34, 40..203),
+        case(4, 203, window(6, 900), 0, 0..100),
+        case(2, 4001, window(50, 500), 0, 0..4001).timed(),
     ]
 }

@@ -1,4 +1,5 @@
-//! Error bounds for sums in f32: the one place that says how far a kernel may be from its oracle.
+//! Error bounds for sums in f32: the one place that says how far a kernel may be from its oracle. And the
+//! median.
 
 /// A value computed in f64, and what bounds the rounding error of an f32 kernel that computes the same.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -7,6 +8,19 @@ pub struct Bounded {
     pub value: f64,
     /// Largest allowed distance of an f32 result.
     pub bound: f64,
+}
+
+/// The median: the mean of the two middle values where their number is even; NaN of none. Values are numbers.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    if values.is_empty() {
+        return f64::NAN;
+    }
+    let (middle, even) = (values.len() / 2, values.len().is_multiple_of(2));
+    let (below, upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
+    if !even {
+        return *upper;
+    }
+    0.5 * (below.iter().copied().fold(f64::NEG_INFINITY, f64::max) + *upper)
 }
 
 /// The bound of a word that is no number: no distance is below it.
@@ -55,5 +69,17 @@ impl Bounded {
             return f64::from(got) == self.value;
         }
         (f64::from(got) - self.value).abs() <= self.bound
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_by_hand() {
+        assert_eq!((median(vec![3.0, 1.0, 2.0]), median(vec![4.0, 1.0, 2.0, 3.0])), (2.0, 2.5));
+        assert_eq!((median(vec![5.0, -1.0]), median(vec![7.0])), (2.0, 7.0));
+        assert!(median(Vec::new()).is_nan());
     }
 }

@@ -360,7 +360,7 @@ fn allens_pipeline_finds_what_was_put_in() {
             (0..4000).map(&mut frame).collect()
         })
         .collect();
-    let (changes, noises) = allen::change(&gpu, rows(&traces).view(), false).expect("medians");
+    let (changes, noises) = allen::change(&gpu, rows(&traces).view(), 30.0, false).expect("medians");
     let found: Vec<_> = (0..3)
         .into_par_iter()
         .map(|n| {

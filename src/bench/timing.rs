@@ -1,6 +1,7 @@
 //! Seconds of work that is repeated: runs until a budget is spent, their median, outliers, CPU seconds.
 
 use crate::error::Result;
+use crate::numbers::median;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -93,14 +94,8 @@ impl Budget {
 fn summary(first_s: f64, mut seconds: Vec<f64>, cpu_s: Option<f64>) -> Seconds {
     seconds.sort_by(f64::total_cmp);
     let fastest_s = seconds.first().copied().unwrap_or(first_s);
-    let median_s = if seconds.is_empty() { first_s } else { median(&seconds) };
+    let median_s = if seconds.is_empty() { first_s } else { median(seconds.clone()) };
     Seconds { first_s, median_s, fastest_s, runs: seconds.len(), outliers: outliers(&seconds), cpu_s }
-}
-
-/// Of sorted values; the mean of the two in the middle of an even number.
-fn median(sorted: &[f64]) -> f64 {
-    let half = sorted.len() / 2;
-    if sorted.len() % 2 == 1 { sorted[half] } else { (sorted[half - 1] + sorted[half]) / 2.0 }
 }
 
 /// How many of sorted values have a modified z-score above 3.5: 0.6745 times the distance from the median,
@@ -109,10 +104,9 @@ fn outliers(sorted: &[f64]) -> usize {
     if sorted.len() < 3 {
         return 0;
     }
-    let centre = median(sorted);
-    let mut distances: Vec<f64> = sorted.iter().map(|v| (v - centre).abs()).collect();
-    distances.sort_by(f64::total_cmp);
-    let typical = median(&distances);
+    let centre = median(sorted.to_vec());
+    let distances: Vec<f64> = sorted.iter().map(|v| (v - centre).abs()).collect();
+    let typical = median(distances.clone());
     distances.iter().filter(|d| 0.6745 * **d > 3.5 * typical).count()
 }
 

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use striate::events::{DecayFrom, allen::HALF_LIFE};
 use striate::experiment::{ExperimentRequest, Trace};
-use striate::tasks::{EventsRequest, EventsSource, EventsSummary, MethodRequest, events};
+use striate::tasks::{EventsRequest, EventsSource, EventsSummary, EventsWarning, MethodRequest, events};
 use striate::{Error, Kind, Result};
 
 use super::common::Common;
@@ -21,7 +21,8 @@ Examples:
   striate events --traces dff.npy --rate 30 --method oasis-ar2 --tau 0.7,0.05 --out events.npz
 
 The file holds ev and calcium (neurons, frames) and, for each neuron, baseline, g, lambda and noise. `--events` of other
-commands reads it. Missing frames are NaN; they have no events.
+commands reads it. Missing frames are NaN; they have no events. Where every k-th frame is there alone (planes imaged in
+turn), a neuron is taken at that rate; g and calcium are of all frames.
 
 Methods:
   oasis      non-negative deconvolution, calcium that decays; as much penalty as leaves the noise
@@ -104,6 +105,9 @@ pub fn run(args: &EventsArgs, common: &Common) -> Result<Outcome> {
     let mut progress = common.shares();
     let tell = &mut |step: &'static str, share: f64| progress.share(step, share);
     let summary = events(&gpu, &request, tell)?;
+    for warning in &summary.warnings {
+        common.say(format_args!("warning: {}", warned(warning, &summary)));
+    }
     Ok(outcome(&summary, &gpu.describe()))
 }
 
@@ -189,6 +193,25 @@ impl EventsArgs {
     }
 }
 
+/// What a warning says, and what to do.
+fn warned(warning: &EventsWarning, summary: &EventsSummary) -> String {
+    let of = |neurons: usize| format!("{neurons} of {} neurons", summary.n_neurons);
+    match warning {
+        EventsWarning::Smooth { neurons, above, native_rate } => format!(
+            "the traces of {} hold nothing above {above:.1} Hz, not even noise, as traces do that were resampled or \
+             smoothed: their noise is underestimated, and events are doubtful. Give the traces as they were \
+             recorded, with --rate of the recording; or take one in so many frames, down to {native_rate:.1} a \
+             second, with that --rate",
+            of(*neurons)
+        ),
+        EventsWarning::Dense { neurons } => format!(
+            "{} have events at more than a quarter of their frames: the noise may be underestimated. Check --rate, and \
+             that traces are as they were recorded; or give --lambda, or --s-min (oasis)",
+            of(*neurons)
+        ),
+    }
+}
+
 fn outcome(summary: &EventsSummary, adapter: &str) -> Outcome {
     let mut rows = vec![
         ("neurons", summary.n_neurons.to_string()),
@@ -198,6 +221,13 @@ fn outcome(summary: &EventsSummary, adapter: &str) -> Outcome {
     ];
     if let Some(rate) = summary.median_events_per_second {
         rows.push(("events", format!("{rate:.3} a second (median over neurons)")));
+    }
+    if summary.n_imaged_in_turn > 0 {
+        let neurons = summary.n_imaged_in_turn;
+        rows.push((
+            "in turn",
+            format!("{neurons} neurons have one of several frames, and are taken at its rate"),
+        ));
     }
     if summary.n_unsolved > 0 {
         rows.push(("not solved", format!("{} neurons: all NaN", summary.n_unsolved)));

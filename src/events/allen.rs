@@ -22,16 +22,22 @@ pub fn traces_at_once(gpu: &Gpu, frames: usize) -> usize {
 }
 
 /// Change of fluorescence less its slow part, and the noise of each neuron (NaN where it has none); neurons x
-/// frames. `is_change` says that the traces are changes over a baseline already.
+/// frames, of which there are `rate` a second. `is_change` says that the traces are changes over a baseline
+/// already.
 ///
 /// # Errors
 /// As [`Gpu::run`].
-pub fn change(gpu: &Gpu, traces: ArrayView2<'_, f32>, is_change: bool) -> Result<(Array2<f32>, Vec<f64>)> {
+pub fn change(
+    gpu: &Gpu,
+    traces: ArrayView2<'_, f32>,
+    rate: f64,
+    is_change: bool,
+) -> Result<(Array2<f32>, Vec<f64>)> {
     let (rows, frames) = traces.dim();
     let (x, spare) = (Matrix::upload(gpu, "traces", traces)?, Matrix::zeros(gpu, "medians", rows, frames)?);
     if !is_change {
-        change_over_median(gpu, &x, &spare)?;
+        change_over_median(gpu, &x, rate, &spare)?;
     }
-    let noise = without_slow_part(gpu, &x, &spare)?;
+    let noise = without_slow_part(gpu, &x, rate, &spare)?;
     Ok((x.download(gpu)?, noise))
 }

@@ -2,6 +2,7 @@
 
 use super::missing::filled;
 use super::noise::{Decay, Welch, decay_of};
+use super::planes::turns;
 use super::{Oasis, Wanted, allen, ar2, constrain, l0, oopsi};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
@@ -70,12 +71,27 @@ pub struct Fitted {
     pub penalty: f64,
     /// Standard deviation of the noise.
     pub noise: f64,
+    /// Frames from one that was imaged to the next: 1, but for planes that were imaged in turn.
+    pub every: usize,
+    /// Frequency above which the trace holds nothing, not even noise, in hertz: see [`Welch::edge`].
+    pub edge: Option<f64>,
 }
 
 impl Fitted {
+    /// Of a trace that has every frame.
+    fn new(baseline: f64, decay: [f64; 2], penalty: f64, noise: f64) -> Self {
+        Fitted { baseline, decay, penalty, noise, every: 1, edge: None }
+    }
+
     /// Of a neuron whose trace has too few frames.
-    const NOTHING: Fitted =
-        Fitted { baseline: f64::NAN, decay: [f64::NAN; 2], penalty: f64::NAN, noise: f64::NAN };
+    fn nothing() -> Self {
+        Fitted::new(f64::NAN, [f64::NAN; 2], f64::NAN, f64::NAN)
+    }
+
+    pub(super) fn calcium_decay(&self) -> Decay {
+        let [g1, g2] = self.decay;
+        Decay { g1, g2 }
+    }
 }
 
 /// Events and calcium of a block of traces: neurons x frames, and a row of numbers for each neuron. NaN where
@@ -101,15 +117,19 @@ impl Method {
         }
     }
 
-    /// The decay of every neuron at `rate` frames a second; none where it comes from each trace.
-    fn decay(&self, rate: f64) -> Option<Decay> {
+    /// The decay of every neuron in `every` frames, of which there are `rate` a second; none where it comes
+    /// from each trace.
+    fn decay(&self, rate: f64, every: usize) -> Option<Decay> {
+        let rate = rate / every as f64;
         match self {
             Method::Oasis { decay, .. } | Method::OasisAr2 { decay, .. } => match decay {
                 DecayFrom::Trace => None,
                 DecayFrom::Times(decay, rise) => {
                     Some(Decay::of_times(decay * rate, rise.map(|rise| rise * rate)))
                 }
-                DecayFrom::Coefficients(g1, g2) => Some(Decay { g1: *g1, g2: g2.unwrap_or(0.0) }),
+                DecayFrom::Coefficients(g1, g2) => {
+                    Some(Decay { g1: *g1, g2: g2.unwrap_or(0.0) }.power(every as f64))
+                }
             },
             Method::Oopsi { decay } => Some(Decay { g1: 1.0 - 1.0 / (decay * rate), g2: 0.0 }),
             Method::L0 { half_life, .. } => {
@@ -123,6 +143,11 @@ impl Method {
     /// # Errors
     /// Usage, naming the option.
     pub fn check(&self, rate: f64) -> Result<()> {
+        self.check_every(rate, 1)
+    }
+
+    /// The same where one of `every` frames was imaged.
+    fn check_every(&self, rate: f64, every: usize) -> Result<()> {
         let wrong = |place: &str, found: String, wanted: &str| {
             Err(Error::new(Kind::Usage, place, found, wanted, "Correct it, or leave it out"))
         };
@@ -140,7 +165,7 @@ impl Method {
                 return wrong(place, format!("is {value}"), "a number of at least 0");
             }
         }
-        let Some(decay) = self.decay(rate) else { return Ok(()) };
+        let Some(decay) = self.decay(rate, every) else { return Ok(()) };
         let [slow, fast] = decay.roots();
         let real = decay.g1 * decay.g1 + 4.0 * decay.g2 >= 0.0;
         // Of one frame only, calcium is no trace; what never decays is none either, and f32 has to tell.
@@ -152,7 +177,8 @@ impl Method {
             } else {
                 "a decay between 0 and 1 a frame, by more than rounding"
             };
-            let found = format!("decay a frame by {} and {} at {rate} frames a second", decay.g1, decay.g2);
+            let imaged = rate / every as f64;
+            let found = format!("decay a frame by {} and {} at {imaged} frames a second", decay.g1, decay.g2);
             return wrong("--tau, --g or --half-life", found, wanted);
         }
         Ok(())
@@ -169,12 +195,38 @@ pub fn traces_at_once(gpu: &Gpu, frames: usize, method: &Method) -> usize {
 }
 
 /// Infers the events of traces, neurons x frames, NaN where a frame is missing, at `rate` frames a second.
+/// Traces of which only every k-th frame is there are taken at the rate of these frames.
 ///
 /// # Errors
 /// As [`Method::check`] and [`Gpu::run`].
 pub fn infer(gpu: &Gpu, traces: ArrayView2<'_, f32>, rate: f64, method: &Method) -> Result<Inferred> {
     method.check(rate)?;
-    let decay = method.decay(rate);
+    let turns = turns(traces);
+    if turns.keys().all(|turn| turn.every == 1) {
+        return infer_every(gpu, traces, rate, method, 1);
+    }
+    let nothing = || Array2::zeros(traces.dim());
+    let neurons = vec![Fitted::nothing(); traces.nrows()];
+    let mut all = Inferred { events: nothing(), calcium: nothing(), neurons };
+    for (turn, rows) in turns {
+        let imaged = turn.of(traces, &rows);
+        let found = infer_every(gpu, imaged.view(), rate, method, turn.every)?;
+        turn.put(&found, &rows, &mut all);
+    }
+    Ok(all)
+}
+
+/// The same of traces of which one of `every` frames was imaged, and no other is in `traces`; `rate` is that of
+/// all frames.
+fn infer_every(
+    gpu: &Gpu,
+    traces: ArrayView2<'_, f32>,
+    rate: f64,
+    method: &Method,
+    every: usize,
+) -> Result<Inferred> {
+    method.check_every(rate, every)?;
+    let (decay, rate) = (method.decay(rate, every), rate / every as f64);
     let mut inferred = match *method {
         Method::Oasis { penalty, smallest, .. } => first_order(gpu, traces, decay, (penalty, smallest))?,
         Method::OasisAr2 { penalty, .. } => {
@@ -186,13 +238,17 @@ pub fn infer(gpu: &Gpu, traces: ArrayView2<'_, f32>, rate: f64, method: &Method)
             on_the_host(traces, |y| most_likely(y, &options))?
         }
         Method::L0 { penalty, is_change, .. } => {
-            let (changes, noises) = allen::change(gpu, traces, is_change)?;
+            let (changes, noises) = allen::change(gpu, traces, rate, is_change)?;
             let g = decay.map_or(0.0, |decay| decay.g1);
             let frames = |row: ndarray::ArrayView1<'_, f32>| row.iter().filter(|v| !v.is_nan()).count();
             let there: Vec<usize> = traces.rows().into_iter().map(frames).collect();
             fewest(changes.view(), g, penalty, &|row| (noises[row], there[row]))?
         }
     };
+    let welch = Welch::new(traces.ncols());
+    let edges: Vec<Option<f64>> =
+        rows_of(traces).par_iter().map(|y| welch.edge(y).map(|edge| edge * rate)).collect();
+    inferred.neurons.iter_mut().zip(edges).for_each(|(fitted, edge)| fitted.edge = edge);
     // What is missing has no events.
     for (mut events, y) in inferred.events.rows_mut().into_iter().zip(traces.rows()) {
         events.zip_mut_with(&y, |event, y| {
@@ -207,10 +263,13 @@ pub fn infer(gpu: &Gpu, traces: ArrayView2<'_, f32>, rate: f64, method: &Method)
 /// Events, calcium, and what they were fitted with.
 type One = (Vec<f64>, Vec<f64>, Fitted);
 
+fn rows_of(traces: ArrayView2<'_, f32>) -> Vec<Vec<f32>> {
+    traces.rows().into_iter().map(|row| row.to_vec()).collect()
+}
+
 /// Each trace by itself, shared between the host's cores.
 fn on_the_host(traces: ArrayView2<'_, f32>, one: impl Fn(&[f32]) -> One + Sync) -> Result<Inferred> {
-    let rows: Vec<Vec<f32>> = traces.rows().into_iter().map(|row| row.to_vec()).collect();
-    let solved: Vec<One> = rows.par_iter().map(|y| one(y)).collect();
+    let solved: Vec<One> = rows_of(traces).par_iter().map(|y| one(y)).collect();
     gathered(traces.dim(), solved)
 }
 
@@ -227,7 +286,7 @@ fn gathered(shape: (usize, usize), solved: Vec<One>) -> Result<Inferred> {
 }
 
 fn nothing(frames: usize) -> One {
-    (vec![f64::NAN; frames], vec![f64::NAN; frames], Fitted::NOTHING)
+    (vec![f64::NAN; frames], vec![f64::NAN; frames], Fitted::nothing())
 }
 
 /// The value that 15 of 100 frames are below.
@@ -244,7 +303,7 @@ fn first_order(
     (penalty, smallest): (Option<f64>, f64),
 ) -> Result<Inferred> {
     let welch = Welch::new(traces.ncols());
-    let rows: Vec<Vec<f32>> = traces.rows().into_iter().map(|row| row.to_vec()).collect();
+    let rows = rows_of(traces);
     let wanted = |y: &Vec<f32>| {
         let noise = welch.noise(y);
         if noise.is_nan() {
@@ -274,11 +333,11 @@ fn first_order(
         let Some(wanted) = wanted else {
             calcium.row_mut(row).fill(f32::NAN);
             events.row_mut(row).fill(f32::NAN);
-            neurons.push(Fitted::NOTHING);
+            neurons.push(Fitted::nothing());
             continue;
         };
         let [decay, penalty, baseline, _] = model.words().map(f64::from);
-        neurons.push(Fitted { baseline, decay: [decay, 0.0], penalty, noise: wanted.noise });
+        neurons.push(Fitted::new(baseline, [decay, 0.0], penalty, wanted.noise));
     }
     Ok(Inferred { events, calcium, neurons })
 }
@@ -294,8 +353,7 @@ fn second_order(welch: &Welch, y: &[f32], decay: Option<Decay>, penalty: Option<
     // Calcium that was there before is no event.
     let first = y.iter().take_while(|v| v.is_nan()).count();
     found.events.iter_mut().take(first + 2).for_each(|event| *event = 0.0);
-    let fitted =
-        Fitted { baseline: found.baseline, decay: [decay.g1, decay.g2], penalty: found.penalty, noise };
+    let fitted = Fitted::new(found.baseline, [decay.g1, decay.g2], found.penalty, noise);
     (found.events, found.calcium, fitted)
 }
 
@@ -303,7 +361,7 @@ fn most_likely(y: &[f32], options: &oopsi::Oopsi) -> One {
     let Some(values) = filled(y).filter(|values| values.len() > 2) else { return nothing(y.len()) };
     let found = oopsi::solve(&values, options);
     let decay = [1.0 - 1.0 / options.time, 0.0];
-    let fitted = Fitted { baseline: found.baseline, decay, penalty: options.rate, noise: found.noise };
+    let fitted = Fitted::new(found.baseline, decay, options.rate, found.noise);
     (found.events, found.calcium, fitted)
 }
 
@@ -318,13 +376,12 @@ fn fewest(
     penalty: Option<f64>,
     noise: &(dyn Fn(usize) -> (f64, usize) + Sync),
 ) -> Result<Inferred> {
-    let rows: Vec<Vec<f32>> = changes.rows().into_iter().map(|row| row.to_vec()).collect();
+    let rows = rows_of(changes);
     let one = |(row, y): (usize, &Vec<f32>)| {
         let (noise, there) = noise(row);
         if there >= FEWEST_FRAMES && (noise.is_nan() || noise == 0.0) {
             // Nothing moves: there are no events.
-            let fitted =
-                Fitted { baseline: 0.0, decay: [g, 0.0], penalty: penalty.unwrap_or(0.0), noise: 0.0 };
+            let fitted = Fitted::new(0.0, [g, 0.0], penalty.unwrap_or(0.0), 0.0);
             return (vec![0.0; y.len()], vec![0.0; y.len()], fitted);
         }
         let Some(values) = filled(y).filter(|v| !noise.is_nan() && v.iter().all(|v| v.is_finite())) else {
@@ -334,7 +391,7 @@ fn fewest(
             Some(penalty) => (l0::solve(&values, g, penalty), penalty),
             None => l0::without_small_events(&values, g, 2.0 * noise),
         };
-        let fitted = Fitted { baseline: 0.0, decay: [g, 0.0], penalty, noise };
+        let fitted = Fitted::new(0.0, [g, 0.0], penalty, noise);
         (found.events, found.calcium, fitted)
     };
     gathered(changes.dim(), rows.par_iter().enumerate().map(one).collect())

@@ -55,6 +55,9 @@ struct Piece {
 /// Calcium below which a piece is as good as none: what comes after no longer tells its values apart.
 const VANISHED: f64 = 1e-100;
 
+/// How nearly a penalty is found, as a share of itself.
+const PRECISION: f64 = 1e-4;
+
 /// Best last event for every calcium of the present frame.
 struct Frontier {
     segments: Vec<Segment>,
@@ -222,27 +225,31 @@ fn refit(y: &[f64], g: f64, starts: Vec<usize>, cost: f64) -> Solution {
     Solution { calcium, events, starts, cost }
 }
 
-/// Events of a trace at the penalty that Allen's pipeline takes: the smallest, to 1e-4, that leaves no event
-/// below `smallest`, from below. Also gives that penalty.
+/// Events of a trace at the smallest penalty, to 1e-4 of itself, that leaves no event below `smallest`, which is
+/// above 0; and that penalty. Allen's pipeline looks for the same from below, to 1e-4 of dF/F squared.
 pub fn without_small_events(y: &[f64], g: f64, smallest: f64) -> (Solution, f64) {
     let has_small = |s: &Solution| s.events.iter().any(|e| *e > 0.0 && *e < smallest);
-    let mut right = 1.0;
-    for _ in 0..20 {
-        if solve(y, g, right).events.iter().all(|e| *e == 0.0) {
+    let mut found = solve(y, g, 0.0);
+    if !has_small(&found) {
+        return (found, 0.0);
+    }
+    // What an event of the smallest size is worth at least.
+    let (mut left, mut right) = (0.0, 0.5 * smallest * smallest);
+    loop {
+        found = solve(y, g, right);
+        if !has_small(&found) {
             break;
         }
-        right *= 2.0;
+        (left, right) = (right, 2.0 * right);
     }
-    let mut left = 0.0;
-    let mut found = solve(y, g, left);
-    while right - left > 1e-4 && has_small(&found) {
+    while right - left > PRECISION * right {
         let middle = (left + right) / 2.0;
         let between = solve(y, g, middle);
         if has_small(&between) {
-            (left, found) = (middle, between);
+            left = middle;
         } else {
-            right = middle;
+            (right, found) = (middle, between);
         }
     }
-    (found, left)
+    (found, right)
 }

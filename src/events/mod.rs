@@ -10,6 +10,7 @@ mod missing;
 pub mod noise;
 mod oasis;
 pub mod oopsi;
+mod planes;
 
 pub use constrained::{Wanted, constrain};
 pub use infer::{DecayFrom, Fitted, Inferred, Method, infer, traces_at_once};

@@ -3,6 +3,8 @@
 //! nothing, so that neurons are shared between the host's cores; each Newton step is one pass along the
 //! trace.
 
+use crate::numbers::median;
+
 /// What the method assumes of a trace.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Oopsi {
@@ -40,9 +42,9 @@ struct Parameters {
 pub fn solve(y: &[f64], options: &Oopsi) -> Solution {
     let (fluorescence, lowest, range) = scaled(y);
     let decay = 1.0 - 1.0 / options.time;
-    let baseline = median(&fluorescence);
+    let baseline = median(fluorescence.clone());
     let deviations: Vec<f64> = fluorescence.iter().map(|f| (f - baseline).abs()).collect();
-    let spread = (1.4826 * median(&deviations)).max(1e-6);
+    let spread = (1.4826 * median(deviations)).max(1e-6);
     let parameters = Parameters { decay, baseline, variance: spread * spread, price: options.rate };
     let (calcium, course) = interior_point(&fluorescence, &parameters);
     let mut events = events(&calcium, decay);
@@ -70,13 +72,6 @@ fn scaled(y: &[f64]) -> (Vec<f64>, f64, f64) {
     let lowest = flat.iter().fold(f64::INFINITY, |m, v| m.min(*v));
     let range = (flat.iter().fold(f64::NEG_INFINITY, |m, v| m.max(*v)) - lowest).max(f64::MIN_POSITIVE);
     (flat.iter().map(|v| (v - lowest) / range + 1e-16).collect(), lowest + mean, range)
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let half = sorted.len() / 2;
-    if sorted.len().is_multiple_of(2) { (sorted[half - 1] + sorted[half]) / 2.0 } else { sorted[half] }
 }
 
 /// `n_t = C_t - g C_(t-1)`.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Frames, Statistic};
 use crate::error::Result;
-use crate::scores::median;
+use crate::numbers::median;
 use crate::scores::repeats::Trials;
 
 /// Starts of windows in seconds after that of a presentation, up to this one.

@@ -5,38 +5,48 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::gpu::{Gpu, Matrix, Recording};
 use crate::kernels::relative_change::RelativeChange;
 use crate::routines::{
-    Ends, Window, change_over_median, running_quantile, running_quantile_bytes, windowed_mode,
-    windowed_mode_bytes, without_slow_part,
+    BASELINE, Window, change_over_median, odd_frames, running_quantile, running_quantile_bytes,
+    windowed_mode, windowed_mode_bytes, without_slow_part,
 };
 
-/// Frames of the window that a baseline is taken of: 180 s at 30 frames a second, as published.
-const FRAMES: usize = 5401;
+/// Seconds of the mean of windowed modes.
+const SMOOTH: f64 = 100.0;
 
-/// Frames of the mean of windowed modes.
-const SMOOTH: usize = 3000;
-
-/// How the baseline of dF/F is found.
+/// How the baseline of dF/F is found, from windows of three minutes that are shorter at the ends of a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dff {
-    /// The running median of 5401 frames, with zeros beyond the ends; divided by at least the trace's noise;
-    /// of the result its running median of 101 frames is taken away, up to 2.5 times its noise (Allen
-    /// Institute, since 2018).
+    /// The running median; divided by at least the trace's noise; of the result its running median of 10/3 s
+    /// is taken away, up to 2.5 times its noise (Allen Institute, since 2018, but for the ends).
     Median,
-    /// The windowed mode: of 5400 frames the whole number that most round to (of equals the smallest), then
-    /// the mean of that over 3000 frames; windows are shorter at the ends and begin half their length before
-    /// a frame, one frame earlier than the Allen Institute's of before 2018.
+    /// The windowed mode: the whole number that most round to (of equals the smallest), then the mean of that
+    /// over 100 s; windows begin half their length before a frame, one frame earlier than the Allen
+    /// Institute's of before 2018.
     Mode,
-    /// A percentile of the same window, in thousandths; shorter at the ends.
+    /// A percentile, in thousandths.
     Percentile(usize),
 }
 
 impl Dff {
     /// How it is written on the command line.
     pub const WORDS: &'static str = "median, mode, or percentile:P with P from 0.1 to 99.9";
+
+    /// Whether windows are known in frames, of which there are `rate` a second.
+    ///
+    /// # Errors
+    /// Usage, if not.
+    pub fn check(self, rate: f64) -> Result<()> {
+        if rate.is_finite() && rate > 0.0 {
+            return Ok(());
+        }
+        let found = "the recording does not say how many frames a second has";
+        let wanted = format!("frames a second: the baseline is of {BASELINE} s");
+        let advice = "Say it by --map rate=30, with your number";
+        Err(Error::new(Kind::Usage, "dF/F", found, wanted, advice))
+    }
 }
 
 impl FromStr for Dff {
@@ -75,21 +85,25 @@ pub fn working_bytes(rows: usize, frames: usize) -> u64 {
         + running_quantile_bytes(frames).max(windowed_mode_bytes(frames))
 }
 
-/// Fluorescence to dF/F, in place: `(F - b) / b`, `b` the baseline; by the running median also
-/// [`without_slow_part`]. Rows are whole traces. NaN where F is missing, or the baseline is zero.
+/// Fluorescence of `rate` frames a second to dF/F, in place: `(F - b) / b`, `b` the baseline; by the running
+/// median also [`without_slow_part`]. Rows are whole traces. NaN where F is missing, or the baseline is zero.
 ///
 /// # Errors
-/// As [`Gpu::run`].
-pub fn change(gpu: &Gpu, traces: &Matrix, dff: Dff) -> Result<()> {
+/// As [`Dff::check`] and [`Gpu::run`]; Usage, if a window has too many frames.
+pub fn change(gpu: &Gpu, traces: &Matrix, rate: f64, dff: Dff) -> Result<()> {
+    dff.check(rate)?;
     let baseline = Matrix::zeros(gpu, "baseline", traces.rows, traces.columns)?;
     match dff {
         Dff::Median => {
-            change_over_median(gpu, traces, &baseline)?;
-            return without_slow_part(gpu, traces, &baseline).map(drop);
+            change_over_median(gpu, traces, rate, &baseline)?;
+            return without_slow_part(gpu, traces, rate, &baseline).map(drop);
         }
-        Dff::Mode => windowed_mode(gpu, traces, [FRAMES / 2, SMOOTH / 2], &baseline)?,
+        Dff::Mode => {
+            let halves = [BASELINE, SMOOTH].map(|seconds| (odd_frames(seconds, rate) / 2).max(1));
+            windowed_mode(gpu, traces, halves, &baseline)?;
+        }
         Dff::Percentile(permille) => {
-            let window = Window { half: FRAMES / 2, permille, ends: Ends::Short };
+            let window = Window { half: odd_frames(BASELINE, rate) / 2, permille };
             running_quantile(gpu, traces, window, &baseline)?;
         }
     }
@@ -115,18 +129,23 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_drifting_baseline_is_divided_out() {
+    /// dF/F of two traces of so many frames: one of a drifting baseline, and one with transients on it.
+    fn changed(drift: impl Fn(usize) -> f32, frames: usize, rate: f64, dff: Dff) -> Array2<f32> {
         let gpu = Gpu::open(&Options::default()).unwrap();
-        let drift = |t: usize| 200.0 + 0.01 * t as f32;
-        let array = Array2::from_shape_fn((2, 12_000), |(n, t)| match t % 100 {
+        let array = Array2::from_shape_fn((2, frames), |(n, t)| match t % 100 {
             0 if n == 1 => 2.0 * drift(t),
             _ => drift(t),
         });
+        let x = Matrix::upload(&gpu, "x", array.view()).unwrap();
+        change(&gpu, &x, rate, dff).unwrap();
+        x.download(&gpu).unwrap()
+    }
+
+    #[test]
+    fn a_drifting_baseline_is_divided_out() {
+        let drift = |t: usize| 200.0 + 0.01 * t as f32;
         for dff in [Dff::Median, Dff::Percentile(100)] {
-            let x = Matrix::upload(&gpu, "x", array.view()).unwrap();
-            change(&gpu, &x, dff).unwrap();
-            let found = x.download(&gpu).unwrap();
+            let found = changed(drift, 12_000, 30.0, dff);
             // The tenth percentile lies 40 % of the window's drift of 54 below its middle.
             let below = if dff == Dff::Median { 0.0 } else { 21.6 };
             let wanted = |t| (drift(t) - (drift(t) - below)) / (drift(t) - below);
@@ -137,5 +156,42 @@ mod tests {
                 found[[1, 6000]]
             );
         }
+    }
+
+    /// A line's percentile lies below its middle by what it drifts in the window, whatever the rate.
+    #[test]
+    fn windows_are_seconds() {
+        for rate in [2.0, 7.5, 10.0, 62.3] {
+            let frames = (400.0 * rate) as usize;
+            let drift = |t: usize| (1000.0 + t as f64 / rate) as f32;
+            let found = changed(drift, frames, rate, Dff::Percentile(250));
+            let middle = frames / 2 + 1;
+            let base = drift(middle) - 45.0;
+            let distance = (found[[0, middle]] - (drift(middle) - base) / base).abs();
+            assert!(distance < 1.2 / (1000.0 * rate as f32), "{rate} Hz: {distance}");
+        }
+    }
+
+    #[test]
+    fn a_flat_trace_has_no_change_however_short() {
+        for (seconds, rate) in [(540.0, 5.0), (50.0, 30.0), (90.0, 30.0), (89.9, 10.0), (400.0, 4.0)] {
+            for dff in [Dff::Median, Dff::Mode, Dff::Percentile(80)] {
+                let found = changed(|_| 300.0, (seconds * rate) as usize, rate, dff);
+                assert!(found.row(0).iter().all(|v| *v == 0.0), "{seconds} s at {rate} Hz, {dff}");
+                assert!((found[[1, 200]] - 1.0).abs() < 1e-6, "{seconds} s at {rate} Hz, {dff}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rate_that_is_not_known_is_refused() {
+        assert!(Dff::Median.check(30.0).is_ok());
+        for rate in [f64::NAN, 0.0, -1.0, f64::INFINITY] {
+            assert!(Dff::Median.check(rate).unwrap_err().to_string().contains("does not say"), "{rate}");
+        }
+        let gpu = Gpu::open(&Options::default()).unwrap();
+        let x = Matrix::zeros(&gpu, "x", 1, 8).unwrap();
+        let why = change(&gpu, &x, 300.0, Dff::Mode).unwrap_err().to_string();
+        assert!(why.contains("windowed mode") && why.contains("Take the median"), "{why}");
     }
 }

@@ -1,7 +1,7 @@
 //! The running mode of rows in whole units, made smooth by a running mean.
 
 use crate::error::{Error, Kind, Result};
-use crate::gpu::{Gpu, Matrix, Recording};
+use crate::gpu::{Gpu, LONGEST_LOOP, Matrix, Recording};
 use crate::kernels::running_mean::RunningMean;
 use crate::kernels::running_mode::{self, MOST_BINS, RunningMode, histogram_words};
 
@@ -13,13 +13,21 @@ pub fn windowed_mode_bytes(columns: usize) -> u64 {
     4 * histogram_words(1, columns, MOST_BINS).max(SCRATCH_BYTES / 4 + columns) as u64
 }
 
+fn refused(found: String, wanted: String) -> Error {
+    Error::new(Kind::Usage, "windowed mode", found, wanted, "Take the median for a baseline")
+}
+
 /// `y[r, t]` = the mean over `t - halves[1] .. t + halves[1]` of modes, and the mode of a frame the whole
 /// number that most values of `x[r]` from `halves[0]` frames before it to as many after round to, of equals
 /// the smallest. Windows end where rows do; what is not finite is left out, and NaN where nothing is left.
 ///
 /// # Errors
-/// Usage, if a row spans more than 32,768 whole numbers; as [`Gpu::run`].
+/// Usage, if a row spans more than 32,768 whole numbers, or a window more frames; as [`Gpu::run`].
 pub fn windowed_mode(gpu: &Gpu, x: &Matrix, halves: [usize; 2], y: &Matrix) -> Result<()> {
+    let longest = 2 * halves[0].max(halves[1]);
+    if longest > LONGEST_LOOP as usize {
+        return Err(refused(format!("a window of {longest} frames"), format!("at most {LONGEST_LOOP}")));
+    }
     let values = x.download(gpu)?;
     let ends = values.rows().into_iter().map(|row| {
         let finite = || row.iter().copied().filter(|v| v.is_finite());
@@ -35,13 +43,7 @@ pub fn windowed_mode(gpu: &Gpu, x: &Matrix, halves: [usize; 2], y: &Matrix) -> R
     if widest > MOST_BINS as f64 {
         let found = format!("a trace spans {widest:.0} whole units");
         let wanted = format!("at most {MOST_BINS}, for the mode counts whole units");
-        return Err(Error::new(
-            Kind::Usage,
-            "windowed mode",
-            found,
-            wanted,
-            "Take the median for a baseline",
-        ));
+        return Err(refused(found, wanted));
     }
     let lowest: Vec<f32> = ends.iter().map(|[low, _]| *low).collect();
     let lowest = gpu.upload("lowest values", &lowest)?;

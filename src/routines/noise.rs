@@ -2,26 +2,31 @@
 
 use rayon::prelude::*;
 
-use super::running::{Window, running_quantile};
+use super::running::{Window, odd_frames, running_quantile};
 use crate::error::Result;
 use crate::gpu::{Gpu, Matrix};
+use crate::numbers::median;
 
-/// Frames of the running median that is taken away first.
+/// Seconds of the running median that is taken away first: 31 frames at 30 Hz.
+const SECONDS: f64 = 1.0;
+
+/// Its frames at least: the median of a few follows the noise itself.
 const FRAMES: usize = 31;
 
 /// The standard deviation of a normal distribution whose median absolute deviation is 1.
 const NORMAL: f64 = 1.4826;
 
 /// The noise of every row of `traces`, as the Allen Institute's event pipeline estimates it: of what is left
-/// beside the running median of 31 frames, values above 1.5 times the smallest one's magnitude are dropped,
+/// beside the running median of a second (31 frames at least), values above 1.5 times the smallest one's magnitude are dropped,
 /// then those beyond 2.5 robust standard deviations (1.4826 median absolute deviations), and of the rest the
 /// robust standard deviation is the noise. NaN is left out; NaN where nothing is left. `spare` is a matrix of
 /// the same shape, whose values are lost.
 ///
 /// # Errors
 /// As [`running_quantile`].
-pub fn noise(gpu: &Gpu, traces: &Matrix, spare: &Matrix) -> Result<Vec<f64>> {
-    running_quantile(gpu, traces, Window::median(FRAMES), spare)?;
+pub fn noise(gpu: &Gpu, traces: &Matrix, rate: f64, spare: &Matrix) -> Result<Vec<f64>> {
+    let window = Window::median(odd_frames(SECONDS, rate).max(FRAMES));
+    running_quantile(gpu, traces, window, spare)?;
     let (traces, medians) = (traces.download(gpu)?, spare.download(gpu)?);
     let rows: Vec<_> = traces.rows().into_iter().zip(medians.rows()).collect();
     let one = |(row, medians): (ndarray::ArrayView1<f32>, ndarray::ArrayView1<f32>)| {
@@ -42,24 +47,8 @@ fn noise_of(mut left: Vec<f64>) -> f64 {
 
 /// 1.4826 times the median distance from the median.
 fn robust_deviation(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    let centre = median(&mut values);
-    values.iter_mut().for_each(|v| *v = (*v - centre).abs());
-    NORMAL * median(&mut values)
-}
-
-/// The middle one, or the mean of the two; NaN of none.
-fn median(values: &mut [f64]) -> f64 {
-    let middle = values.len() / 2;
-    if values.is_empty() {
-        return f64::NAN;
-    }
-    let even = values.len().is_multiple_of(2);
-    let (below, upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
-    if !even {
-        return *upper;
-    }
-    (below.iter().copied().fold(f64::NEG_INFINITY, f64::max) + *upper) / 2.0
+    let centre = median(values.to_vec());
+    NORMAL * median(values.iter().map(|v| (v - centre).abs()).collect())
 }
 
 #[cfg(test)]
@@ -83,14 +72,13 @@ mod tests {
         let gpu = Gpu::open(&Options::default()).unwrap();
         let x = Matrix::upload(&gpu, "x", traces.view()).unwrap();
         let spare = Matrix::zeros(&gpu, "spare", 3, 4000).unwrap();
-        let found = noise(&gpu, &x, &spare).unwrap();
+        let found = noise(&gpu, &x, 30.0, &spare).unwrap();
         assert!((found[0] - 1.0).abs() < 0.06 && (found[1] - 1.0).abs() < 0.08, "{found:?}");
         assert!(found[2].is_nan());
     }
 
     #[test]
     fn by_hand() {
-        assert_eq!((median(&mut [3.0, 1.0, 2.0]), median(&mut [4.0, 1.0, 3.0, 2.0])), (2.0, 2.5));
         // The smallest is -2: 9 goes; the median of the others is 0, their distances 1, 1, 2, 0, 1.
         assert_eq!(noise_of(vec![-1.0, 1.0, -2.0, 0.0, 1.0, 9.0]), NORMAL);
     }

@@ -9,14 +9,18 @@ use crate::kernels::keys::{KeyLevels, KeyRows, LEVELS};
 use crate::kernels::running_quantile::{self, RunningQuantile};
 use std::ops::Range;
 
-pub use crate::kernels::running_quantile::{Ends, Window};
+pub use crate::kernels::running_quantile::Window;
 
 impl Window {
-    /// The running median of `length` frames, an odd number, with zeros beyond the ends:
-    /// `scipy.signal.medfilt`.
+    /// The running median of `length` frames, an odd number.
     pub fn median(length: usize) -> Self {
-        Window { half: length / 2, permille: 500, ends: Ends::Zeros }
+        Window { half: length / 2, permille: 500 }
     }
+}
+
+/// Frames of the odd window that lasts nearest to so many seconds.
+pub fn odd_frames(seconds: f64, rate: f64) -> usize {
+    2 * (seconds * rate / 2.0).round() as usize + 1
 }
 
 /// Most bytes of keys and levels at once, unless a single row takes more.
@@ -33,8 +37,8 @@ fn row_words(columns: usize) -> usize {
 }
 
 /// `y[r, t]` = the quantile of what the window around column t of row r of `x` holds, NaN left out; NaN where
-/// nothing is left. The two matrices are of one shape; the result is one of the window's values to the bit (0
-/// for -0).
+/// nothing is left. Windows are shorter at the ends of rows. The two matrices are of one shape; the result is
+/// one of the window's values to the bit (0 for -0), or the mean of two.
 ///
 /// # Errors
 /// Usage, if a window is too long; as [`Gpu::run`].
@@ -115,7 +119,9 @@ mod tests {
     #[test]
     fn a_routine_equals_sorting_every_window() {
         check([5, 1001], Window::median(101), LONGEST_ROW);
-        check([3, 333], Window { half: 40, permille: 80, ends: Ends::Short }, LONGEST_ROW);
+        check([3, 333], Window { half: 40, permille: 80 }, LONGEST_ROW);
+        // Windows of even counts everywhere.
+        check([4, 60], Window::median(101), LONGEST_ROW);
         // More rows than a batch.
         check([300, 40], Window::median(7), LONGEST_ROW);
         // Pieces, none of which begins where the levels may.

@@ -9,8 +9,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::agreement::{is_constant, mean, variance};
-use super::median;
 use super::repeats::Trials;
+use crate::numbers::median;
 use crate::random::Random;
 
 /// Draws of an interval, where nobody asks for another number.

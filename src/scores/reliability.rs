@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::bootstrap::{DRAWS, Interval, Resamples};
 use super::permutation::{PERMUTATIONS, benjamini_hochberg, p_values};
 use super::repeats::{Trials, explained};
-use super::{LEAST_FEV, median, words};
+use super::{LEAST_FEV, words};
+use crate::numbers::median;
 
 /// The share of false ones among the neurons that are called tuned, on average.
 pub const FALSE_DISCOVERIES: f64 = 0.05;

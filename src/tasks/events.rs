@@ -1,5 +1,10 @@
 //! Events of traces: a recording or an array goes in, an `.npz` comes out that `--events` reads back.
 
+mod counts;
+
+use counts::Counts;
+pub use counts::EventsWarning;
+
 use super::Progress;
 use super::clock::Clock;
 use super::record::{AdapterRecord, hashes};
@@ -9,6 +14,7 @@ use crate::experiment::{self, ExperimentRequest, Recorded, Trace, Traces};
 use crate::gpu::Gpu;
 use crate::io::commit;
 use crate::io::npy::{ArchiveWriter, Rows};
+use crate::numbers::median;
 use ndarray::{Array2, ArrayView1, Ix2};
 use serde::Serialize;
 use serde_json::json;
@@ -101,6 +107,10 @@ pub struct EventsSummary {
     pub median_events_per_second: Option<f64>,
     /// Median over neurons of the noise's standard deviation, in the trace's units.
     pub median_noise: f64,
+    /// Neurons of planes that were imaged in turn: of every so many frames one is there.
+    pub n_imaged_in_turn: usize,
+    /// What makes the events doubtful.
+    pub warnings: Vec<EventsWarning>,
     /// Seconds of each step.
     pub seconds: BTreeMap<String, f64>,
     /// The file.
@@ -176,6 +186,14 @@ impl EventsRequest {
         if has(first) || !has(second) { first } else { second }
     }
 
+    fn has_penalty(&self) -> bool {
+        match self.method {
+            MethodRequest::Oasis { penalty, smallest, .. } => penalty.is_some() || smallest > 0.0,
+            MethodRequest::OasisAr2 { penalty, .. } | MethodRequest::L0 { penalty, .. } => penalty.is_some(),
+            MethodRequest::Oopsi { .. } => false,
+        }
+    }
+
     fn method(&self, trace: Trace) -> Method {
         match self.method {
             MethodRequest::Oasis { decay, penalty, smallest } => Method::Oasis { decay, penalty, smallest },
@@ -243,6 +261,7 @@ pub fn events(gpu: &Gpu, request: &EventsRequest, progress: &mut Progress<'_>) -
     failure.map_or(written, Err)?;
     clock.done("events");
     let sparse = !matches!(job.method, Method::Oopsi { .. });
+    let warnings = counts.warnings(job.rate, sparse && !request.has_penalty());
     let summary = EventsSummary {
         n_neurons: job.neurons,
         n_frames: job.frames,
@@ -251,8 +270,10 @@ pub fn events(gpu: &Gpu, request: &EventsRequest, progress: &mut Progress<'_>) -
         method: job.method.name().into(),
         n_without_trace: counts.fitted.iter().filter(|f| f.noise.is_nan()).count(),
         n_unsolved: counts.fitted.iter().filter(|f| !f.noise.is_nan() && f.penalty.is_nan()).count(),
-        median_events_per_second: sparse.then(|| median(counts.rates)),
-        median_noise: median(counts.fitted.iter().map(|f| f.noise).collect()),
+        n_imaged_in_turn: counts.fitted.iter().filter(|f| f.every > 1).count(),
+        warnings,
+        median_events_per_second: sparse.then(|| middle(counts.rates.iter().copied())),
+        median_noise: middle(counts.fitted.iter().map(|f| f.noise)),
         seconds: clock.finish(),
         out: request.out.clone(),
         record: request.record(),
@@ -264,13 +285,6 @@ pub fn events(gpu: &Gpu, request: &EventsRequest, progress: &mut Progress<'_>) -
     let record = serde_json::to_vec_pretty(&record).map_err(|e| Error::internal("record", e))?;
     commit::write(&request.record(), &record)?;
     Ok(summary)
-}
-
-/// What is kept of every neuron.
-#[derive(Default)]
-struct Counts {
-    fitted: Vec<Fitted>,
-    rates: Vec<f64>,
 }
 
 /// The archive: events as they are inferred; calcium, which an archive takes only after them, waits in a file
@@ -301,9 +315,7 @@ fn write(
                 archive.write_all(&bytes(events)).map_err(failed)?;
                 calcium.write_all(&bytes(calcium_row)).map_err(failed)?;
             }
-            let rates = found.events.rows().into_iter().zip(part.rows());
-            counts.rates.extend(rates.map(|(events, y)| per_second(events, y, job.rate)));
-            counts.fitted.extend(found.neurons);
+            counts.add(part, found, job.rate);
             row = rows.end;
             progress("events", (first + row) as f64 / job.neurons as f64);
         }
@@ -321,13 +333,6 @@ fn write(
     let all: Vec<u8> = counts.fitted.iter().flat_map(|f| f.decay).flat_map(f64::to_le_bytes).collect();
     archive.write_all(&all).map_err(failed)?;
     archive.finish().map_err(failed)
-}
-
-/// Events a second of the frames that are not missing; NaN where there are no events to count.
-fn per_second(events: ArrayView1<'_, f32>, y: ArrayView1<'_, f32>, rate: f64) -> f64 {
-    let there = y.iter().filter(|v| !v.is_nan()).count();
-    let number = events.iter().filter(|e| **e > 0.0).count();
-    if events.iter().any(|e| e.is_nan()) { f64::NAN } else { number as f64 * rate / there as f64 }
 }
 
 type Column = (&'static str, fn(&Fitted) -> f64);
@@ -375,8 +380,7 @@ impl Job {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.retain(|v| !v.is_nan());
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+/// The median of those that are numbers.
+fn middle(values: impl Iterator<Item = f64>) -> f64 {
+    median(values.filter(|v| !v.is_nan()).collect())
 }

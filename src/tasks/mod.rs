@@ -29,7 +29,7 @@ mod trained_fit;
 mod trained_model;
 
 pub use crate::features::Convolution;
-pub use events::{EventsRequest, EventsSource, EventsSummary, MethodRequest, events};
+pub use events::{EventsRequest, EventsSource, EventsSummary, EventsWarning, MethodRequest, events};
 pub use extract::{ExtractRequest, ExtractSummary, LayerSummary, extract};
 pub use fit::{FitJob, FitRequest, FitSummary, ReadoutRequest, fit};
 pub use input::{FeaturesInput, Input, NetworkInput, NormaliseRequest};

@@ -1,7 +1,7 @@
 """Writes tests/golden/responses.npz: the responses of the example recordings, by every definition, in plain NumPy.
 
 Who runs it, and when: a developer, by hand, when a definition is added or the recordings of tests/golden/experiments are
-made anew; the tests read the stored file and need no Python. It needs `pip install numpy scipy` and is run from the root of
+made anew; the tests read the stored file and need no Python. It needs `pip install numpy` and is run from the root of
 the repository:
 
     python tools/reference/responses.py
@@ -11,8 +11,6 @@ read from what the recordings were made of (truth.npz), not from the recordings.
 """
 
 import numpy as np
-from scipy.signal import medfilt
-
 GOLDEN = "tests/golden/"
 RATE = 30.0
 STATISTICS = {"mean": np.mean, "max": np.max, "sum": np.sum}
@@ -50,29 +48,35 @@ def robust(x):
     return 1.4826 * np.median(np.abs(x - np.median(x)))
 
 
+def running_median(x, frames):
+    """Windows are shorter at the ends."""
+    half = frames // 2
+    return np.array([np.median(x[max(t - half, 0):t + half + 1]) for t in range(len(x))])
+
+
 def noise(x):
     """The standard deviation of the noise of one trace."""
-    x = x - medfilt(x, 31)
+    x = x - running_median(x, 31)
     x = x[x < 1.5 * abs(x.min())]
     return robust(x[np.abs(x) < 2.5 * robust(x)])
 
 
 def dff_median(f):
     f = f.astype("f8")
-    base = np.stack([medfilt(x, 5401) for x in f])
+    base = np.stack([running_median(x, 5401) for x in f])
     floor = np.array([noise(x) for x in f])[:, None]
     dff = (f - base) / np.maximum(base, floor)
     most = np.array([2.5 * noise(x) for x in dff])[:, None]
-    return dff - np.minimum([medfilt(x, 101) for x in dff], most)
+    return dff - np.minimum([running_median(x, 101) for x in dff], most)
 
 
 def dff_percentile(f, percent):
-    """The value of that rank, rounded down, of 5401 frames; fewer at the ends."""
+    """Of 5401 frames, fewer at the ends; where the rank is a whole number, the mean of the values around it."""
     f = f.astype("f8")
     base = np.empty_like(f)
     for t in range(f.shape[1]):
-        window = np.sort(f[:, max(t - 2700, 0):t + 2701], axis=1)
-        base[:, t] = window[:, min(int(window.shape[1] * percent / 100), window.shape[1] - 1)]
+        window = f[:, max(t - 2700, 0):t + 2701]
+        base[:, t] = np.percentile(window, percent, axis=1, method="averaged_inverted_cdf")
     return (f - base) / base
 
 

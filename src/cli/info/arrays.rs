@@ -8,6 +8,7 @@ use striate::Result;
 use striate::io::images::Images;
 use striate::io::npy::{self, ArrayInfo, Element};
 use striate::io::responses::Responses;
+use striate::numbers::median;
 use striate::scores::repeats::Trials;
 
 use super::Findings;
@@ -84,10 +85,12 @@ pub fn describe_responses(responses: &Responses, findings: &mut Findings) -> Val
         findings.row("  missing", format!("{missing} responses ({share:.1} %)"));
         let fev = explainable(responses.repeats.view());
         document["constant_neurons"] = json!(neurons - fev.len());
-        document["median_fev"] = json!(middle(&fev));
+        document["median_fev"] = json!(median(fev.clone()));
         let range = match &fev[..] {
             [] => "unknown: no neuron has repeats that vary".to_string(),
-            [low, .., high] => format!("median {:.2} of the variance ({low:.2} to {high:.2})", middle(&fev)),
+            [low, .., high] => {
+                format!("median {:.2} of the variance ({low:.2} to {high:.2})", median(fev.clone()))
+            }
             [only] => format!("{only:.2} of the variance"),
         };
         findings.row("  explainable", range);
@@ -105,13 +108,4 @@ fn explainable(repeats: ArrayView3<f32>) -> Vec<f64> {
     let mut fev: Vec<f64> = all.filter(|fev| fev.is_finite()).collect();
     fev.sort_unstable_by(f64::total_cmp);
     fev
-}
-
-fn middle(sorted: &[f64]) -> f64 {
-    let half = sorted.len() / 2;
-    match sorted.len() {
-        0 => f64::NAN,
-        n if n % 2 == 1 => sorted[half],
-        _ => 0.5 * (sorted[half - 1] + sorted[half]),
-    }
 }

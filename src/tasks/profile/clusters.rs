@@ -2,10 +2,10 @@
 
 use super::scored::{Group, LayerScores};
 use crate::error::Result;
+use crate::numbers::median;
 use crate::scores::correlation::{LEAST_VALUES, row_correlations};
 use crate::scores::histogram::{Bin, histogram};
 use crate::scores::linkage::{Merge, average_linkage, leaf_order};
-use crate::scores::median;
 use ndarray::Array2;
 
 /// Bins of a histogram of correlations, from -1 to 1.

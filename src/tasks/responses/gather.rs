@@ -190,6 +190,7 @@ fn source<'a>(
             let of = definition.source();
             // Says what there is, if not this.
             traces.time_major(of.0)?;
+            of.1.map_or(Ok(()), |dff| dff.check(traces.rate))?;
             Ok(Some(Source { traces, of, definition }))
         }
     }
@@ -323,7 +324,7 @@ fn compared(
         let (Some(first), Some(last)) = (inside.first(), inside.last()) else { continue };
         let rows: Vec<usize> = inside.iter().map(|judge| judges[*judge] - tile.neurons.start).collect();
         let block = source.traces.block(source.of.0, tile.neurons.clone(), tile.frames.clone())?;
-        let matrix = reading::upload(gpu, block.select(Axis(0), &rows), source.of.1)?;
+        let matrix = reading::upload(gpu, block.select(Axis(0), &rows), source.traces.rate, source.of.1)?;
         for (frames, responses) in plan.windows.iter().zip(&mut all) {
             let mut rows = responses.slice_mut(s![*first..*last + 1, .., ..]);
             fill(gpu, plan, &order, tile, &matrix, frames, &mut rows)?;

@@ -79,15 +79,16 @@ pub(super) fn read(
     (trace, dff): (Trace, Option<Dff>),
     tile: &Tile,
 ) -> Result<Matrix> {
-    upload(gpu, traces.block(trace, tile.neurons.clone(), tile.frames.clone())?, dff)
+    let block = traces.block(trace, tile.neurons.clone(), tile.frames.clone())?;
+    upload(gpu, block, traces.rate, dff)
 }
 
-/// Traces on the device.
-pub(super) fn upload(gpu: &Gpu, block: Array2<f32>, dff: Option<Dff>) -> Result<Matrix> {
+/// Traces on the device, of `rate` frames a second.
+pub(super) fn upload(gpu: &Gpu, block: Array2<f32>, rate: f64, dff: Option<Dff>) -> Result<Matrix> {
     let matrix = Matrix::upload(gpu, "traces", block.view())?;
     drop(block);
     if let Some(dff) = dff {
-        responses::change(gpu, &matrix, dff)?;
+        responses::change(gpu, &matrix, rate, dff)?;
     }
     Ok(matrix)
 }
