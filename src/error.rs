@@ -23,6 +23,8 @@ pub enum Kind {
     Device,
     /// A broken invariant of Striate itself: a bug. Exit code 70.
     Internal,
+    /// A person or a scheduler stopped the command. Exit code 130.
+    Cancelled,
 }
 
 impl Kind {
@@ -36,6 +38,7 @@ impl Kind {
             Kind::Memory => 6,
             Kind::Device => 7,
             Kind::Internal => 70,
+            Kind::Cancelled => 130,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod bench;
 mod bench_text;
+mod cancel;
 mod common;
 mod config;
 mod definition;
@@ -65,7 +66,8 @@ Exit codes:
   5   no adapter, or none that passes its self-test
   6   the job does not fit into the memory budget
   7   the device failed while it worked
-  70  a bug in Striate";
+  70  a bug in Striate
+  130 cancelled by Ctrl-C or a scheduler; nothing half-written is left";
 
 /// Models of visual cortex on any GPU: network features, readouts fitted to neurons, honest scores.
 #[derive(Debug, Parser)]
@@ -130,6 +132,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(refusal) => return output::refuse(refusal, as_json),
     };
+    cancel::watch(cli.common.json);
     let result = run(&cli);
     output::finish(result, cli.common.json)
 }

@@ -30,6 +30,8 @@ impl Progress {
             bar.set_style(style.with_key("rate", rate));
         }
         bar.set_message(unit);
+        // Seen before anything is done.
+        bar.tick();
         Progress { bar, step: unit }
     }
 

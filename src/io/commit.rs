@@ -1,15 +1,32 @@
-//! Files and run folders that appear whole or not at all.
+//! Files and run folders that appear whole or not at all, and of one process at a time.
+//!
+//! Whoever writes `NAME` for longer than a moment (a run folder, a sweep, a study, a file of events) first
+//! claims it: `.NAME.claim` is created where there is none, and says which process has it. Meanwhile others
+//! are refused. The claim is touched every ten seconds. A process of the same table (boot and container, on
+//! Linux) has ended when the table says so, any other when its claim was not touched for three minutes; then
+//! the next one takes the claim away, under a lock of that file. What is written lies beside its place,
+//! as `.NAME.partial-PROCESS-NUMBER`, whose process is as in the claim, with a random part; so no two are
+//! called alike, and the next to write `NAME` removes what ended ones left. A folder moves into its place
+//! only while its claim is still there; what it replaces is `.NAME.replaced-PROCESS-NUMBER` in between.
 
+mod claim;
 mod flush;
+mod folder;
+mod process;
+mod temporary;
 
-use std::ffi::OsString;
-use std::fs::{self, File};
+use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
+use super::disk;
 use crate::error::{Error, Kind, Result};
+pub use claim::Claim;
+pub use folder::{Folder, replaceable};
+use process::Process;
+pub use temporary::{Temporary, abandon};
 
 /// The file that marks a folder as one that Striate wrote, and may therefore replace.
 pub const RECORD: &str = "record.json";
@@ -40,10 +57,7 @@ pub fn writable(path: &Path) -> Result<()> {
 /// # Errors
 /// As [`write()`], and whatever error `fill` gives.
 pub fn write_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    if let Some(draft) = Draft::new(path, fill)? {
-        publish(vec![draft])?;
-    }
-    Ok(())
+    publish(Draft::new(path, fill)?)
 }
 
 /// Writes several files, each of them whole, in less time than one after the other.
@@ -59,19 +73,22 @@ pub fn write_all(files: &[(PathBuf, &[u8])]) -> Result<()> {
 }
 
 /// A file that has been written beside the place that it is meant for; removed unless it is published.
-struct Draft {
+#[derive(Debug)]
+pub struct Draft {
     path: PathBuf,
-    temporary: PathBuf,
+    temporary: Temporary,
     target: PathBuf,
     parent: PathBuf,
 }
 
 impl Draft {
     /// Writes it, or writes through what is neither file nor folder.
-    fn new(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Option<Self>> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
+    ///
+    /// # Errors
+    /// As [`write_with`].
+    pub fn new(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Option<Self>> {
         // A link is followed, so that the file it points to is replaced and not the link.
-        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        let target = real(path);
         let failed = |why: io::Error| unwritable(path, &why);
         if let Ok(there) = fs::metadata(&target) {
             if there.is_dir() {
@@ -80,187 +97,105 @@ impl Draft {
             }
             if !there.is_file() {
                 // A device or a pipe is written through: renaming over it would replace it.
-                let mut to = File::options().write(true).open(&target).map_err(failed)?;
+                let mut to = disk::File::open(&target).map_err(failed)?;
                 return fill(&mut to).and_then(|()| to.flush()).map(|()| None).map_err(failed);
             }
         }
-        let (parent, name) = parent_and_name(&target)?;
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let temporary = parent.join(hidden(&name, &format!("partial-{}-{count}", std::process::id())));
-        let draft = Draft { path: path.to_path_buf(), temporary, target, parent };
-        draft.fill(fill).map_err(failed)?;
-        Ok(Some(draft))
-    }
-
-    fn fill(&self, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-        let mut to = BufWriter::new(File::create_new(&self.temporary)?);
-        fill(&mut to)?;
-        to.flush()
+        let (parent, _) = parent_and_name(&target)?;
+        let (temporary, file) = spare(&target)?;
+        let mut to = BufWriter::new(file);
+        fill(&mut to).and_then(|()| to.flush()).map_err(failed)?;
+        Ok(Some(Draft { path: path.to_path_buf(), temporary, target, parent }))
     }
 }
 
-impl Drop for Draft {
-    fn drop(&mut self) {
-        // Nothing is there once it has been renamed.
-        let _ = fs::remove_file(&self.temporary);
+/// A file beside `path`, for as long as the first of both lasts. What processes that have ended left there is
+/// removed.
+pub(crate) fn spare(path: &Path) -> Result<(Temporary, disk::File)> {
+    let (parent, name) = parent_and_name(path)?;
+    if !is_being_written(&parent) {
+        left(&parent, &beside(&name, "partial-"), |path, process| !process.seems_to_run(path));
     }
+    let temporary = Temporary::new(parent.join(beside(&name, &format!("partial-{}", token()))));
+    let file = disk::File::create_new(temporary.path()).map_err(|why| unwritable(path, &why))?;
+    Ok((temporary, file))
 }
 
-/// Flushes drafts to the disk and moves them to their places.
-fn publish(drafts: Vec<Draft>) -> Result<()> {
-    let Some(first) = drafts.first() else { return Ok(()) };
+/// Flushes drafts to the disk and moves them to their places. Where one cannot be moved, those before it that
+/// replaced nothing are removed again.
+///
+/// # Errors
+/// As [`write()`].
+pub fn publish(drafts: impl IntoIterator<Item = Draft>) -> Result<()> {
+    let drafts: Vec<Draft> = drafts.into_iter().collect();
+    let Some(first) = drafts.first().map(|draft| draft.path.clone()) else { return Ok(()) };
     // What lies in a run folder that is being written is flushed as a whole, when the folder is committed.
     let loose = drafts.iter().filter(|draft| !is_being_written(&draft.parent));
-    let (files, mut parents): (Vec<PathBuf>, Vec<&Path>) =
-        loose.map(|draft| (draft.temporary.clone(), draft.parent.as_path())).unzip();
-    flush::files(&files).map_err(|why| unwritable(&first.path, &why))?;
-    for draft in &drafts {
-        fs::rename(&draft.temporary, &draft.target).map_err(|why| unwritable(&draft.path, &why))?;
+    let (files, mut parents): (Vec<PathBuf>, Vec<PathBuf>) =
+        loose.map(|draft| (draft.temporary.path().to_path_buf(), draft.parent.clone())).unzip();
+    flush::files(&files).map_err(|why| unwritable(&first, &why))?;
+    let mut new: Vec<PathBuf> = Vec::new();
+    for Draft { path, temporary, target, .. } in drafts {
+        let is_new = !target.exists();
+        if let Err(why) = temporary.keep(|from| disk::rename(from, &target)) {
+            new.iter().for_each(|path| drop(fs::remove_file(path)));
+            return Err(unwritable(&path, &why));
+        }
+        new.extend(is_new.then_some(target));
     }
     parents.dedup();
-    parents.iter().try_for_each(|parent| flush::folder(parent)).map_err(|why| unwritable(&first.path, &why))
+    parents.iter().try_for_each(|parent| flush::folder(parent)).map_err(|why| unwritable(&first, &why))
 }
 
-/// Whether a folder is one that [`Folder::commit`] will flush: its name says so.
+/// Whether a folder is one that [`Folder::commit`] will flush, or in one: a name says so.
 fn is_being_written(folder: &Path) -> bool {
-    let ending = format!(".partial-{}", std::process::id());
-    folder.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&ending))
+    let own = format!(".partial-{}-", Process::own());
+    folder.iter().any(|name| name.to_string_lossy().contains(&own))
 }
 
-/// A run folder that is written as a whole: until [`Folder::commit`] everything lies in a hidden folder
-/// `.<name>.partial-<pid>` beside the final place, which is removed when the run ends early.
-#[derive(Debug)]
-pub struct Folder {
-    /// As it was named.
-    path: PathBuf,
-    /// The files that it will hold.
-    files: Vec<OsString>,
-    target: PathBuf,
-    temporary: PathBuf,
-    committed: bool,
+/// Whether a name is one of those that files and folders have only while something is being written.
+pub fn is_temporary(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let marks = [".partial-", ".replaced-"];
+    name.starts_with('.') && (marks.iter().any(|mark| name.contains(mark)) || name.ends_with(".claim"))
 }
 
-impl Folder {
-    /// Starts the folder that will stand at `path` and hold `files`. Folders above it are made. What runs
-    /// that were killed left beside it is cleared away first: temporary folders of processes that no longer
-    /// run (on Linux), or that are older than a day (elsewhere).
-    ///
-    /// # Errors
-    /// [`Kind::Output`] when `path` is a file, a folder with anything else in it than an earlier run's
-    /// `files` (`record.json` among them), or cannot be written.
-    pub fn create(path: &Path, files: &[&str]) -> Result<Folder> {
-        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-        let (parent, name) = parent_and_name(&target)?;
-        fs::create_dir_all(&parent).map_err(|why| unwritable(&parent, &why))?;
-        sweep(&parent, &name, &target).map_err(|why| unwritable(&parent, &why))?;
-        let files: Vec<OsString> = files.iter().map(OsString::from).collect();
-        refuse_foreign(path, &target, &files)?;
-        let temporary = parent.join(hidden(&name, &format!("partial-{}", std::process::id())));
-        fs::create_dir(&temporary).map_err(|why| unwritable(path, &why))?;
-        Ok(Folder { path: path.to_path_buf(), files, target, temporary, committed: false })
-    }
-
-    /// Where to write the file `name` until the folder is committed.
-    pub fn file(&self, name: &str) -> PathBuf {
-        self.temporary.join(name)
-    }
-
-    /// Flushes everything to the disk and moves the folder to its place. An earlier run folder there is moved
-    /// aside first and deleted last; should the machine stop in between, the next [`Folder::create`] puts it
-    /// back.
-    ///
-    /// # Errors
-    /// [`Kind::Output`] as for [`Folder::create`]; the earlier folder is then still in place.
-    pub fn commit(mut self) -> Result<()> {
-        refuse_foreign(&self.path, &self.target, &self.files)?;
-        let failed = |why: io::Error| unwritable(&self.path, &why);
-        flush::whole(&self.temporary).map_err(failed)?;
-        let (parent, name) = parent_and_name(&self.target)?;
-        let aside = parent.join(hidden(&name, &format!("replaced-{}", std::process::id())));
-        let replaces = self.target.is_dir();
-        if replaces {
-            fs::rename(&self.target, &aside).map_err(failed)?;
-        }
-        if let Err(why) = fs::rename(&self.temporary, &self.target) {
-            if replaces {
-                let _ = fs::rename(&aside, &self.target);
-            }
-            return Err(failed(why));
-        }
-        self.committed = true;
-        let synced = flush::folder(&parent);
-        if replaces {
-            // The result stands; an old folder that cannot be deleted now is swept by the next run.
-            let _ = fs::remove_dir_all(&aside);
-        }
-        synced.map_err(|why| unwritable(&self.path, &why))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if !self.committed {
-            let _ = fs::remove_dir_all(&self.temporary);
+/// Removes what lies in `parent` under names that begin with `start` and go on with a process, where that
+/// `has_ended`.
+fn left(parent: &Path, start: &OsStr, has_ended: impl Fn(&Path, &Process) -> bool) {
+    for (path, process) in begun_there(parent, start) {
+        if has_ended(&path, &process) {
+            // Another process may be at it as well; what cannot be removed takes space, and is not read.
+            let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
         }
     }
 }
 
-/// An error unless `target` is free, an empty folder, or an earlier run folder that holds nothing but
-/// `files`.
-fn refuse_foreign(path: &Path, target: &Path, files: &[OsString]) -> Result<()> {
-    let place = path.display();
-    let Ok(there) = fs::symlink_metadata(target) else { return Ok(()) };
-    if !there.is_dir() {
-        let advice = "Choose another name for the run folder";
-        return Err(Error::new(Kind::Output, place, "is a file", "a folder", advice));
-    }
-    let entries: io::Result<Vec<_>> = fs::read_dir(target).and_then(Iterator::collect);
-    let entries = entries.map_err(|why| unwritable(path, &why))?;
-    let found = match entries.iter().map(fs::DirEntry::file_name).find(|name| !files.contains(name)) {
-        _ if entries.is_empty() => return Ok(()),
-        _ if !target.join(RECORD).is_file() => {
-            format!("holds files that are not a Striate run (no {RECORD})")
-        }
-        Some(name) => format!("holds {}, which would be lost", name.display()),
-        None => return Ok(()),
+/// Paths in `parent` whose names begin with `start` and go on with a process.
+fn begun_there(parent: &Path, start: &OsStr) -> Vec<(PathBuf, Process)> {
+    let start = start.to_string_lossy();
+    let of = |entry: fs::DirEntry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let (process, _) = name.strip_prefix(&*start)?.rsplit_once('-')?;
+        Some((entry.path(), process.parse().ok()?))
     };
-    let wanted = "a new or empty folder, or an earlier run of the same kind";
-    Err(Error::new(Kind::Output, place, found, wanted, "Choose another folder, or empty this one yourself"))
+    fs::read_dir(parent).into_iter().flatten().flatten().filter_map(of).collect()
 }
 
-/// Clears what killed runs left beside `target`, and puts back a folder that one had moved aside.
-fn sweep(parent: &Path, name: &OsString, target: &Path) -> io::Result<()> {
-    let starts = [hidden(name, "partial-"), hidden(name, "replaced-")];
-    for entry in fs::read_dir(parent)? {
-        let entry = entry?;
-        let sibling = entry.file_name().to_string_lossy().into_owned();
-        for (start, replaced) in starts.iter().zip([false, true]) {
-            let Some(pid) = sibling.strip_prefix(&*start.to_string_lossy()) else { continue };
-            let Ok(pid) = pid.parse::<u32>() else { continue };
-            if !entry.file_type()?.is_dir() || !is_stale(&entry.path(), pid) {
-                continue;
-            }
-            if replaced && !target.exists() {
-                fs::rename(entry.path(), target)?;
-            } else {
-                // Another run may be sweeping the same folder.
-                let _ = fs::remove_dir_all(entry.path());
-            }
-        }
-    }
-    Ok(())
+/// A number that this process has not given yet.
+fn number() -> u64 {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    COUNT.fetch_add(1, Ordering::Relaxed)
 }
 
-pub(crate) fn is_stale(folder: &Path, pid: u32) -> bool {
-    // In a container every run may have the same pid: what has ours was left by an earlier one.
-    if pid == std::process::id() {
-        return true;
-    }
-    if cfg!(target_os = "linux") && Path::new("/proc/self").exists() {
-        return !Path::new("/proc").join(pid.to_string()).exists();
-    }
-    let age = fs::metadata(folder).and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
-    age.is_some_and(|age| age > Duration::from_secs(24 * 60 * 60))
+/// An ending for a name that no other process has, and this one has not used yet.
+fn token() -> String {
+    format!("{}-{}", Process::own(), number())
+}
+
+/// The path behind links, where something is there already.
+fn real(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 fn parent_and_name(target: &Path) -> Result<(PathBuf, OsString)> {
@@ -275,7 +210,8 @@ fn parent_and_name(target: &Path) -> Result<(PathBuf, OsString)> {
     Ok((parent, name.to_os_string()))
 }
 
-fn hidden(name: &OsString, ending: &str) -> OsString {
+/// The hidden name beside `name` with this ending.
+fn beside(name: &OsStr, ending: &str) -> OsString {
     let mut hidden = OsString::from(".");
     hidden.push(name);
     hidden.push(".");

@@ -1,6 +1,7 @@
 //! Host files to host arrays and back. Nothing here knows a GPU.
 
 pub mod commit;
+pub mod disk;
 pub mod hash;
 pub mod images;
 pub mod labels;

@@ -36,6 +36,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Kind, Result};
 use crate::io::commit::{self, unwritable};
+use crate::io::disk;
 use run::{Command, Run};
 use section::{Figure, Section};
 
@@ -75,10 +76,23 @@ pub struct FigureSummary {
 /// Input, where the folder is no run folder or a file in it is damaged: nothing is written then, and an
 /// earlier report stays. Output, where it cannot be written.
 pub fn write(folder: &Path) -> Result<ReportSummary> {
-    let run = Run::open(folder)?;
-    let sections = sections(&run)?;
-    let subtitle = subtitle(&run);
-    save(&folder.join(PAGE), PLOTS, &run.name, &subtitle, &sections)
+    write_run(&Run::open(folder)?)
+}
+
+/// The same of a folder that does not have its name yet.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_named(folder: &Path, name: &str) -> Result<ReportSummary> {
+    let mut run = Run::open(folder)?;
+    run.name = name.into();
+    write_run(&run)
+}
+
+fn write_run(run: &Run) -> Result<ReportSummary> {
+    let sections = sections(run)?;
+    let subtitle = subtitle(run);
+    save(&run.folder.join(PAGE), PLOTS, &run.name, &subtitle, &sections)
 }
 
 /// Reads several run folders and writes one page that compares them to `out`, and its plots beside it, into
@@ -151,7 +165,7 @@ fn save(
     let folder = page.parent().unwrap_or(Path::new("")).join(plots);
     let html = page::render(title, subtitle, plots, sections)?;
     let figures: Vec<&Figure> = sections.iter().flat_map(|section| &section.figures).collect();
-    fs::create_dir_all(&folder).map_err(|why| unwritable(&folder, &why))?;
+    disk::create_dir_all(&folder).map_err(|why| unwritable(&folder, &why))?;
     let mut summary = ReportSummary {
         page: page.into(),
         sections: sections.iter().map(|section| section.title.clone()).collect(),

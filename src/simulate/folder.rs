@@ -56,7 +56,7 @@ pub fn write(experiment: &Experiment, folder: &Path) -> Result<()> {
     let record =
         serde_json::to_vec_pretty(&record).map_err(|why| Error::internal("simulation record", why))?;
     commit::write(&to.file(RECORD), &record)?;
-    to.commit()
+    to.commit().map(drop)
 }
 
 /// Fields of untuned neurons are empty: they have no receptive field.

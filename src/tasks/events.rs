@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::events::{DecayFrom, Fitted, Method, infer, traces_at_once};
 use crate::experiment::{self, ExperimentRequest, Recorded, Trace, Traces};
 use crate::gpu::Gpu;
-use crate::io::commit;
+use crate::io::commit::{self, Claim, Draft};
 use crate::io::npy::{ArchiveWriter, Rows};
 use crate::numbers::median;
 use ndarray::{Array2, ArrayView1, Ix2};
@@ -249,16 +249,18 @@ pub fn events(gpu: &Gpu, request: &EventsRequest, progress: &mut Progress<'_>) -
     let mut clock = Clock::new();
     let mut job = request.open()?;
     request.check_output(&job.files)?;
+    // Its two files are of one process.
+    let _claim = Claim::take(&request.out)?;
     let mut counts = Counts::default();
     let mut failure = None;
-    let written = commit::write_with(&request.out, |to| {
+    let written = Draft::new(&request.out, |to| {
         write(gpu, request, &mut job, to, &mut counts, progress).map_err(|error| {
             failure = Some(error);
             std::io::Error::other("the events could not be inferred")
         })
     });
     // What stopped the writing says more than the writing's own error.
-    failure.map_or(written, Err)?;
+    let written = failure.map_or(written, Err)?;
     clock.done("events");
     let sparse = !matches!(job.method, Method::Oopsi { .. });
     let warnings = counts.warnings(job.rate, sparse && !request.has_penalty());
@@ -283,7 +285,8 @@ pub fn events(gpu: &Gpu, request: &EventsRequest, progress: &mut Progress<'_>) -
         "inputs": hashes(&job.files)?, "summary": summary, "adapter": AdapterRecord::of(gpu),
     });
     let record = serde_json::to_vec_pretty(&record).map_err(|e| Error::internal("record", e))?;
-    commit::write(&request.record(), &record)?;
+    let record = Draft::new(&request.record(), |to| to.write_all(&record))?;
+    commit::publish(written.into_iter().chain(record))?;
     Ok(summary)
 }
 
@@ -298,8 +301,8 @@ fn write(
     progress: &mut Progress<'_>,
 ) -> Result<()> {
     let failed = |why: std::io::Error| commit::unwritable(&request.out, &why);
-    let spare = Spare::beside(&request.out);
-    let mut calcium = BufWriter::new(File::create_new(&spare.0).map_err(failed)?);
+    let (spare, calcium) = commit::spare(&request.out)?;
+    let mut calcium = BufWriter::new(calcium);
     let mut archive = ArchiveWriter::new(to);
     let shape = [job.neurons, job.frames];
     archive.begin("ev", "<f4", &shape).map_err(failed)?;
@@ -322,7 +325,7 @@ fn write(
     }
     calcium.into_inner().map_err(|e| failed(e.into_error()))?;
     archive.begin("calcium", "<f4", &shape).map_err(failed)?;
-    let mut calcium = BufReader::new(File::open(&spare.0).map_err(failed)?);
+    let mut calcium = BufReader::new(File::open(spare.path()).map_err(failed)?);
     std::io::copy(&mut calcium, &mut archive).map_err(failed)?;
     for (name, value) in columns() {
         archive.begin(name, "<f8", &[job.neurons]).map_err(failed)?;
@@ -343,22 +346,6 @@ fn columns() -> [Column; 3] {
 
 fn bytes(row: ArrayView1<'_, f32>) -> Vec<u8> {
     row.iter().flat_map(|v| v.to_le_bytes()).collect()
-}
-
-/// A file that is removed however its use ends.
-struct Spare(PathBuf);
-
-impl Spare {
-    fn beside(path: &Path) -> Self {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        Spare(path.with_file_name(format!(".{name}.calcium-{}", std::process::id())))
-    }
-}
-
-impl Drop for Spare {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
 }
 
 impl Job {

@@ -15,7 +15,6 @@ use crate::error::Result;
 use crate::features::Source;
 use crate::gpu::Gpu;
 use crate::io::commit::Folder;
-use crate::report;
 use crate::scores::Summary;
 use crate::scores::reliability::ReliabilitySummary;
 use crate::training::Model;
@@ -257,9 +256,7 @@ impl<'a> FitJob<'a> {
         };
         let trials = rows.record();
         run_folder::write_record(gpu, &folder, (request, &trials), &readout, &plan, &summary, inputs)?;
-        folder.commit()?;
-        // Last, so that a result stands even where its report cannot be written.
-        report::write(&request.out)?;
+        run_folder::reported(folder)?;
         Ok(summary)
     }
 }

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::features::{FeatureSpace, Slab};
 use crate::gpu::{Gpu, Matrix, Recording};
 use crate::io::commit::unwritable;
+use crate::io::disk;
 use crate::io::weights::WeightFile;
 use crate::kernels::centre::Centre;
 use crate::kernels::gemm::{self, Gemm};
@@ -59,7 +60,7 @@ pub(super) fn write(
     let (neurons, features) = (image_weights.nrows(), space.source().features());
     let (header, starts) = header(neurons, features);
     let failed = |why: std::io::Error| unwritable(path, &why);
-    let mut file = File::create(path).map_err(failed)?;
+    let mut file = disk::File::create(path).map_err(failed)?;
     file.write_all(&header).map_err(failed)?;
     let mut put = |at: u64, words: &[f32]| -> Result<()> {
         file.seek(SeekFrom::Start(header.len() as u64 + at)).map_err(failed)?;

@@ -11,9 +11,9 @@ use super::reliability;
 use super::rows::TrialsRecord;
 use super::scores_table::{Chosen, scores_table};
 use super::trained_fit::CURVES;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
-use crate::io::commit::{self, Folder, RECORD};
+use crate::io::commit::{self, Claim, Folder, RECORD};
 use crate::io::npy;
 use crate::report;
 use crate::scores::bootstrap::{DRAWS, Interval, pearson_intervals};
@@ -103,6 +103,15 @@ pub(super) fn write(folder: &Folder, found: &Found<'_>) -> Result<()> {
     let table = scores_table(names, &found.scores, &found.intervals, &found.readout.chosen)?;
     commit::write(&folder.file("scores.csv"), &table)?;
     split.write(&folder.file("split.csv"))
+}
+
+/// Writes the report of a run into its folder, and commits it: a folder that has its name has its report. Only
+/// where the report cannot be drawn the results come without it, and then the error.
+pub(super) fn reported(folder: Folder) -> Result<Claim> {
+    match report::write_named(folder.here(), folder.name()) {
+        Err(why) if why.kind() == Kind::Output => Err(why),
+        drawn => folder.commit().and_then(|claim| drawn.map(|_| claim)),
+    }
 }
 
 /// Writes the record: everything that is needed to repeat the fit.

@@ -9,7 +9,8 @@ use super::record::{RunRecord, hashes};
 use super::sweep::{SweepJob, SweepRequest, SweepStatus};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
-use crate::io::commit::{self, RECORD, unwritable};
+use crate::io::commit::{self, Claim, RECORD, is_temporary, unwritable};
+use crate::io::disk;
 use crate::report;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -243,9 +244,10 @@ fn begun(out: &Path) -> Result<Record> {
     match record.filter(|record| record.command == "study") {
         Some(record) => Ok(record),
         None => {
-            let mut entries = std::fs::read_dir(out).into_iter().flatten().flatten();
-            // Responses that a study works on are made before it begins.
-            if entries.any(|entry| !entry.file_name().to_string_lossy().ends_with(".responses")) {
+            let entries = std::fs::read_dir(out).into_iter().flatten().flatten();
+            let mut names = entries.map(|entry| entry.file_name());
+            // Responses that a study works on are made before it begins, which may be killed meanwhile.
+            if names.any(|name| !name.to_string_lossy().ends_with(".responses") && !is_temporary(&name)) {
                 let (found, wanted) = ("holds files that are not a study", "a new or empty folder");
                 return Err(Error::new(Kind::Output, out.display(), found, wanted, "Choose another --out"));
             }
@@ -260,9 +262,11 @@ fn begun(out: &Path) -> Result<Record> {
 /// As [`super::fit()`] and [`super::sweep()`]; what had finished is kept, and the same request goes on from
 /// there.
 pub fn study(gpu: &Gpu, request: &StudyRequest, progress: &mut StudyProgress<'_>) -> Result<StudySummary> {
-    let before = begun(&request.out)?;
+    begun(&request.out)?;
     request.parts.iter().try_for_each(StudyPart::check)?;
-    std::fs::create_dir_all(&request.out).map_err(|why| unwritable(&request.out, &why))?;
+    let _claim = Claim::take(&request.out)?;
+    disk::create_dir_all(&request.out).map_err(|why| unwritable(&request.out, &why))?;
+    let before = begun(&request.out)?;
     let mut record = Record {
         striate: env!("CARGO_PKG_VERSION").into(),
         command: "study".into(),

@@ -1,9 +1,11 @@
 //! Files to the disk, side by side: what a journalling file system is asked for at the same time, it flushes
 //! together. Forty files take about as long as two.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::io::disk::{self, File};
 
 /// Files that are flushed at the same time.
 const SIDE_BY_SIDE: usize = 16;
@@ -12,7 +14,7 @@ const SIDE_BY_SIDE: usize = 16;
 pub(super) fn files(paths: &[PathBuf]) -> io::Result<()> {
     let threads = paths.len().min(SIDE_BY_SIDE);
     // Windows flushes only what is open for writing.
-    let flush = |path: &PathBuf| File::options().read(true).write(true).open(path)?.sync_all();
+    let flush = |path: &PathBuf| File::open(path)?.sync();
     let flush = &flush;
     if threads < 2 {
         return paths.iter().try_for_each(flush);
@@ -50,7 +52,22 @@ fn list(folder: &Path, files: &mut Vec<PathBuf>, folders: &mut Vec<PathBuf>) -> 
     Ok(())
 }
 
-/// Makes renames in `folder` durable. Windows has no such thing, and does not need it.
+/// Makes renames in `folder` durable.
 pub(super) fn folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+    Renames::of(folder)?.flush()
+}
+
+/// A folder whose renames are to be durable. Windows has no such thing, and does not need it.
+pub(super) struct Renames(Option<fs::File>);
+
+impl Renames {
+    /// Opens it.
+    pub fn of(folder: &Path) -> io::Result<Renames> {
+        Ok(Renames(if cfg!(unix) { Some(fs::File::open(folder)?) } else { None }))
+    }
+
+    /// The renames of before are on the disk when this returns.
+    pub fn flush(&self) -> io::Result<()> {
+        self.0.as_ref().map_or(Ok(()), disk::sync)
+    }
 }

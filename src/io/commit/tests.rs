@@ -91,10 +91,13 @@ fn only_empty_folders_and_earlier_runs_are_replaced() {
     let run = Folder::create(&target, &["a", "new", RECORD]).unwrap();
     fs::write(target.join("thesis.txt"), "dear").unwrap();
     assert!(run.commit().unwrap_err().to_string().contains("not a Striate run"));
+    // What a killed report left is not foreign.
+    fs::write(target.join(".report.html.partial-7-0"), "half").unwrap();
     assert!(
         Folder::create(&target, &["a", "new", RECORD]).unwrap_err().to_string().contains("not a Striate run")
     );
-    assert_eq!((names(&folder), names(&target)), (vec!["run".into()], vec!["thesis.txt".into()]));
+    let left = vec![".report.html.partial-7-0".into(), "thesis.txt".into()];
+    assert_eq!((names(&folder), names(&target)), (vec!["run".into()], left));
     fs::write(target.join(RECORD), "{}").unwrap();
     let error = Folder::create(&target, &["a", "new", RECORD]).unwrap_err().to_string();
     assert!(error.contains("holds thesis.txt, which would be lost"), "{error}");
@@ -106,21 +109,85 @@ fn only_empty_folders_and_earlier_runs_are_replaced() {
     assert!(Folder::create(&target.join("new"), &[]).unwrap_err().to_string().contains("is a file"));
 }
 
+/// Names of processes: of this table, where none has a number so large; of another; and this one.
+fn processes() -> [String; 3] {
+    let own = Process::own().to_string();
+    let (table, _) = own.split_once('-').unwrap();
+    [format!("{table}-4294967295-5-1"), "00c0ffee-1-5-1".into(), own]
+}
+
+fn aged(path: &Path) {
+    let long_ago = std::time::SystemTime::now() - 2 * process::SILENCE;
+    // A folder's time can be set through a handle for reading.
+    let file = if path.is_dir() { fs::File::open(path) } else { fs::File::options().write(true).open(path) };
+    file.unwrap().set_modified(long_ago).unwrap();
+}
+
+#[cfg(target_os = "linux")]
 #[test]
 fn what_killed_runs_left_is_cleared_and_what_lives_is_kept() {
     let folder = scratch("commit-sweep");
-    // No process has a number this large; process 1 always runs.
-    let (dead, alive) = (".run.partial-4294967295", ".run.partial-1");
-    for name in [dead, alive, ".run.partial-x", ".other.partial-4294967295", ".run.replaced-4294967295"] {
-        fs::create_dir(folder.join(name)).unwrap();
+    let [ended, elsewhere, own] = processes();
+    let of = |mark: &str, process: &str| folder.join(format!(".run.{mark}-{process}-0"));
+    let others = [".run.partial-x", ".run.partial-1", ".other.partial-"].map(|start| folder.join(start));
+    // Whoever is elsewhere has no claim any more.
+    let gone = [of("partial", &ended), of("partial", &elsewhere), of("replaced", &ended)];
+    let kept = of("partial", &own);
+    for path in others.iter().chain(&gone).chain([&kept]) {
+        fs::create_dir(path).unwrap();
     }
-    fs::write(folder.join(".run.replaced-4294967295").join(RECORD), "{}").unwrap();
+    fs::write(gone[2].join(RECORD), "{}").unwrap();
+    drop(Folder::create(&folder.join("run"), &[RECORD]).unwrap());
+    assert!(gone.iter().all(|path| !path.exists()) && others.iter().chain([&kept]).all(|path| path.exists()));
+    assert!(folder.join("run").join(RECORD).exists(), "the folder moved aside is put back");
+    assert_eq!(names(&folder).len(), 5, "{:?}", names(&folder));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn files_of_ended_processes_are_cleared_by_the_next_to_write_there() {
+    let folder = scratch("commit-left");
+    let [ended, elsewhere, own] = processes();
+    let of = |process: &str, number| folder.join(format!(".events.npz.partial-{process}-{number}"));
+    let (gone, kept) = ([of(&ended, 0), of(&elsewhere, 1)], [of(&own, 900), of(&elsewhere, 2)]);
+    for path in gone.iter().chain(&kept) {
+        fs::write(path, "half").unwrap();
+    }
+    aged(&gone[1]);
+    write(&folder.join("events.npz"), b"whole").unwrap();
+    assert!(gone.iter().all(|path| !path.exists()) && kept.iter().all(|path| path.exists()));
+    assert_eq!(fs::read(folder.join("events.npz")).unwrap(), b"whole");
+}
+
+#[test]
+fn one_writes_a_folder_at_a_time_and_who_lost_its_claim_hears_of_it() {
+    let folder = scratch("commit-two");
+    let target = folder.join("run");
+    let first = Folder::create(&target, &["a", RECORD]).unwrap();
+    let why = Folder::create(&target, &["a", RECORD]).unwrap_err().to_string();
+    assert!(why.contains("run: is being written by process"), "{why}");
+    // Another process took the claim over, and was done first.
+    fs::remove_file(folder.join(".run.claim")).unwrap();
+    let second = Folder::create(&target, &["a", RECORD]).unwrap();
+    fs::write(second.file(RECORD), "second").unwrap();
+    fs::write(first.file(RECORD), "first").unwrap();
+    fs::write(first.file("a"), "first").unwrap();
+    drop(second.commit().unwrap());
+    let why = first.commit().unwrap_err().to_string();
+    assert!(why.contains("run: is being written by another process"), "{why}");
+    assert_eq!((names(&folder), names(&target)), (vec!["run".into()], vec![RECORD.into()]));
+    assert_eq!(fs::read(target.join(RECORD)).unwrap(), b"second");
+}
+
+/// What a folder holds while its parts are written is flushed with it, folders in it too.
+#[test]
+fn names_say_what_is_temporary() {
+    let folder = scratch("commit-names");
     let run = Folder::create(&folder.join("run"), &[RECORD]).unwrap();
-    if cfg!(target_os = "linux") {
-        assert!(!folder.join(dead).exists());
-        assert!(folder.join("run").join(RECORD).exists(), "the folder moved aside is put back");
+    assert!(is_being_written(run.here()) && is_being_written(&run.file("plots")));
+    assert!(!is_being_written(&folder));
+    assert!(names(&folder).iter().all(|name| is_temporary(OsStr::new(name))), "{:?}", names(&folder));
+    for name in ["run", "run.claim", ".run", "a.partial-1", ".DS_Store", "report.html"] {
+        assert!(!is_temporary(OsStr::new(name)), "{name}");
     }
-    assert!(folder.join(alive).exists() || std::process::id() == 1);
-    assert!(folder.join(".run.partial-x").exists() && folder.join(".other.partial-4294967295").exists());
-    drop(run);
 }

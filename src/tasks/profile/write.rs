@@ -7,6 +7,7 @@ use super::super::recording::Recording;
 use super::super::reliability;
 use super::super::ridge_fit::not_kept;
 use super::super::rows::TrialsRecord;
+use super::super::run_folder::reported;
 use super::clusters::{Clusters, obstacle};
 use super::fits::{LayerFit, Targets, fit_layers};
 use super::plan::{PlannedRun, ProfilePlan};
@@ -58,9 +59,7 @@ pub(super) fn run(mut job: ProfileJob<'_>, gpu: &Gpu, progress: &mut Progress<'_
     let taken = serde_json::json!(taken);
     let summary = summary(job, &plan, gpu.describe(), reliability, results, compared);
     write_record(gpu, &folder, (request, &trials, taken), (input, inputs), &plan, &summary)?;
-    folder.commit()?;
-    // Last, so that a result stands even where its report cannot be written.
-    report::write(&request.fit.out)?;
+    reported(folder)?;
     Ok(summary)
 }
 

@@ -9,7 +9,7 @@ use super::train::Group;
 use super::work::Work;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
-use crate::io::commit::Folder;
+use crate::io::commit::{self, Claim, Folder};
 use crate::tasks::clock::Clock;
 use crate::tasks::input::{Input, keep};
 use crate::tasks::record::{InputRecord, hashes};
@@ -136,8 +136,8 @@ impl<'a> SweepJob<'a> {
     ///
     /// # Errors
     /// Usage, if the folder holds another sweep, or an unfinished one that was not to be gone on with;
-    /// Memory, if a single configuration does not fit; Device, if the adapter fails; Output, if results
-    /// cannot be written: what had finished is then kept, and `resume` goes on from there.
+    /// Memory, if a single configuration does not fit; Device, if the adapter fails; Output, if another
+    /// process works on it or results cannot be written: what had finished is then kept, and `resume` goes on from there.
     pub fn run(mut self, gpu: &Gpu, progress: &mut SweepProgress<'_>) -> Result<SweepSummary> {
         let inputs = hashes(&self.files)?;
         let identity = self.identity(gpu, &inputs);
@@ -146,17 +146,15 @@ impl<'a> SweepJob<'a> {
         {
             return Ok(summary);
         }
+        let claim = Claim::take(&self.request.out)?;
         // What stands there and must not be lost is said now, and not when all is trained.
-        drop(Folder::create(&self.request.out, &FILES)?);
+        commit::replaceable(&self.request.out, &FILES)?;
         let mut journal = Journal::open(&self.request.out, &identity, self.request.resume)?;
         self.clock.done("reading");
-        let all = match self.train_all(gpu, &mut journal, progress) {
-            Ok(all) => all,
-            // Nothing has been found yet that would have to be gone on from.
-            Err(why) if journal.is_empty() => return journal.end().and(Err(why)),
-            Err(why) => return Err(why),
-        };
-        let summary = write(gpu, self, &all, &journal, (inputs, identity), progress).map_err(resumable)?;
+        let all = self.train_all(gpu, &mut journal, progress)?;
+        let folder = Folder::claimed(claim, &self.request.out, &FILES)?;
+        let written = write(gpu, self, folder, &all, &journal, (inputs, identity), progress);
+        let (summary, _claim) = written.map_err(resumable)?;
         journal.end()?;
         Ok(summary)
     }

@@ -1,30 +1,33 @@
 //! What a sweep has found so far, on disk: a sweep that is killed goes on from here.
 //!
 //! `OUT.partial/` holds `journal.json` (what the sweep is), `results.jsonl` (a line for each configuration
-//! that has finished, flushed to the disk before anything is said about it), `checkpoint` (the training that
-//! is under way), and `running` (the process that works on it).
+//! that has finished, flushed to the disk before anything is said about it), and `checkpoint` (the training that
+//! is under way). It is of the process that has claimed `OUT`.
 
 use super::result::Finished;
 use crate::error::{Error, Kind, Result};
-use crate::io::commit::{self, is_stale, unwritable};
+use crate::io::commit::{self, Temporary, is_temporary, unwritable};
+use crate::io::disk;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{Seek, SeekFrom, Write};
+use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const JOURNAL: &str = "journal.json";
 const RESULTS: &str = "results.jsonl";
 const CHECKPOINT: &str = "checkpoint";
-const RUNNING: &str = "running";
 
 /// The journal of a sweep that is under way.
 #[derive(Debug)]
 pub(super) struct Journal {
+    // First, for on Windows an open file cannot be deleted.
+    results: disk::File,
     folder: PathBuf,
-    results: File,
     finished: BTreeMap<usize, Finished>,
+    /// The folder, as long as it holds nothing to go on from.
+    empty: Option<Temporary>,
 }
 
 /// A training that was under way.
@@ -60,31 +63,26 @@ impl Journal {
     /// Opens the journal of `out`, or begins it. `identity` is all that the results depend on.
     ///
     /// # Errors
-    /// Usage, if there is one already and `resume` was not asked for, if another process works on it, or if
-    /// it is of another sweep; Input, if it is damaged; Output, if it cannot be written.
+    /// Usage, if there is one already and `resume` was not asked for, or if it is of another sweep; Input, if it is damaged; Output, if it cannot be written.
     pub fn open(out: &Path, identity: &Value, resume: bool) -> Result<Self> {
         let folder = partial(out);
         let file = folder.join(JOURNAL);
-        if file.exists() {
+        let begun = if file.exists() {
             refuse(&folder, identity, resume)?;
             clear(&folder);
+            None
         } else {
-            begin(&folder, identity).map_err(resumable)?;
-        }
-        let running = folder.join(RUNNING);
-        commit::write(&running, std::process::id().to_string().as_bytes()).map_err(resumable)?;
+            Some(begin(&folder, identity).map_err(resumable)?)
+        };
         let (results, finished) = read_results(&folder.join(RESULTS))?;
-        Ok(Journal { folder, results, finished })
+        let is_empty = finished.is_empty() && !folder.join(CHECKPOINT).exists();
+        let empty = is_empty.then(|| begun.unwrap_or_else(|| Temporary::new(folder.clone())));
+        Ok(Journal { results, folder, finished, empty })
     }
 
     /// What has finished, by number.
     pub fn finished(&self) -> &BTreeMap<usize, Finished> {
         &self.finished
-    }
-
-    /// Whether there is nothing to go on from.
-    pub fn is_empty(&self) -> bool {
-        self.finished.is_empty() && !self.folder.join(CHECKPOINT).exists()
     }
 
     /// Keeps a result; on the disk when this returns.
@@ -95,7 +93,8 @@ impl Journal {
         let failed = |why: &std::io::Error| resumable(unwritable(&self.folder.join(RESULTS), why));
         let mut line = serde_json::to_vec(&finished).map_err(|why| Error::internal(RESULTS, why))?;
         line.push(b'\n');
-        self.results.write_all(&line).and_then(|()| self.results.sync_data()).map_err(|why| failed(&why))?;
+        self.results.write_all(&line).and_then(|()| self.results.sync()).map_err(|why| failed(&why))?;
+        self.hold();
         // What is worked with is what a resumed run would read: numbers are the same to the last bit.
         let again = serde_json::from_slice(&line).map_err(|why| Error::internal(RESULTS, why))?;
         self.finished.insert(finished.configuration, again);
@@ -106,14 +105,22 @@ impl Journal {
     ///
     /// # Errors
     /// Output, if it cannot be written; the earlier one is then still there.
-    pub fn keep(&self, checkpoint: &Checkpoint) -> Result<()> {
+    pub fn keep(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let header = serde_json::to_vec(checkpoint).map_err(|why| Error::internal(CHECKPOINT, why))?;
         let written = commit::write_with(&self.folder.join(CHECKPOINT), |to| {
             to.write_all(&(header.len() as u64).to_le_bytes())?;
             to.write_all(&header)?;
             to.write_all(&checkpoint.state)
         });
-        written.map_err(resumable)
+        written.map_err(resumable)?;
+        self.hold();
+        Ok(())
+    }
+
+    /// Keeps the folder: there is something in it now.
+    fn hold(&mut self) {
+        // Nothing is moved that could fail.
+        let _ = self.empty.take().map(|folder| folder.keep(|_| Ok(())));
     }
 
     /// The training that was under way, if there was one.
@@ -157,37 +164,30 @@ impl Journal {
     /// # Errors
     /// Output, if the folder cannot be deleted.
     pub fn end(self) -> Result<()> {
-        // On Windows an open file cannot be deleted.
         let folder = self.folder.clone();
         drop(self);
         fs::remove_dir_all(&folder).map_err(|why| unwritable(&folder, &why))
     }
 }
 
-impl Drop for Journal {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(self.folder.join(RUNNING));
-    }
-}
-
 /// Begins a journal in a folder that is new, or that a killed run had only just made.
-fn begin(folder: &Path, identity: &Value) -> Result<()> {
+fn begin(folder: &Path, identity: &Value) -> Result<Temporary> {
     clear(folder);
     if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
         let found = "holds files that are not a sweep";
         let advice = "Choose another --out";
         return Err(Error::new(Kind::Output, folder.display(), found, "a new folder", advice));
     }
-    fs::create_dir_all(folder).map_err(|why| unwritable(folder, &why))?;
+    let begun = Temporary::new(folder.into());
+    disk::create_dir_all(folder).map_err(|why| unwritable(folder, &why))?;
     let bytes = serde_json::to_vec_pretty(identity).map_err(|why| Error::internal(JOURNAL, why))?;
-    commit::write(&folder.join(JOURNAL), &bytes)
+    commit::write(&folder.join(JOURNAL), &bytes).map(|()| begun)
 }
 
 /// Deletes what was being written when a run was killed.
 fn clear(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') && name.contains(".partial-") {
+        if is_temporary(&entry.file_name()) {
             // What cannot be deleted takes space, and is not read.
             let _ = fs::remove_file(entry.path());
         }
@@ -202,11 +202,6 @@ fn refuse(folder: &Path, identity: &Value, resume: bool) -> Result<()> {
     if !resume {
         let advice = "Add --resume to go on with it, delete it, or choose another --out";
         return wrong("holds an unfinished sweep".into(), "", advice);
-    }
-    let running = fs::read_to_string(folder.join(RUNNING)).ok().and_then(|pid| pid.parse::<u32>().ok());
-    if let Some(pid) = running.filter(|pid| !is_stale(folder, *pid)) {
-        let advice = format!("Wait for it; if no sweep runs, delete {}", folder.join(RUNNING).display());
-        return wrong(format!("process {pid} works on it"), "one process", &advice);
     }
     let file = folder.join(JOURNAL);
     let bytes = fs::read(&file).map_err(|why| Error::unreadable(&file, &why))?;
@@ -227,11 +222,11 @@ fn refuse(folder: &Path, identity: &Value, resume: bool) -> Result<()> {
 }
 
 /// The results that are whole; a line that was being written when the run ended is cut off.
-fn read_results(path: &Path) -> Result<(File, BTreeMap<usize, Finished>)> {
-    let failed = |why: std::io::Error| unwritable(path, &why);
-    let mut file =
-        File::options().create(true).truncate(false).read(true).write(true).open(path).map_err(failed)?;
-    let bytes = fs::read(path).map_err(|why| Error::unreadable(path, &why))?;
+fn read_results(path: &Path) -> Result<(disk::File, BTreeMap<usize, Finished>)> {
+    let bytes = match fs::read(path) {
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        read => read.map_err(|why| Error::unreadable(path, &why))?,
+    };
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let mut finished = BTreeMap::new();
     for (number, line) in bytes[..whole].split(|byte| *byte == b'\n').enumerate() {
@@ -244,7 +239,7 @@ fn read_results(path: &Path) -> Result<(File, BTreeMap<usize, Finished>)> {
         })?;
         finished.insert(one.configuration, one);
     }
-    file.set_len(whole as u64).and_then(|()| file.seek(SeekFrom::End(0))).map_err(failed)?;
+    let file = disk::File::continued(path, whole as u64).map_err(|why| unwritable(path, &why))?;
     Ok((file, finished))
 }
 
@@ -283,6 +278,23 @@ mod tests {
     }
 
     #[test]
+    fn what_holds_nothing_to_go_on_from_goes() {
+        let out = scratch("journal-empty").join("run");
+        drop(open(&out, false).unwrap());
+        assert!(!partial(&out).exists());
+        // As a killed run leaves it.
+        fs::create_dir_all(partial(&out)).unwrap();
+        fs::write(partial(&out).join(".journal.json.partial-1-0"), "{").unwrap();
+        let journal = open(&out, false).unwrap();
+        let copy = fs::read(partial(&out).join(JOURNAL)).unwrap();
+        drop(journal);
+        fs::create_dir_all(partial(&out)).unwrap();
+        fs::write(partial(&out).join(JOURNAL), copy).unwrap();
+        open(&out, true).unwrap().add(finished(0)).unwrap();
+        assert!(partial(&out).exists());
+    }
+
+    #[test]
     fn a_torn_line_is_cut_off_and_a_damaged_one_refused() {
         let out = scratch("journal-torn").join("run");
         let mut journal = open(&out, false).unwrap();
@@ -301,18 +313,12 @@ mod tests {
     }
 
     #[test]
-    fn another_sweep_or_a_running_one_is_refused() {
+    fn another_sweep_is_refused() {
         let out = scratch("journal-other").join("run");
-        drop(open(&out, false).unwrap());
+        open(&out, false).unwrap().add(finished(0)).unwrap();
         let other = Journal::open(&out, &json!({"grid": [0.1], "images": "abc"}), true).unwrap_err();
         assert!(other.to_string().contains("differs in: grid"), "{other}");
-        if cfg!(target_os = "linux") {
-            // The first process of all runs as long as the machine does.
-            fs::write(partial(&out).join(RUNNING), "1").unwrap();
-            assert!(open(&out, true).unwrap_err().to_string().contains("process 1 works on it"));
-        }
         fs::write(partial(&out).join(JOURNAL), "{").unwrap();
-        fs::remove_file(partial(&out).join(RUNNING)).unwrap_or(());
         assert_eq!(open(&out, true).unwrap_err().kind(), Kind::Input);
         fs::create_dir_all(partial(&out.with_file_name("foreign")).join("photos")).unwrap();
         let foreign = Journal::open(&out.with_file_name("foreign"), &json!({}), false).unwrap_err();
@@ -322,7 +328,7 @@ mod tests {
     #[test]
     fn checkpoints_come_back_whole() {
         let out = scratch("journal-checkpoint").join("run");
-        let journal = open(&out, false).unwrap();
+        let mut journal = open(&out, false).unwrap();
         assert!(journal.checkpoint().unwrap().is_none());
         let state = vec![0, 255, b'\n'];
         journal.keep(&Checkpoint { configurations: vec![4, 2], seconds: vec![0.5, 1.0], state }).unwrap();

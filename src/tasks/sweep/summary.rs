@@ -7,12 +7,13 @@ use super::result::{Finished, best, quantile};
 use super::tables;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::io::commit::{self, Folder, RECORD};
+use crate::io::commit::{self, Claim, Folder, RECORD};
 use crate::io::npy;
 use crate::report;
 use crate::tasks::fit::{FitRequest, ReadoutRequest, fit};
 use crate::tasks::record::{AdapterRecord, InputRecord, RunRecord};
 use crate::tasks::reliability;
+use crate::tasks::run_folder::reported;
 use crate::tasks::trained_fit::{CURVES, TrainedRequest, curves_table};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -155,18 +156,19 @@ fn top(all: &[Configuration], finished: &BTreeMap<usize, Finished>) -> Vec<TopRo
 }
 
 /// Writes the folder of a sweep that has finished, and fits the best configuration once more, by itself, for
-/// the folder `best`: the same bits, for configurations that train together do not touch each other.
+/// the folder `best`: the same bits, for configurations that train together do not touch each other. The claim
+/// of the folder is for as long as the journal is there.
 pub(super) fn write(
     gpu: &Gpu,
     mut job: SweepJob<'_>,
+    folder: Folder,
     all: &[Configuration],
     journal: &Journal,
     (inputs, identity): (Vec<InputRecord>, Value),
     progress: &mut SweepProgress<'_>,
-) -> Result<SweepSummary> {
+) -> Result<(SweepSummary, Claim)> {
     let (request, finished) = (job.request, journal.finished());
     let chosen = best(finished.values()).map(|one| one.configuration);
-    let folder = Folder::create(&request.out, &FILES)?;
     commit::write(&folder.file("sweep.csv"), &tables::sweep(all, finished, chosen)?)?;
     let responses = &job.recording.responses;
     let names = responses.neuron_names.as_deref();
@@ -183,6 +185,8 @@ pub(super) fn write(
             progress(&SweepStatus { step: "best", done, total, epoch: 0, best, share });
         })?;
         place(&folder.file("best"), &request.out.join("best"))?;
+        // Again, for its record says only now where it will lie.
+        report::write(&folder.file("best"))?;
     }
     job.clock.done("writing");
     let input = of_best.map_or(&request.base.input, |one| &one.input).clone();
@@ -207,14 +211,7 @@ pub(super) fn write(
         seconds: summary.seconds.clone(),
     };
     commit::write(&folder.file(RECORD), &serde_json::to_vec_pretty(&record).map_err(failed)?)?;
-    folder.commit()?;
-    // Last, so that a result stands even where its report cannot be written.
-    if of_best.is_some() {
-        // Again, for its record says only now where it lies.
-        report::write(&request.out.join("best"))?;
-    }
-    report::write(&request.out)?;
-    Ok(summary)
+    Ok((summary, reported(folder)?))
 }
 
 /// One configuration as a fit of its own.

@@ -198,7 +198,7 @@ impl Running<'_> {
 
     /// Keeps the training; results of what has finished are kept already. What this costs says when it is
     /// done next.
-    fn checkpoint(&mut self, journal: &Journal, trainer: &Trainer<'_>) -> Result<()> {
+    fn checkpoint(&mut self, journal: &mut Journal, trainer: &Trainer<'_>) -> Result<()> {
         let started = Instant::now();
         let (configurations, seconds) = (self.group.numbers(), self.seconds.clone());
         journal.keep(&Checkpoint { configurations, seconds, state: trainer.state()? })?;
