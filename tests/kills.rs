@@ -84,7 +84,8 @@ fn two_at_once_are_never_mixed() {
     });
     assert_ne!(alone[0].0, alone[1].0);
     let namespace = ["--user", "--map-root-user", "--pid", "--fork", "--mount-proc"];
-    let apart = Command::new("unshare").args(namespace).arg("true").output().is_ok_and(|ran| ran.status.success());
+    let apart =
+        Command::new("unshare").args(namespace).arg("true").output().is_ok_and(|ran| ran.status.success());
     if !apart {
         println!("no namespaces here: only with pids of their own");
     }
@@ -100,7 +101,10 @@ fn two_at_once_are_never_mixed() {
         assert!(codes.contains(&0) && codes.iter().all(|code| [0, 4].contains(code)), "{ended:?}");
         for ran in ended.iter().filter(|ran| ran.status.code() == Some(4)) {
             let text = String::from_utf8_lossy(&ran.stderr);
-            assert!(text.starts_with("error: run: is being written by process ") && text.lines().count() == 1, "{text}");
+            assert!(
+                text.starts_with("error: run: is being written by process ") && text.lines().count() == 1,
+                "{text}"
+            );
             refused += 1;
         }
         let found = (result(), here.names("run"));
@@ -165,7 +169,10 @@ fn ctrl_c_ends_at_once_and_leaves_nothing() {
         assert_eq!(here.names("."), before);
         if json {
             let document: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
-            assert_eq!((&document["error"]["kind"], &document["error"]["exit_code"]), (&"cancelled".into(), &130.into()));
+            assert_eq!(
+                (&document["error"]["kind"], &document["error"]["exit_code"]),
+                (&"cancelled".into(), &130.into())
+            );
         }
     }
 }
@@ -176,7 +183,8 @@ fn a_stopped_sweep_goes_on() {
     let here = experiment("kills-sweep");
     here.write("grid.toml", "[grid]\nlearning-rate = [0.001, 0.003]\nl2 = [0, 0.1, 1]\nbatch = [4, 8]\n");
     let sweep = |out| {
-        let options = ["--experiment", "e", "--net", "pixels", "--epochs", "30", "--patience", "30", "--quiet"];
+        let options =
+            ["--experiment", "e", "--net", "pixels", "--epochs", "30", "--patience", "30", "--quiet"];
         [&["sweep", "--config", "grid.toml", "--out", out], &options[..]].concat()
     };
     here.works(&sweep("whole"));
@@ -207,7 +215,18 @@ fn a_study_killed_in_its_first_responses_begins_again() {
     let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/experiments");
     let recording = golden.join("pipeline_2.0.nwb").to_string_lossy().into_owned();
     let events = golden.join("events.npz").to_string_lossy().into_owned();
-    let study = ["fit", "--definition", "sdk,berget-events", "--net", "pixels", "--size", "8", "--quiet", "--out", "s"];
+    let study = [
+        "fit",
+        "--definition",
+        "sdk,berget-events",
+        "--net",
+        "pixels",
+        "--size",
+        "8",
+        "--quiet",
+        "--out",
+        "s",
+    ];
     let study = [&study[..], &["--experiment", &recording, "--events", &events]].concat();
     let mut child = started(&here, &study);
     let start = Instant::now();
@@ -222,5 +241,8 @@ fn a_study_killed_in_its_first_responses_begins_again() {
     assert!(left.iter().any(|name| name.starts_with(".sdk.responses.partial-")), "{left:?}");
     here.works(&study);
     let names = here.names("s");
-    assert!(names.iter().all(|name| !name.starts_with('.')) && names.contains(&"report.html".into()), "{names:?}");
+    assert!(
+        names.iter().all(|name| !name.starts_with('.')) && names.contains(&"report.html".into()),
+        "{names:?}"
+    );
 }

@@ -136,6 +136,26 @@ fn imports_go_downward() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What tests can have fail: all changes to the disk, but for the cache of tile timings.
+#[test]
+fn one_module_changes_the_disk() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let changes = ["fs::File::create", "File::options", "fs::write(", "fs::rename(", "fs::create_dir"];
+    for path in rust_files(&src) {
+        let text = code(&std::fs::read_to_string(&path).expect("a source file"));
+        let place = path.to_string_lossy().replace('\\', "/");
+        // A claim is opened to be locked, and what was moved aside is moved back.
+        let own = ["io/disk.rs", "gpu/tuning/store.rs", "io/commit/claim.rs", "io/commit/folder.rs"];
+        let here = own.iter().any(|own| place.ends_with(own));
+        assert!(
+            here || !changes.iter().any(|change| text.contains(change)),
+            "{place} changes the disk by itself"
+        );
+        let plain = text.contains("use std::fs::File") || text.contains("use std::fs::{self, File}");
+        assert!(here || !plain || !text.contains("File::create"), "{place} makes a file by itself");
+    }
+}
+
 #[test]
 fn one_folder_knows_the_reader_of_hdf5() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -29,8 +29,8 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.with_key("rate", rate));
         }
-        bar.set_message(unit);
         // Seen before anything is done.
+        bar.set_message(if unit.is_empty() { "starting" } else { unit });
         bar.tick();
         Progress { bar, step: unit }
     }

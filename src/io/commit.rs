@@ -121,8 +121,8 @@ pub(crate) fn spare(path: &Path) -> Result<(Temporary, disk::File)> {
     Ok((temporary, file))
 }
 
-/// Flushes drafts to the disk and moves them to their places. Where one cannot be moved, those before it that
-/// replaced nothing are removed again.
+/// Flushes drafts to the disk and moves them to their places. Where that fails for one, those that replaced
+/// nothing are removed again.
 ///
 /// # Errors
 /// As [`write()`].
@@ -134,17 +134,19 @@ pub fn publish(drafts: impl IntoIterator<Item = Draft>) -> Result<()> {
     let (files, mut parents): (Vec<PathBuf>, Vec<PathBuf>) =
         loose.map(|draft| (draft.temporary.path().to_path_buf(), draft.parent.clone())).unzip();
     flush::files(&files).map_err(|why| unwritable(&first, &why))?;
-    let mut new: Vec<PathBuf> = Vec::new();
-    for Draft { path, temporary, target, .. } in drafts {
-        let is_new = !target.exists();
-        if let Err(why) = temporary.keep(|from| disk::rename(from, &target)) {
-            new.iter().for_each(|path| drop(fs::remove_file(path)));
-            return Err(unwritable(&path, &why));
-        }
-        new.extend(is_new.then_some(target));
-    }
     parents.dedup();
-    parents.iter().try_for_each(|parent| flush::folder(parent)).map_err(|why| unwritable(&first, &why))
+    let mut new: Vec<PathBuf> = Vec::new();
+    let mut place = |draft: Draft| {
+        let is_new = !draft.target.exists();
+        let placed = draft.temporary.keep(|from| disk::rename(from, &draft.target));
+        placed.map_err(|why| unwritable(&draft.path, &why))?;
+        new.extend(is_new.then_some(draft.target));
+        Ok(())
+    };
+    let placed = drafts.into_iter().try_for_each(&mut place);
+    let flushed = || parents.iter().try_for_each(|parent| flush::folder(parent));
+    let placed = placed.and_then(|()| flushed().map_err(|why| unwritable(&first, &why)));
+    placed.inspect_err(|_| new.iter().for_each(|path| drop(fs::remove_file(path))))
 }
 
 /// Whether a folder is one that [`Folder::commit`] will flush, or in one: a name says so.

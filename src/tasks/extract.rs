@@ -6,7 +6,7 @@ use super::record::{AdapterRecord, hashes};
 use crate::error::{Error, Result};
 use crate::features::{Slab, Source};
 use crate::gpu::{Gpu, Matrix};
-use crate::io::commit::{self, Claim, Folder, RECORD, unwritable};
+use crate::io::commit::{self, Folder, RECORD, unwritable};
 use crate::io::disk::File;
 use serde::Serialize;
 use std::io::{BufWriter, Write};
@@ -103,7 +103,6 @@ impl ExtractRequest {
 pub fn extract(gpu: &Gpu, request: &ExtractRequest, progress: &mut Progress<'_>) -> Result<ExtractSummary> {
     let summary = request.plan(gpu)?;
     if let [only] = summary.layers.as_slice() {
-        let _claim = Claim::take(&request.out)?;
         let mut failure = None;
         let written = commit::write_with(&request.out, |to: &mut dyn Write| {
             let mut rows = |to: &mut dyn Write| rows(gpu, request, &summary, &mut [to], progress);

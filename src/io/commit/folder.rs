@@ -92,17 +92,20 @@ impl Folder {
                 if replaces {
                     disk::rename(&target, &aside)?;
                 }
-                disk::rename(whole, &target).inspect_err(|_| {
+                let placed = disk::rename(whole, &target).and_then(|()| {
+                    // A folder whose name might not last is no result.
+                    around.flush().inspect_err(|_| drop(fs::rename(&target, whole)))
+                });
+                placed.inspect_err(|_| {
                     if replaces {
                         let _ = fs::rename(&aside, &target);
                     }
                 })
             })
             .map_err(failed)?;
-        let flushed = around.flush();
         // The result stands; an old folder that cannot be deleted now is cleared away by the next run.
         let _ = fs::remove_dir_all(&aside);
-        flushed.map_err(failed).map(|()| claim)
+        Ok(claim)
     }
 }
 
