@@ -30,13 +30,17 @@ pub struct TrainingArgs {
     /// Momentum of SGD [default: 0.9].
     #[arg(long, allow_negative_numbers = true, value_name = "M")]
     pub momentum: Option<f64>,
-    /// Penalty on absolute weights; of factored readouts on their masks [default: 0].
+    /// Penalty on absolute weights; of factored readouts on their masks: 0.06 for simple, 0.03 for spatial,
+    /// 0.008 for factored readouts, and 0 where any other penalty, the loss, the optimiser or the
+    /// standardisation is given.
     #[arg(long, allow_negative_numbers = true, value_name = "PENALTY")]
     pub l1: Option<f64>,
-    /// Penalty on squared weights; of factored readouts on their masks [default: 0].
+    /// Penalty on squared weights; of factored readouts on their masks: 3 for simple, 0.04 for factored
+    /// readouts, or 0, as --l1.
     #[arg(long, allow_negative_numbers = true, value_name = "PENALTY")]
     pub l2: Option<f64>,
-    /// Penalty on the squared Laplacian of spatial weights or masks [default: 0].
+    /// Penalty on the squared Laplacian of spatial weights or masks: 20 for spatial, 0.02 for factored
+    /// readouts, or 0, as --l1.
     #[arg(long, allow_negative_numbers = true, value_name = "PENALTY")]
     pub laplace: Option<f64>,
     /// Penalty on absolute feature weights of factored readouts [default: 0].
@@ -45,7 +49,8 @@ pub struct TrainingArgs {
     /// Penalty on squared feature weights of factored readouts [default: 0].
     #[arg(long, allow_negative_numbers = true, value_name = "PENALTY")]
     pub feature_l2: Option<f64>,
-    /// L1 of factored readouts: of masks and feature weights each, or of their product [default: sum].
+    /// L1 of factored readouts: of masks and feature weights each, or of their product; product where --l1
+    /// has its usual value, else sum.
     #[arg(long, value_parser = choice::<FactorNorm>(&["sum", "product"]), value_name = "NAME")]
     pub feature_norm: Option<FactorNorm>,
     /// Hold weights at 0 and above.
@@ -176,6 +181,7 @@ impl TrainingArgs {
 mod tests {
     use super::*;
     use clap::{CommandFactory, Parser};
+    use striate::training::Penalties;
 
     #[derive(Parser)]
     struct Alone {
@@ -202,7 +208,8 @@ mod tests {
             }
             let option = format!("--{name}={}", default.split(']').next().unwrap());
             let readout = ["widths", "activation"].contains(&name).then_some("mlp");
-            let mut beside = vec!["alone"];
+            // Usual penalties hold only where no penalty is given.
+            let mut beside = vec!["alone", "--l2=0"];
             match name {
                 "momentum" => beside.push("--optimiser=sgd"),
                 "drop-factor" => beside.push("--drops=1"),
@@ -215,7 +222,23 @@ mod tests {
             assert_eq!(found, wanted, "--{name}");
             told += 1;
         }
-        assert_eq!(told, 26);
+        assert_eq!(told, 22);
+    }
+
+    #[test]
+    fn the_help_tells_the_usual_penalties() {
+        let command = Alone::command();
+        for readout in ["simple", "spatial", "factored"] {
+            let alone = Alone::try_parse_from(["alone"]).unwrap().training;
+            let (shared, settings) = alone.options(Some(readout), 0).unwrap().finish().unwrap();
+            assert_eq!(shared.factor_norm == FactorNorm::Product, readout == "factored");
+            let Penalties { l1, l2, laplace } = settings.penalties;
+            for (name, value) in [("l1", l1), ("l2", l2), ("laplace", laplace)] {
+                let help = command.get_arguments().find(|a| a.get_long() == Some(name)).unwrap().get_help();
+                let told = help.unwrap().to_string().contains(&format!("{value} for {readout}"));
+                assert_eq!(told, value > 0.0, "--{name} of {readout}: {value}");
+            }
+        }
     }
 
     #[test]

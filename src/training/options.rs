@@ -1,6 +1,6 @@
 //! Configurations by the names of their options, as the command line and grids have them.
 
-use super::settings::{Activation, Model, Settings, Shared};
+use super::settings::{Activation, FactorNorm, Model, Settings, Shared};
 use crate::error::{Error, Kind, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,6 +11,23 @@ pub const WIDTHS: [usize; 3] = [4096, 1000, 250];
 
 /// Readouts that are trained.
 pub const READOUTS: [&str; 4] = ["simple", "spatial", "factored", "mlp"];
+
+/// Options that say in which units penalties are, or what they are. The usual penalties hold where none of them is
+/// given.
+pub const PENALTY_OPTIONS: [&str; 12] = [
+    "l1",
+    "l2",
+    "laplace",
+    "feature-l1",
+    "feature-l2",
+    "feature-norm",
+    "penalty-scale",
+    "loss",
+    "reduction",
+    "optimiser",
+    "standardise",
+    "standardise-responses",
+];
 
 /// A configuration that is put together option by option.
 #[derive(Debug, Clone, Serialize)]
@@ -108,7 +125,8 @@ impl TrainingOptions {
         Ok(())
     }
 
-    /// The configuration, checked. Rates and start that were not given are those of [`Settings::usual`].
+    /// The configuration, checked. Rates and start that were not given are those of [`Settings::usual`], and so are
+    /// penalties where none of [`PENALTY_OPTIONS`] was given.
     ///
     /// # Errors
     /// Usage, if options do not go together, as [`Settings::check`] and [`Shared::takes`] say.
@@ -129,7 +147,13 @@ impl TrainingOptions {
         if !self.given.contains("initialisation") {
             settings.initialisation = usual.initialisation;
         }
-        let shared = Shared { model, ..self.shared.clone() };
+        let mut shared = Shared { model, ..self.shared.clone() };
+        if !PENALTY_OPTIONS.iter().any(|option| self.given.contains(option)) {
+            settings.penalties = usual.penalties;
+            if shared.model == Model::Factored {
+                shared.factor_norm = FactorNorm::Product;
+            }
+        }
         settings.check(&shared)?;
         for option in &self.given {
             shared.takes(option)?;
@@ -190,7 +214,7 @@ fn read<T: DeserializeOwned>(name: &str, value: &toml::Value) -> Result<T> {
 mod tests {
     use super::*;
     use crate::training::{
-        FactorNorm, Initialisation, Loss, Nonlinearity, Optimiser, PenaltyScale, Standardise,
+        Initialisation, Loss, Nonlinearity, Optimiser, Penalties, PenaltyScale, Standardise,
     };
 
     /// An entry for every option, none of them the default.
@@ -225,6 +249,23 @@ mod tests {
             (2.0, 0.25, 3.0)
         );
         assert_eq!((settings.feature_penalties.l1, settings.feature_penalties.l2), (4.0, 5.0));
+    }
+
+    /// A penalty that is given stands alone: it is not added to others that nobody asked for.
+    #[test]
+    fn usual_penalties_hold_where_no_penalty_is_given() {
+        for (readout, usual) in [("simple", true), ("spatial", true), ("factored", true), ("mlp", false)] {
+            let mut options = TrainingOptions::new(0);
+            options.set("readout", &readout.into()).unwrap();
+            options.set("epochs", &3.into()).unwrap();
+            let (shared, settings) = options.finish().unwrap();
+            assert_eq!(settings.penalties, Settings::usual(&shared.model).penalties);
+            assert_eq!(settings.penalties != Penalties::default(), usual, "{readout}");
+            options.set("l2", &0.5.into()).unwrap();
+            let (shared, settings) = options.finish().unwrap();
+            assert_eq!(settings.penalties, Penalties { l2: 0.5, ..Penalties::default() });
+            assert_eq!(shared.factor_norm, FactorNorm::Sum);
+        }
     }
 
     #[test]
