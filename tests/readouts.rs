@@ -266,7 +266,7 @@ fn single_trials_of_noise_explain_nothing_and_their_averages_do() {
     let averaged = ["--features", "f.npy", "--responses", "noisy.npy", "--split", "images.csv"];
     let ran = here.works(&[&["fit", "--out", "ours", "-q", "--json"][..], &averaged].concat());
     let test = ran.json()["test"].clone();
-    let (r, fev) = (test["median_r"].as_f64().unwrap(), test["median_fev"].as_f64().unwrap());
+    let (r, fev) = (test["median_r"].as_f64().unwrap(), test["median_test_fev"].as_f64().unwrap());
     println!("single trials: R2 {r2:.3}; averages of {repeats}: r {r:.3}, FEV of single trials {fev:.3}");
     assert!(r > 0.25 && fev < 0.1, "r {r}, FEV {fev}");
     let page = String::from_utf8(here.bytes("ours/report.html")).unwrap();

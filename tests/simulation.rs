@@ -9,7 +9,7 @@ use command::{Scratch, Table};
 use ndarray::{Array3, Axis, Ix2, Ix3};
 use striate::io::weights::WeightFile;
 use striate::scores::agreement::pearson_r;
-use striate::scores::{LEAST_FEV, score};
+use striate::scores::score;
 
 const SIZE: usize = 32;
 
@@ -31,7 +31,7 @@ fn simulated() -> Scratch {
 fn a_fit_finds_what_the_simulation_hid() {
     let here = simulated();
     let (neurons, scores) = (Table::read(&here, "e/neurons.csv"), Table::read(&here, "run/scores.csv"));
-    let (true_fev, fev) = (neurons.numbers("true_fev"), scores.numbers("fev"));
+    let (true_fev, fev) = (neurons.numbers("true_fev"), scores.numbers("test_fev"));
     let error = mean(true_fev.iter().zip(&fev).map(|(a, b)| (a - b).abs()));
     assert!(pearson_r(&true_fev, &fev) > 0.95 && error < 0.06, "{error}: {true_fev:?} {fev:?}");
 
@@ -94,8 +94,7 @@ fn the_truth_explains_everything(here: &Scratch) {
     let truth = here.array("e/truth.npy").into_dimensionality::<Ix2>().unwrap();
     let responses = here.array("e/responses.npy").into_dimensionality::<Ix3>().unwrap();
     let scores = score(responses.view(), truth.view(), 0).unwrap();
-    let feve: Vec<f64> =
-        scores.iter().filter(|s| s.fev.unwrap() >= LEAST_FEV).map(|s| s.feve.unwrap()).collect();
+    let feve: Vec<f64> = scores.iter().filter(|s| s.is_explainable()).map(|s| s.feve.unwrap()).collect();
     assert!(feve.len() >= 30 && feve.iter().all(|f| (f - 1.0).abs() < 0.1), "{feve:?}");
     assert!((mean(feve.iter().copied()) - 1.0).abs() < 0.02, "{feve:?}");
 }

@@ -129,7 +129,7 @@ fn figures_of_a_study_are_those_of_the_simulated_truth() {
     let mean = fev.iter().sum::<f64>() / fev.len() as f64;
     assert!((mean - truth).abs() < 0.05, "FEV {mean} of all images for {truth}");
     let of = |document, number| part(document, "berget-dff", number);
-    assert!((of(&single, "median_fev") - truth).abs() < 0.15, "{single}");
+    assert!((of(&single, "median_test_fev") - truth).abs() < 0.15, "{single}");
     let (trials, means) = (of(&single, "median_single_trial_r2"), of(&averaged, "median_r2"));
     println!(
         "FEV {mean:.3} for {truth:.3}; R2 of single trials {trials:.3}, of means over repeats {means:.3}"
@@ -139,7 +139,7 @@ fn figures_of_a_study_are_those_of_the_simulated_truth() {
     let reach = SIGNAL.powi(2) / (SIGNAL.powi(2) + noise / REPEATS as f64);
     assert!(means > trials + 0.2 && means < reach + 0.1, "R2 of means {means}, at most {reach}");
     // The largest event of seven frames is the response, for it is never the smallest.
-    assert!((part(&single, "berget-events", "median_fev") - 1.0 / (1.0 + TRIAL.powi(2))).abs() < 0.15);
+    assert!((part(&single, "berget-events", "median_test_fev") - 1.0 / (1.0 + TRIAL.powi(2))).abs() < 0.15);
 
     // Fourteen frames from the start hold the next presentation too, which says nothing of this one.
     let sdk = ["--definition", "custom", "--window", "0:14", "--trace", "dff", "--out", "long"];
@@ -277,8 +277,12 @@ fn what_the_author_asks_for_is_one_option_each() {
     assert_eq!(record["input"]["network"]["size"]["height"], 32);
     let means = ran("means", &["--readout", "ridge", "--trials", "averaged"]);
     assert!(means["parts"][0]["n_trials"].is_null());
-    let ceiling = part(&means, PARTS[2], "median_fev");
-    assert_eq!(ceiling, part(&linear, PARTS[2], "median_fev"), "the ceiling does not depend on the readout");
+    let ceiling = part(&means, PARTS[2], "median_test_fev");
+    assert_eq!(
+        ceiling,
+        part(&linear, PARTS[2], "median_test_fev"),
+        "the ceiling does not depend on the readout"
+    );
     // Text for people has the ceiling beside the score.
     let text = study(&here, &["--out", "means", "--readout", "ridge", "--trials", "averaged"]);
     assert!(

@@ -198,7 +198,7 @@ fn what_the_animal_does_explains_trials_and_averages_explain_the_image() {
     let test = |out: &str, more: &[&str]| {
         let found = all.fit(out, more);
         let number = |name: &str| found["test"][name].as_f64().unwrap();
-        [number("median_single_trial_r2"), number("median_r2"), number("median_fev")]
+        [number("median_single_trial_r2"), number("median_r2"), number("median_test_fev")]
     };
     let single = test("single", &["--trials", "single"]);
     let moved = test("moved", &["--trials", "single", "--covariates", "running-speed"]);

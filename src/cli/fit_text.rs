@@ -73,20 +73,21 @@ pub fn table(summary: &FitSummary) -> String {
         ("median explained variance".into(), number(test.median_explained_variance)),
     ];
     if summary.n_repeats > 1 {
+        let over = |v: f64, name: &str| {
+            let counted = test.neurons - test.skipped.get(name).copied().unwrap_or_default();
+            format!("{} over {counted} neurons with that FEV of at least {LEAST_FEV}", number(v))
+        };
         rows.extend([
-            ("explainable fraction (FEV), median".to_string(), number(test.median_fev)),
             (
-                "explained of that (FEVE), median".into(),
-                format!(
-                    "{} over {} neurons with FEV of at least {LEAST_FEV}",
-                    number(test.median_feve),
-                    test.feve_neurons
-                ),
+                "normalised r (r over its noise ceiling), median".to_string(),
+                over(test.median_normalised_r, "normalised_r"),
             ),
+            ("explainable fraction (FEV) of test images, median".into(), number(test.median_test_fev)),
+            ("explained of that (FEVE), median".into(), over(test.median_feve, "feve")),
             ("single-trial r, median".into(), number(test.median_single_trial_correlation)),
             ("single-trial R2, median".into(), number(test.median_single_trial_r2)),
-            ("jackknife oracle r, median".into(), number(test.median_oracle_jackknife)),
-            ("split-half reliability, median".into(), number(test.median_split_half)),
+            ("jackknife oracle r of test images, median".into(), number(test.median_test_oracle_jackknife)),
+            ("split-half reliability of test images, median".into(), number(test.median_test_split_half)),
         ]);
     }
     if let Some(trials) = summary.n_trials {

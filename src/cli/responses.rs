@@ -207,8 +207,8 @@ fn table(summary: &ResponsesSummary) -> String {
         ("repeats of an image".into(), repeats),
         ("presentations".into(), presentations(summary.n_trials, &summary.dropped)),
         ("missing responses".into(), summary.n_missing.to_string()),
-        ("explainable fraction (FEV), median".into(), number(reliability.median_fev)),
-        ("split-half reliability, median".into(), number(reliability.median_split_half)),
+        ("explainable fraction (FEV) of all images, median".into(), number(reliability.median_fev)),
+        ("split-half reliability of all images, median".into(), number(reliability.median_split_half)),
         ("seconds".into(), format!("{:.1}", summary.seconds.get("total").copied().unwrap_or(f64::NAN))),
         ("written".into(), summary.out.display().to_string()),
     ];

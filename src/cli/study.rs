@@ -171,14 +171,15 @@ fn number(value: Option<f64>) -> String {
 /// A row a part, what images explain of single trials beside their scores.
 fn table(summary: &StudySummary) -> String {
     let width = summary.parts.iter().map(|part| part.name.chars().count()).max().unwrap_or(0).max(4);
-    let head = ["median r", "R2", "R2, single trials", "images explain (FEV)"];
+    let head = ["median r", "R2", "R2, single trials", "FEV of test images"];
     let row = |name: &str, readout: &str, cells: [String; 4]| {
         let cells: String = cells.iter().map(|cell| format!("  {cell:>20}")).collect();
         format!("{name:width$}  {readout:<22}{cells}\n")
     };
     let mut text = row("part", "readout", head.map(String::from));
     for part in &summary.parts {
-        let cells = [part.median_r, part.median_r2, part.median_single_trial_r2, part.median_fev].map(number);
+        let cells =
+            [part.median_r, part.median_r2, part.median_single_trial_r2, part.median_test_fev].map(number);
         text.push_str(&row(&part.name, &readout(part), cells));
     }
     let mut rows = vec![("results", summary.out.display().to_string())];

@@ -20,6 +20,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::numbers::median;
+use reliability::ceiling;
 use repeats::Trials;
 
 /// Neurons with a smaller fraction of explainable variance are left out of FEVE, as Sensorium does.
@@ -42,14 +43,27 @@ pub struct NeuronScores {
     pub single_trial_correlation: Option<f64>,
     /// [`agreement::r2`] over all trials. FEV is its ceiling where trials of an image are predicted alike.
     pub single_trial_r2: Option<f64>,
-    /// [`Trials::fev`].
-    pub fev: Option<f64>,
+    /// [`Trials::fev`] of these images, which are the test images of a fit:
+    /// [`reliability::NeuronReliability::fev`] is that of all images.
+    pub test_fev: Option<f64>,
     /// [`Trials::feve`], with the squared errors of the predictions of trials where there are any.
     pub feve: Option<f64>,
-    /// [`Trials::split_half`].
-    pub split_half: Option<f64>,
-    /// [`Trials::oracle_jackknife`].
-    pub oracle_jackknife: Option<f64>,
+    /// [`Trials::split_half`] of these images.
+    pub test_split_half: Option<f64>,
+    /// [`Trials::oracle_jackknife`] of these images.
+    pub test_oracle_jackknife: Option<f64>,
+    /// The noise [`ceiling`] of `pearson_r`, from `test_split_half`.
+    pub ceiling: Option<f64>,
+    /// `pearson_r` over `ceiling`: the correlation with the true mean response, as far as that can be told.
+    pub normalised_r: Option<f64>,
+}
+
+impl NeuronScores {
+    /// Whether enough of the responses can be explained for a share of that to mean something: `test_fev` is
+    /// at least [`LEAST_FEV`].
+    pub fn is_explainable(&self) -> bool {
+        self.test_fev.is_some_and(|fev| fev >= LEAST_FEV)
+    }
 }
 
 /// Predictions to score.
@@ -113,6 +127,8 @@ fn score_neuron(
     let pearson_r = agreement::pearson_r(&average, prediction);
     let errors: Vec<f64> = y.iter().zip(&p).map(|(y, p)| (y - p).powi(2)).collect();
     let repeated = trials.has_repeats();
+    let split_half = repeated.then(|| trials.split_half(seed));
+    let ceiling = split_half.map(ceiling);
     NeuronScores {
         constant: agreement::is_constant(&average) || agreement::is_constant(prediction),
         pearson_r,
@@ -121,10 +137,12 @@ fn score_neuron(
         correlation_to_average: repeated.then_some(pearson_r),
         single_trial_correlation: repeated.then(|| agreement::pearson_r(&y, &p)),
         single_trial_r2: repeated.then(|| agreement::r2(&y, &p)),
-        fev: repeated.then(|| trials.fev()),
+        test_fev: repeated.then(|| trials.fev()),
         feve: repeated.then(|| trials.explained_of(agreement::mean(&errors))),
-        split_half: repeated.then(|| trials.split_half(seed)),
-        oracle_jackknife: repeated.then(|| trials.oracle_jackknife()),
+        test_split_half: split_half,
+        test_oracle_jackknife: repeated.then(|| trials.oracle_jackknife()),
+        ceiling,
+        normalised_r: ceiling.map(|ceiling| pearson_r / ceiling),
     }
 }
 
@@ -136,7 +154,7 @@ pub struct Summary {
     /// How many have a constant response or a constant prediction.
     pub constant_neurons: usize,
     /// How many neurons each score skips, by its name: those that are NaN or without repeats, and for `feve`
-    /// those with a fraction of explainable variance below [`LEAST_FEV`].
+    /// and `normalised_r` those with a `test_fev` below [`LEAST_FEV`].
     pub skipped: BTreeMap<&'static str, usize>,
     /// Median of `pearson_r`.
     pub median_r: f64,
@@ -156,18 +174,20 @@ pub struct Summary {
     pub mean_single_trial_correlation: f64,
     /// Median of `single_trial_r2`.
     pub median_single_trial_r2: f64,
-    /// Median of `fev` over all neurons.
-    pub median_fev: f64,
-    /// Median of `feve` over the neurons whose `fev` is at least [`LEAST_FEV`].
+    /// Median of `normalised_r` over the neurons whose `test_fev` is at least [`LEAST_FEV`].
+    pub median_normalised_r: f64,
+    /// Median of `test_fev` over all neurons.
+    pub median_test_fev: f64,
+    /// Median of `feve` over the neurons whose `test_fev` is at least [`LEAST_FEV`].
     pub median_feve: f64,
     /// Mean of `feve` over the same neurons: Sensorium's number.
     pub mean_feve: f64,
     /// How many neurons `median_feve` and `mean_feve` are over.
     pub feve_neurons: usize,
-    /// Median of `split_half`.
-    pub median_split_half: f64,
-    /// Median of `oracle_jackknife`.
-    pub median_oracle_jackknife: f64,
+    /// Median of `test_split_half`.
+    pub median_test_split_half: f64,
+    /// Median of `test_oracle_jackknife`.
+    pub median_test_oracle_jackknife: f64,
 }
 
 impl Summary {
@@ -182,16 +202,20 @@ impl Summary {
         let r = numbers("pearson_r", |s| Some(s.pearson_r));
         let to_average = numbers("correlation_to_average", |s| s.correlation_to_average);
         let single_trial = numbers("single_trial_correlation", |s| s.single_trial_correlation);
-        let feve = numbers("feve", |s| s.feve.filter(|_| s.fev.is_some_and(|fev| fev >= LEAST_FEV)));
+        let feve = numbers("feve", |s| s.feve.filter(|_| s.is_explainable()));
+        let normalised = |s: &NeuronScores| s.normalised_r.filter(|_| s.is_explainable());
         Summary {
             neurons: scores.len(),
             constant_neurons: scores.iter().filter(|s| s.constant).count(),
             median_r2: median(numbers("r2", |s| Some(s.r2))),
             median_explained_variance: median(numbers("explained_variance", |s| Some(s.explained_variance))),
             median_single_trial_r2: median(numbers("single_trial_r2", |s| s.single_trial_r2)),
-            median_fev: median(numbers("fev", |s| s.fev)),
-            median_split_half: median(numbers("split_half", |s| s.split_half)),
-            median_oracle_jackknife: median(numbers("oracle_jackknife", |s| s.oracle_jackknife)),
+            median_normalised_r: median(numbers("normalised_r", normalised)),
+            median_test_fev: median(numbers("test_fev", |s| s.test_fev)),
+            median_test_split_half: median(numbers("test_split_half", |s| s.test_split_half)),
+            median_test_oracle_jackknife: median(numbers("test_oracle_jackknife", |s| {
+                s.test_oracle_jackknife
+            })),
             mean_r: agreement::mean(&r),
             median_r: median(r),
             mean_correlation_to_average: agreement::mean(&to_average),
@@ -248,7 +272,7 @@ mod tests {
                 let mean = of.iter().sum::<f64>() / of.len() as f64;
                 noise += of.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (of.len() as f64 - 1.0) / 40.0;
             }
-            assert!((found.fev.unwrap() - (total - noise) / total).abs() < 1e-12);
+            assert!((found.test_fev.unwrap() - (total - noise) / total).abs() < 1e-12);
             assert!((found.feve.unwrap() - (1.0 - (mse - noise) / (total - noise))).abs() < 1e-12);
             assert_eq!(found.correlation_to_average, Some(found.pearson_r));
             assert!(found.pearson_r > found.single_trial_correlation.unwrap());
@@ -263,7 +287,7 @@ mod tests {
         for (a, b) in scores.iter().zip(turned.iter().rev()) {
             assert!((a.pearson_r - b.pearson_r).abs() < 1e-12 && (a.r2 - b.r2).abs() < 1e-12);
             assert!((a.feve.unwrap() - b.feve.unwrap()).abs() < 1e-12);
-            assert!((a.oracle_jackknife.unwrap() - b.oracle_jackknife.unwrap()).abs() < 1e-12);
+            assert!((a.test_oracle_jackknife.unwrap() - b.test_oracle_jackknife.unwrap()).abs() < 1e-12);
         }
         let alone = score(y.slice(s![2..3, .., ..]), p.slice(s![2..3, ..]), 9).unwrap();
         assert_eq!(alone[0], scores[2], "a neuron's scores do not depend on the others");
@@ -277,7 +301,10 @@ mod tests {
         let scores = score(y.view(), p.view(), 0).unwrap();
         let summary = Summary::new(&scores);
         assert_eq!((summary.neurons, summary.constant_neurons), (5, 2));
-        assert_eq!((summary.skipped["pearson_r"], summary.skipped["r2"], summary.skipped["fev"]), (2, 1, 1));
+        assert_eq!(
+            (summary.skipped["pearson_r"], summary.skipped["r2"], summary.skipped["test_fev"]),
+            (2, 1, 1)
+        );
         assert_eq!((summary.feve_neurons, summary.skipped["feve"]), (4, 1));
         let mut r: Vec<f64> = scores[2..].iter().map(|s| s.pearson_r).collect();
         r.sort_by(f64::total_cmp);
@@ -289,10 +316,10 @@ mod tests {
     fn noisy_neurons_are_left_out_of_feve() {
         let (y, p) = recording(2, 3);
         let mut scores = score(y.view(), p.view(), 0).unwrap();
-        scores[0].fev = Some(0.149);
+        scores[0].test_fev = Some(0.149);
         let summary = Summary::new(&scores);
         assert_eq!((summary.feve_neurons, Some(summary.median_feve)), (1, scores[1].feve));
-        scores[0].fev = Some(LEAST_FEV);
+        scores[0].test_fev = Some(LEAST_FEV);
         assert_eq!(Summary::new(&scores).feve_neurons, 2);
     }
 
@@ -300,7 +327,9 @@ mod tests {
     fn without_repeats_only_agreement_is_scored() {
         let (y, p) = recording(3, 1);
         let scores = score(y.view(), p.view(), 0).unwrap();
-        assert!(scores.iter().all(|s| s.pearson_r > 0.3 && s.fev.is_none() && s.split_half.is_none()));
+        assert!(
+            scores.iter().all(|s| s.pearson_r > 0.3 && s.test_fev.is_none() && s.test_split_half.is_none())
+        );
         let summary = Summary::new(&scores);
         assert!(summary.median_feve.is_nan() && summary.skipped["feve"] == 3);
         assert!(score(y.view(), p.slice(s![..2, ..]), 0).is_err());

@@ -220,6 +220,25 @@ mod tests {
         assert!(summary.median_fev.is_nan() && summary.sentences.join(" ").contains("no repeats"));
     }
 
+    #[test]
+    fn constant_neurons_are_said_to_be_so() {
+        let said = |y: &Array3<f32>| {
+            let all = reliability(y.view(), 0);
+            ReliabilitySummary::new(&all, Recording::of(y.view(), None), None, 0).sentences
+        };
+        let constant = Array3::from_elem((3, 20, 4), 0.1f32);
+        let none = said(&constant);
+        assert!(
+            none.len() == 1 && none[0].starts_with("All 3 neurons with repeats respond the same"),
+            "{none:?}"
+        );
+        // One neuron that changes is enough for numbers, and no sentence has one that is none.
+        let mut one = constant;
+        one.slice_mut(s![1, .., ..]).assign(&recording(2, 20, 4, 1.0).slice(s![1, .., ..]));
+        let some = said(&one).join(" ");
+        assert!(some.contains("median over neurons") && !some.contains("NaN"), "{some}");
+    }
+
     /// What seed 000 met: so much noise in single trials that R2 is near 0 whatever predicts them.
     #[test]
     fn hopeless_single_trials_are_announced() {

@@ -174,7 +174,7 @@ mod tests {
         let found = trial_scores(y.view(), predictions.view(), &images).unwrap()[0];
         let repeats = array![[[1.0, 3.0, f32::NAN], [4.0, 5.0, f32::NAN], [7.0, 6.0, 8.0]]];
         let fit = super::super::score(repeats.view(), array![[3.0, 4.0, 7.0]].view(), 0).unwrap()[0];
-        assert_eq!((Some(found.fev), Some(found.feve)), (fit.fev, fit.feve));
+        assert_eq!((Some(found.fev), Some(found.feve)), (fit.test_fev, fit.feve));
         assert!((found.single_trial_correlation - fit.single_trial_correlation.unwrap()).abs() < 1e-7);
         assert!((found.correlation_to_average - fit.pearson_r).abs() < 1e-7);
     }

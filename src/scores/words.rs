@@ -35,26 +35,34 @@ pub(super) fn sentences(summary: &ReliabilitySummary, names: Option<&[String]>) 
 fn with_repeats(summary: &ReliabilitySummary, names: Option<&[String]>) -> Vec<String> {
     let percent = |v: f64| format!("{:.0} %", 100.0 * v);
     let recording = &summary.recording;
-    let mut said = vec![
-        format!(
-            "The images explain at most {} of the variance of single trials (median over neurons; 95 % interval {} to \
+    if summary.median_fev.is_nan() {
+        return vec![format!(
+            "All {} neurons with repeats respond the same in every trial: there is no variance to explain, and no score \
+             has a value.",
+            summary.with_repeats
+        )];
+    }
+    let mut said = vec![format!(
+        "The images explain at most {} of the variance of single trials (median over neurons; 95 % interval {} to \
              {}); {} of {} neurons reach {}.",
-            percent(summary.median_fev),
-            percent(summary.median_fev_interval.low),
-            percent(summary.median_fev_interval.high),
-            summary.explainable,
-            summary.with_repeats,
-            percent(LEAST_FEV),
-        ),
-        format!(
+        percent(summary.median_fev),
+        percent(summary.median_fev_interval.low),
+        percent(summary.median_fev_interval.high),
+        summary.explainable,
+        summary.with_repeats,
+        percent(LEAST_FEV),
+    )];
+    // Where halves of the repeats are constant there is no ceiling.
+    if !summary.median_split_half.is_nan() {
+        said.push(format!(
             "Averaged over repeats ({:.1} of an image), a perfect model would reach r = {:.2} (median over neurons), and \
              explain {} of the variance.",
             recording.mean_repeats,
             summary.median_ceiling,
             percent(summary.median_split_half.max(0.0)),
-        ),
-        tuned(summary, names),
-    ];
+        ));
+    }
+    said.push(tuned(summary, names));
     if summary.median_fev < HOPELESS {
         said.push(format!(
             "R2 of single trials near 0 is to be expected of every model here, a perfect one included: it cannot exceed {} \

@@ -53,7 +53,7 @@ fn the_truth_explains_all_that_can_be_explained() {
     let summary = Summary::new(&score(e.responses.view(), e.expected.view(), 0).unwrap());
     assert!((summary.median_feve - 1.0).abs() < 0.02, "{}", summary.median_feve);
     assert_eq!((summary.feve_neurons, summary.constant_neurons), (54, 6));
-    assert!(summary.median_r > 0.9 && summary.median_split_half > 0.8, "{summary:?}");
+    assert!(summary.median_r > 0.9 && summary.median_test_split_half > 0.8, "{summary:?}");
 }
 
 #[test]

@@ -29,13 +29,15 @@ pub(super) fn scores_table(
         "explained_variance",
         "correlation_to_average",
         "single_trial_correlation",
-        "fev",
+        "test_fev",
         "feve",
-        "split_half",
-        "oracle_jackknife",
+        "test_split_half",
+        "test_oracle_jackknife",
         "pearson_r_low",
         "pearson_r_high",
         "single_trial_r2",
+        "ceiling",
+        "normalised_r",
     ];
     let header = ["neuron", "penalty"].into_iter().chain(ratio).chain(header);
     table.write_record(header).map_err(|e| failed(&e))?;
@@ -51,13 +53,15 @@ pub(super) fn scores_table(
             number(Some(one.explained_variance)),
             number(one.correlation_to_average),
             number(one.single_trial_correlation),
-            number(one.fev),
+            number(one.test_fev),
             number(one.feve),
-            number(one.split_half),
-            number(one.oracle_jackknife),
+            number(one.test_split_half),
+            number(one.test_oracle_jackknife),
             number(Some(interval.low)),
             number(Some(interval.high)),
             number(one.single_trial_r2),
+            number(one.ceiling),
+            number(one.normalised_r),
         ];
         let row = [name, penalty].into_iter().chain(ratio).chain(row);
         table.write_record(row).map_err(|e| failed(&e))?;

@@ -66,7 +66,7 @@ pub struct PartSummary {
     pub median_single_trial_r2: Option<f64>,
     /// Median fraction of explainable variance of the test images: what bounds the R2 of single trials where
     /// nothing but images is an input.
-    pub median_fev: Option<f64>,
+    pub median_test_fev: Option<f64>,
     /// Its folder.
     pub out: PathBuf,
 }
@@ -218,7 +218,7 @@ impl StudyPart {
             median_r: score("median_r"),
             median_r2: score("median_r2"),
             median_single_trial_r2: score("median_single_trial_r2"),
-            median_fev: score("median_fev"),
+            median_test_fev: score("median_test_fev"),
             out: self.out().into(),
         })
     }

@@ -66,7 +66,7 @@ impl Finished {
             pearson_r: finite(scores.pearson_r),
             r2: finite(scores.r2),
             explained_variance: finite(scores.explained_variance),
-            fev: scores.fev.and_then(finite),
+            fev: scores.test_fev.and_then(finite),
             feve: scores.feve.and_then(finite),
         };
         let neurons = if outcome.diverged {
