@@ -47,7 +47,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "numbers",
         ],
     ),
-    ("report", &["scores", "io", "error"]),
+    ("report", &["scores", "io", "networks", "error"]),
     (
         "bench",
         &[

@@ -10,22 +10,28 @@ mod run_folders;
 use std::fs;
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use command::Scratch;
 use ndarray::ArrayD;
 use run_folders::{HOSTILE, IMAGES, NEURONS};
+use sha2::{Digest, Sha256};
 use striate::Kind;
 use striate::io::npy;
 use striate::report::{self, ReportSummary};
 
 /// Figures of a fit without curves.
-const OF_A_FIT: [&str; 16] = [
+const OF_A_FIT: [&str; 19] = [
     "fev",
     "fev_intervals",
     "split_half",
     "pearson_r",
+    "normalised_r",
     "r2",
     "explained_variance",
     "feve",
+    "ceiling",
+    "chosen_penalty",
     "predicted_best",
     "predicted_median",
     "predicted_worst",
@@ -59,7 +65,16 @@ fn checked(summary: &ReportSummary) -> String {
         assert!(drawing.contains("<title id=") && drawing.contains("<desc id="));
     }
     assert_eq!(page.matches("<figure ").count(), summary.figures.len());
-    for outside in ["<script", "http-equiv=\"refresh\"", "<link", "src=", "@import", "url(", "<i>IT"] {
+    // The one script is the page's own, and the one that its policy knows.
+    let (_, rest) = page.split_once("<script>").unwrap();
+    let (script, rest) = rest.split_once("</script>").unwrap();
+    let hash = STANDARD.encode(Sha256::digest(script));
+    assert!(page.contains(&format!(
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{hash}'\""
+    )));
+    assert!(!rest.contains("<script") && page.matches("<script").count() == 1);
+    assert_eq!(page.matches("src=").count(), page.matches("src=\"data:image/jpeg;base64,").count());
+    for outside in ["http-equiv=\"refresh\"", "<link", "@import", "url(", "<i>IT"] {
         assert!(!page.contains(outside), "{outside}");
     }
     page
@@ -181,7 +196,10 @@ fn runs_are_compared_on_one_page() {
     assert_eq!(document["comparison"]["figures"][0]["name"], "comparison_pearson_r");
     let summary = report::compare(&runs, &here.0.join("all.html")).unwrap();
     let page = checked(&summary);
-    assert!(page.contains("Of 3 runs c has the highest median r (0.40)"), "{page}");
+    assert!(
+        page.contains("Of 3 runs c has the highest median r (0.40) and the highest mean r (0.40)"),
+        "{page}"
+    );
     assert!(here.names("all-plots").contains(&"comparison_r2.csv".to_string()));
     here.striate(&["report", "a", "--out", "one.html"]).refused(2, &["--out", "at least two"]);
     assert!(here.works(&["report", "--help"]).out.contains("striate report run-* --out comparison.html"));
@@ -209,7 +227,7 @@ fn neurons_that_never_change_have_no_scores_and_a_report() {
     let run = here.0.join("run");
     run_folders::fit(&run, false);
     let row = |n: usize| [vec![n.to_string(), "true".into()], vec![String::new(); 6]].concat();
-    let header = "neuron,constant,pearson_r,r2,explained_variance,fev,feve,split_half";
+    let header = "neuron,constant,pearson_r,r2,explained_variance,test_fev,feve,test_split_half";
     run_folders::table(&run.join("scores.csv"), header, (0..NEURONS).map(row));
     let page = checked(&report::write(&run).unwrap());
     assert!(page.contains("no neuron has a score"), "{page}");
@@ -300,7 +318,8 @@ fn damaged_fits_are_refused_in_a_sentence() {
     });
     refuses(fit, &["scores.csv", "no score of any neuron"], |run| {
         let row = |n: usize| [vec![n.to_string(), "false".into()], vec!["NaN".to_string(); 7]].concat();
-        let header = "neuron,constant,pearson_r,r2,explained_variance,fev,feve,split_half,pearson_r_low";
+        let header =
+            "neuron,constant,pearson_r,r2,explained_variance,test_fev,feve,test_split_half,pearson_r_low";
         run_folders::table(&run.join("scores.csv"), header, (0..NEURONS).map(row));
     });
     let array = |shape: &[usize], value: f32| ArrayD::from_elem(shape.to_vec(), value);

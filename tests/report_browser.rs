@@ -153,6 +153,32 @@ fn check(kind: &str, fill: fn(&Path)) {
     }
 }
 
+/// Headings become buttons under the page's own policy, and a press sorts the rows.
+#[test]
+fn tables_are_sorted_by_their_headings() {
+    let Some(browser) = browser() else { return };
+    let here = Scratch::new("browser-sort");
+    let run = here.0.join("run");
+    run_folders::fit(&run, false);
+    let page = report::write(&run).unwrap().page.canonicalize().unwrap();
+    let dom = open(&browser, &here, &page, &["--dump-dom".into()]);
+    assert!(dom.contains("<th scope=\"col\"><button>r / ceiling</button></th>"));
+    let press = "<script>const heads = [...document.querySelectorAll('.sortable th button')]; \
+                 const head = heads.find(head => head.textContent === 'r / ceiling'); \
+                 head.click(); head.click();</script>";
+    let html =
+        fs::read_to_string(&page).unwrap().replace("http-equiv=\"Content-Security-Policy\"", "name=\"off\"");
+    let copy = here.0.join("pressed.html");
+    fs::write(&copy, html.replace("</body>", &format!("{press}</body>"))).unwrap();
+    let dom = open(&browser, &here, &copy, &["--dump-dom".into()]);
+    let table = dom.split("class=\"sortable\"").nth(1).unwrap().split("</table>").next().unwrap();
+    assert!(table.contains("aria-sort=\"ascending\""));
+    let names: Vec<&str> =
+        table.split("<tr><td>").skip(1).map(|row| row.split('<').next().unwrap()).collect();
+    // r grows from n0 to n7, and the ceiling is the same for all.
+    assert_eq!(names[..7], ["n0", "n1", "n2", "n3", "n4", "n5", "n6"]);
+}
+
 #[test]
 fn a_fit_is_readable_in_a_browser() {
     check("fit", |run| run_folders::fit(run, true));

@@ -17,9 +17,11 @@ Examples:
   striate report run-* --out comparison.html    and one page that compares them
   striate report run --json                     which figures there are, and where
 
-A report is one HTML file that needs no network and no script: how much can be explained, scores, what a
-sweep or a profile found, predictions, weights, the record. Each plot is also there as SVG, its numbers as
-CSV.";
+A report is one HTML file that needs no network, and a script only to sort its tables: how much can be
+explained, scores, every neuron, what a sweep or a profile found, predictions, images, weights, the record.
+Each plot is also there as SVG, its numbers as CSV. Images are shown while they lie where the run found them
+and have not changed. The page that compares runs also holds the one with the highest mean r against each of
+the others, neuron by neuron.";
 
 /// The options of `striate report`.
 #[derive(Debug, Args)]

@@ -8,9 +8,11 @@
 mod catalogue;
 pub mod manifest;
 mod nearest;
+mod places;
 mod shapes;
 pub mod weights;
 
+pub use places::Places;
 pub use shapes::{LARGEST_SIDE, Parameter, Shape};
 
 use crate::error::{Error, Kind, Result};

@@ -8,7 +8,7 @@ use plotters::style::RGBColor;
 
 use super::axis::Axis;
 use super::picture::{Cells, reduced};
-use super::plot::{Mark, Plot};
+use super::plot::{ColourBar, Mark, Plot};
 use super::run::Run;
 use super::section::{Figure, Section};
 use super::svg::{Colour, SERIES, series};
@@ -57,6 +57,8 @@ pub(super) fn section(run: &Run) -> Result<Option<Section>> {
     let drawn = joins.len();
     marks.extend(joins);
     let mut section = Section::new("clusters", "Cluster map");
+    let layers = run.record.summary["layers"].as_array().map_or(0, Vec::len);
+    section.findings.extend(super::correlations::few_layers(layers));
     section.say(sentence(&order, ordered));
     let mut description =
         "Correlation of layer profiles, vermilion for 1, grey for 0, blue for \u{2212}1, in the order of \
@@ -72,6 +74,7 @@ pub(super) fn section(run: &Run) -> Result<Option<Section>> {
     y.ticks.clear();
     let mut plot = Plot::new(Axis::linear("neurons in the order of the clusters", 0.0, n as f64), y, marks);
     plot.legend = legend(&areas);
+    plot.bar = Some(ColourBar { signed: true, most: 1.0 });
     let sheet = numbers(&order);
     section.figures.push(Figure::new("cluster_map", "Cluster map", description, plot.high(520), sheet)?);
     Ok(Some(section))

@@ -1,5 +1,7 @@
 //! How alike the layer profiles of neurons are, within and between areas.
 
+use std::f64::consts::FRAC_PI_2;
+
 use super::axis::Axis;
 use super::plot::{Mark, Plot};
 use super::run::Run;
@@ -9,6 +11,8 @@ use super::table::{Sheet, field};
 use super::words::{counted, number};
 use crate::error::Result;
 
+/// Profiles of fewer layers come with a warning.
+const FEW: usize = 6;
 /// Pairs of areas that get a histogram at most.
 const MOST: usize = 15;
 
@@ -55,6 +59,8 @@ pub(super) fn section(run: &Run) -> Result<Option<Section>> {
         return Ok(None);
     }
     let mut section = Section::new("correlations", "Profiles of neurons compared");
+    let layers = run.record.summary["layers"].as_array().map_or(0, Vec::len);
+    section.findings.extend(few_layers(layers));
     section.findings.extend(sentences(&pairs));
     if pairs.len() > MOST {
         section.say(format!(
@@ -63,7 +69,7 @@ pub(super) fn section(run: &Run) -> Result<Option<Section>> {
         ));
     }
     for (n, pair) in pairs.iter().take(MOST).enumerate() {
-        section.figures.push(figure(n, pair)?);
+        section.figures.push(figure(n, pair, layers)?);
     }
     Ok(Some(section))
 }
@@ -112,16 +118,56 @@ fn sentences(pairs: &[Pair]) -> Option<String> {
     })
 }
 
-fn figure(n: usize, pair: &Pair) -> Result<Figure> {
-    let mut sheet = Sheet::new(&["bin_low", "bin_high", "pairs"]);
+/// What correlations of so few points are worth.
+pub(super) fn few_layers(layers: usize) -> Option<String> {
+    (3..FEW).contains(&layers).then(|| {
+        format!(
+            "Each profile has only {layers} layers, and a correlation of {layers} points says little: of \
+             two profiles that have nothing to do with each other half would correlate by more than {} or \
+             by less than \u{2212}{}.",
+            number(usual(layers)),
+            number(usual(layers))
+        )
+    })
+}
+
+/// The share of correlations below `r` between unrelated normal profiles of so many layers (3 or more), whose
+/// density is (1 - r²)^((n - 4) / 2): with r = sin t the integral of cos(t)^(n - 3).
+fn chance_below(r: f64, layers: usize) -> f64 {
+    const STEPS: usize = 2000;
+    let power = layers.saturating_sub(3).min(1000) as i32;
+    let area = |from: f64, to: f64| {
+        let width = (to - from) / STEPS as f64;
+        let middle = |step: usize| (from + (step as f64 + 0.5) * width).cos().powi(power);
+        (0..STEPS).map(middle).sum::<f64>() * width
+    };
+    area(-FRAC_PI_2, r.clamp(-1.0, 1.0).asin()) / area(-FRAC_PI_2, FRAC_PI_2)
+}
+
+/// The size of r that half of unrelated profiles exceed.
+fn usual(layers: usize) -> f64 {
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..40 {
+        let middle = 0.5 * (low + high);
+        if chance_below(middle, layers) < 0.75 { low = middle } else { high = middle }
+    }
+    low
+}
+
+fn figure(n: usize, pair: &Pair, layers: usize) -> Result<Figure> {
+    let mut sheet = Sheet::new(&["bin_low", "bin_high", "pairs", "by_chance"]);
+    let mut chance = Vec::new();
     let mut marks = Vec::new();
     let total = pair.total();
     let colour = if pair.within { Colour::Blue } else { Colour::Orange };
     let mut most: f64 = 0.0;
     for (low, high, count) in &pair.bins {
-        sheet.row([field(*low), field(*high), field(*count)]);
+        let by_chance =
+            if layers < 3 { 0.0 } else { chance_below(*high, layers) - chance_below(*low, layers) };
+        sheet.row([field(*low), field(*high), field(*count), field(by_chance * total)]);
         let share = count / total;
-        most = most.max(share);
+        most = most.max(share).max(by_chance);
+        chance.extend([(*low, by_chance), (*high, by_chance)]);
         let gap = 0.06 * (high - low);
         if *count > 0.0 {
             marks.push(Mark::Bar { corners: [(low + gap, share), (high - gap, 0.0)], colour, opacity: 0.85 });
@@ -129,15 +175,36 @@ fn figure(n: usize, pair: &Pair) -> Result<Figure> {
     }
     let (low, high) = super::axis::range(pair.bins.iter().flat_map(|bin| [bin.0, bin.1]));
     let y = Axis::linear("share of pairs", 0.0, 1.08 * most);
+    marks.push(Mark::Line { points: chance, colour: Colour::Vermilion, width: 1.5 });
     let median = pair.median();
     marks.push(Mark::Dashes { from: (median, 0.0), to: (median, y.high), colour: Colour::Ink });
-    let plot = Plot::new(Axis::linear("correlation of profiles", low, high), y, marks).high(220);
+    let plot = Plot::new(Axis::linear("correlation of profiles", low, high), y, marks).high(240);
+    let legend = vec![("pairs".to_string(), colour), ("by chance".into(), Colour::Vermilion)];
+    let plot = plot.with_legend(legend);
     let title = pair.name();
     let description = format!(
-        "Histogram over {} of neurons; the dashed line is the median, {}.",
+        "Histogram over {} of neurons; the dashed line is the median, {}. By chance: two profiles of \
+         {layers} layers that have nothing to do with each other.",
         counted(total as usize, "pair"),
         number(median)
     );
     let file = format!("correlations_{n:02}_{}_{}", slug(&pair.first), slug(&pair.second));
     Figure::new(file, title, description, plot, sheet)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chance_is_that_of_unrelated_normal_profiles() {
+        // Of 3 layers the angle between two centred profiles is even: the median of |r| is sin(pi / 4).
+        assert!((usual(3) - 0.5f64.sqrt()).abs() < 1e-6, "{}", usual(3));
+        // Of 4 layers r itself is even; of 5 the density is sqrt(1 - r²) / (pi / 2), a quarter of a disc.
+        assert!((usual(4) - 0.5).abs() < 1e-6 && (chance_below(0.2, 4) - 0.6).abs() < 1e-6);
+        let disc = |r: f64| 0.5 + (r * (1.0 - r * r).sqrt() + r.asin()) / std::f64::consts::PI;
+        assert!((chance_below(0.3, 5) - disc(0.3)).abs() < 1e-6);
+        assert!(few_layers(3).is_some_and(|said| said.contains("more than 0.71")));
+        assert!(few_layers(6).is_none());
+    }
 }

@@ -19,8 +19,9 @@ pub(super) struct Measure {
 }
 
 /// The scores that are shown.
-pub(super) const MEASURES: [Measure; 5] = [
+pub(super) const MEASURES: [Measure; 6] = [
     Measure { column: "pearson_r", name: "Pearson's r" },
+    Measure { column: "normalised_r", name: "normalised r" },
     Measure { column: "r2", name: "R2" },
     Measure { column: "explained_variance", name: "explained variance" },
     Measure { column: "feve", name: "FEVE" },
@@ -63,11 +64,14 @@ pub(super) fn section(run: &Run) -> Result<Option<Section>> {
     Ok(Some(section))
 }
 
-/// The numbers of a score, ascending; of FEVE those of neurons with enough explainable variance, as in the
-/// summary of a fit.
+/// Scores that are shares of what can be explained.
+const SHARES: [&str; 2] = ["feve", "normalised_r"];
+
+/// The numbers of a score, ascending; of FEVE and normalised r those of neurons with enough explainable
+/// variance, as in the summary of a fit.
 pub(super) fn values(table: &Table, column: &str) -> Result<Vec<f64>> {
     let mut values = table.numbers_if(column)?.unwrap_or_default();
-    if let (true, Some(fev)) = (column == "feve", table.numbers_if("fev")?) {
+    if let (true, Some(fev)) = (SHARES.contains(&column), table.numbers_if("test_fev")?) {
         for (value, fev) in values.iter_mut().zip(fev) {
             *value = value.filter(|_| fev.is_some_and(|fev| fev >= LEAST_FEV));
         }
@@ -119,7 +123,13 @@ fn figure(measure: &Measure, values: &[f64]) -> Result<Figure> {
         n => format!(" {} below \u{2212}1 stand in the first bar.", counted(n, "neuron")),
     };
     let only = match measure.column {
-        "feve" => format!(" Neurons with an FEV of at least {LEAST_FEV} only."),
+        "normalised_r" => format!(
+            " r over the noise ceiling, of neurons whose test images have an FEV of at least {LEAST_FEV} \
+             only."
+        ),
+        "feve" => {
+            format!(" Neurons whose test images have an FEV of at least {LEAST_FEV} only.")
+        }
         _ => String::new(),
     };
     let description = format!(

@@ -27,15 +27,21 @@ pub(super) fn section(run: &Run) -> Result<Option<Section>> {
     if reliability.is_known() {
         section.say(what_noise_means(median(&fev), repeats));
         section.say(format!(
-            "The fraction of explainable variance (FEV) on single trials runs from {} to {} (5th to 95th \
-             percentile of {}).",
+            "The fraction of explainable variance (FEV) on single trials, of {}, runs from {} to {} (5th to \
+             95th percentile of {}).",
+            reliability.images(),
             number(quantile(&fev, 0.05)),
             number(quantile(&fev, 0.95)),
             counted(fev.len(), "neuron")
         ));
-        section.figures.push(fev_histogram(&fev)?);
+        section.figures.push(fev_histogram(&fev, reliability.images())?);
         section.figures.extend(fev_intervals(&reliability)?);
         section.figures.extend(halves(&reliability)?);
+    } else if run.fitted().unwrap_or(run).number("/reliability/with_repeats").is_some_and(|n| n > 0.0) {
+        section.say(
+            "Every neuron responds the same in every trial: there is no variance to explain, and no score \
+             has a value.",
+        );
     } else {
         section.say(
             "Each image was shown once: how much of the responses is noise, and so the ceiling of every \
@@ -146,14 +152,14 @@ fn numbers(run: &Run, reliability: &Reliability) -> Grid {
     for (what, values) in medians {
         let values = sorted(values.iter().copied());
         if !values.is_empty() {
-            grid.row([what.into(), number(median(&values))]);
+            grid.row([format!("{what}, {}", reliability.images()), number(median(&values))]);
         }
     }
     grid
 }
 
-fn fev_histogram(fev: &[f64]) -> Result<Figure> {
-    let (plot, sheet, histogram) = histogram("fraction of explainable variance", fev, -0.2, 1.0);
+fn fev_histogram(fev: &[f64], images: &str) -> Result<Figure> {
+    let (plot, sheet, histogram) = histogram(&format!("FEV of {images}"), fev, -0.2, 1.0);
     let below = match histogram.below {
         0 => String::new(),
         n => format!(" {} below the axis stand in the first bar.", counted(n, "neuron")),
@@ -195,7 +201,8 @@ fn fev_intervals(reliability: &Reliability) -> Result<Option<Figure>> {
         }
     }
     let x = Axis::linear("neurons in the order of FEV", -1.0, order.len() as f64);
-    let y = Axis::around("FEV", order.iter().flat_map(|o| [o.2, o.3]));
+    let label = format!("FEV of {}", reliability.images());
+    let y = Axis::around(&label, order.iter().flat_map(|o| [o.2, o.3]).chain([0.0]));
     marks.push(Mark::Dashes { from: (x.low, 0.0), to: (x.high, 0.0), colour: Colour::Ink });
     let mut plot = Plot::new(x, y, marks).high(250);
     let untuned = order.len() <= SINGLE && reliability.tuned.contains(&Some(false));
@@ -204,7 +211,8 @@ fn fev_intervals(reliability: &Reliability) -> Result<Option<Figure>> {
     }
     let sure = order.iter().filter(|o| o.2 > 0.0).count();
     let description = format!(
-        "FEV with its 95\u{a0}% interval over images; for {} of {} the interval lies above 0.",
+        "FEV with its 95\u{a0}% interval over images; the dashed line stands at 0; for {} of {} the \
+         interval lies above 0.",
         count(sure),
         counted(order.len(), "neuron")
     );
@@ -216,7 +224,8 @@ fn halves(reliability: &Reliability) -> Result<Option<Figure>> {
     if values.is_empty() {
         return Ok(None);
     }
-    let (plot, sheet, _) = histogram("split-half reliability", &values, -1.0, 1.0);
+    let (plot, sheet, _) =
+        histogram(&format!("split-half reliability of {}", reliability.images()), &values, -1.0, 1.0);
     let description = format!(
         "Correlation of the averages over halves of the repeats, corrected to all of them; the dashed line \
          is the median, {}.",

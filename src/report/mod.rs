@@ -11,10 +11,15 @@ mod configurations;
 mod correlations;
 mod curves;
 mod distributions;
+mod each;
 mod explainable;
+mod field;
+mod gallery;
 mod layers;
+mod links;
 mod neurons;
 mod page;
+mod paired;
 mod picture;
 mod plot;
 mod predictions;
@@ -24,6 +29,7 @@ mod run;
 mod section;
 mod shapes;
 mod statistics;
+mod stimuli;
 mod svg;
 mod table;
 mod weights;
@@ -107,7 +113,7 @@ pub fn compare(folders: &[PathBuf], out: &Path) -> Result<ReportSummary> {
         return Err(Error::new(Kind::Usage, "--out", found, "at least two", advice));
     }
     let runs: Vec<Run> = folders.iter().map(|folder| Run::open(folder)).collect::<Result<_>>()?;
-    let sections = comparison::sections(&runs)?;
+    let sections = comparison::sections(&runs, out)?;
     let name = out.file_stem().map_or("comparison".into(), |stem| stem.to_string_lossy().into_owned());
     // The page of a study is called as that of a run; its folder says more.
     let folder = out.parent().and_then(Path::file_name).filter(|_| out.ends_with(PAGE));
@@ -135,15 +141,17 @@ type Reader = fn(&Run) -> Result<Option<Section>>;
 
 /// All sections for which the folder has the data, in their order.
 fn sections(run: &Run) -> Result<Vec<Section>> {
-    let readers: [Reader; 9] = [
+    let readers: [Reader; 11] = [
         explainable::section,
         distributions::section,
+        each::section,
         regularisation::section,
         curves::section,
         layers::section,
         correlations::section,
         clusters::section,
         predictions::section,
+        gallery::section,
         weights::section,
     ];
     let mut sections = Vec::new();

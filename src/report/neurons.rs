@@ -15,6 +15,8 @@ pub(super) struct Reliability {
     pub split_half: Vec<Option<f64>>,
     /// Whether a neuron responds to images at all.
     pub tuned: Vec<Option<bool>>,
+    /// Whether `fev` and `split_half` are of the test images alone.
+    pub of_test: bool,
 }
 
 impl Reliability {
@@ -35,6 +37,7 @@ impl Reliability {
                 interval: Some(interval),
                 split_half: table.numbers("split_half")?,
                 tuned: tuned.iter().map(|text| text.parse().ok()).collect(),
+                of_test: false,
             }));
         }
         let Some(table) = run.fitted().map(|fit| fit.table("scores.csv")).transpose()?.flatten() else {
@@ -42,14 +45,20 @@ impl Reliability {
         };
         Ok(Some(Reliability {
             names: owned(&table.texts("neuron")?),
-            fev: table.numbers("fev")?,
+            fev: table.numbers("test_fev")?,
             interval: None,
-            split_half: table.numbers("split_half")?,
+            split_half: table.numbers("test_split_half")?,
             tuned: vec![None; table.len()],
+            of_test: true,
         }))
     }
 
-    /// Whether there are repeats, and so numbers.
+    /// Which images `fev` and `split_half` are of.
+    pub(super) fn images(&self) -> &'static str {
+        if self.of_test { "test images" } else { "all images" }
+    }
+
+    /// Whether there are repeats of responses that change, and so numbers.
     pub(super) fn is_known(&self) -> bool {
         !sorted(self.fev.iter().copied()).is_empty()
     }
@@ -66,21 +75,15 @@ pub(super) struct Chosen {
     pub r: f64,
 }
 
-/// The best, the median and the worst of the neurons that respond to images, by Pearson's r on test images;
-/// of all neurons where it is not known which respond. Fewer where there are fewer.
+/// The best, the median and the worst of all neurons that have a Pearson's r on test images. Fewer where
+/// there are fewer.
 ///
 /// # Errors
-/// Input, where a table is damaged.
-pub(super) fn chosen(run: &Run, fit: &Run) -> Result<Vec<Chosen>> {
+/// Input, where the table is damaged.
+pub(super) fn chosen(fit: &Run) -> Result<Vec<Chosen>> {
     let scores = fit.needs("scores.csv")?;
     let (names, r) = (scores.texts("neuron")?, scores.numbers("pearson_r")?);
-    let tuned = Reliability::read(run)?.map(|all| all.tuned).filter(|tuned| tuned.len() == r.len());
-    let scored: Vec<(usize, f64)> = r.iter().enumerate().filter_map(|(n, r)| Some((n, (*r)?))).collect();
-    let is_tuned = |n: usize| tuned.as_ref().is_none_or(|tuned| tuned[n] != Some(false));
-    let mut order: Vec<(usize, f64)> = scored.iter().copied().filter(|(n, _)| is_tuned(*n)).collect();
-    if order.is_empty() {
-        order = scored;
-    }
+    let mut order: Vec<(usize, f64)> = r.iter().enumerate().filter_map(|(n, r)| Some((n, (*r)?))).collect();
     order.sort_by(|a, b| b.1.total_cmp(&a.1));
     let last = order.len().saturating_sub(1);
     let mut places = vec![("best", 0), ("median", last / 2), ("worst", last)];

@@ -19,9 +19,10 @@ pub(super) struct Cells(Array2<Pixel>);
 
 /// A picture at its place in a drawing.
 pub(super) struct Picture {
-    at: (i32, i32),
-    size: (i32, i32),
-    png: Vec<u8>,
+    pub at: (i32, i32),
+    pub size: (i32, i32),
+    /// A `data:` address.
+    pub source: String,
 }
 
 /// Blue over grey to vermilion, for values around 0: its middle can be seen on white and on black.
@@ -40,6 +41,9 @@ const GROWING: [[f64; 3]; 5] = [
     [188.0, 175.0, 111.0],
     [255.0, 234.0, 70.0],
 ];
+
+/// Opacity, of 255, of the darkest part of an aperture.
+const DARKEST: f64 = 215.0;
 
 /// The colour of a share from 0 to 1; see-through for NaN.
 fn colour(stops: &[[f64; 3]; 5], share: f64) -> Pixel {
@@ -63,6 +67,26 @@ impl Cells {
         Cells(values.mapv(|v| colour(&GROWING, v / most)))
     }
 
+    /// What darkens a photograph where values are near 0, compared with the others, and leaves it alone where
+    /// they are largest.
+    pub(super) fn aperture(values: ArrayView2<f64>) -> Cells {
+        let (low, high) = super::axis::range(values.iter().map(|v| v.abs()));
+        let shade = |v: &f64| (DARKEST * (1.0 - (v.abs() - low) / (high - low))).round() as u8;
+        Cells(values.map(|v| [0, 0, 0, shade(v)]))
+    }
+
+    /// What the colours of [`Cells::signed`] or of [`Cells::growing`] mean, the highest at the top.
+    pub(super) fn scale(signed: bool) -> Cells {
+        const STEPS: usize = 64;
+        let share = |row: usize| 1.0 - row as f64 / (STEPS - 1) as f64;
+        let values = Array2::from_shape_fn((STEPS, 1), |(row, _)| share(row));
+        if signed {
+            Cells::signed(values.mapv(|v| 2.0 * v - 1.0).view(), 1.0)
+        } else {
+            Cells::growing(values.view(), 1.0)
+        }
+    }
+
     /// A strip of one row in given colours.
     pub(super) fn strip(colours: impl IntoIterator<Item = (u8, u8, u8)>) -> Cells {
         let pixels: Vec<Pixel> = colours.into_iter().map(|(r, g, b)| [r, g, b, 255]).collect();
@@ -80,18 +104,18 @@ impl Cells {
         PngEncoder::new(&mut png)
             .write_image(&bytes, columns as u32, rows as u32, image::ExtendedColorType::Rgba8)
             .map_err(|why| Error::internal("the picture of a matrix", why))?;
-        Ok(Picture { at, size, png })
+        let source = format!("data:image/png;base64,{}", STANDARD.encode(&png));
+        Ok(Picture { at, size, source })
     }
 }
 
 impl Picture {
     /// As an element of a drawing.
     pub(super) fn element(&self) -> String {
-        let data = STANDARD.encode(&self.png);
         format!(
             "<image x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" preserveAspectRatio=\"none\" \
-             style=\"image-rendering:pixelated\" href=\"data:image/png;base64,{data}\"/>\n",
-            self.at.0, self.at.1, self.size.0, self.size.1
+             style=\"image-rendering:pixelated\" href=\"{}\"/>\n",
+            self.at.0, self.at.1, self.size.0, self.size.1, self.source
         )
     }
 }
@@ -125,6 +149,12 @@ mod tests {
         assert_eq!(colour(&SIGNED, 0.5), [236, 236, 236, 255]);
         assert_eq!((colour(&GROWING, -3.0), colour(&GROWING, 1.0)), ([0, 32, 77, 255], [255, 234, 70, 255]));
         assert_eq!(colour(&SIGNED, f64::NAN), [0; 4]);
+    }
+
+    #[test]
+    fn an_aperture_is_open_where_values_are_largest() {
+        let shades = Cells::aperture(ndarray::array![[-4.0, 2.0], [3.0, 2.0]].view()).0;
+        assert_eq!(shades.mapv(|pixel| pixel[3]), ndarray::array![[0, 215], [108, 215]]);
     }
 
     #[test]

@@ -17,6 +17,9 @@ const LETTER_WIDTH: f64 = 0.56 * LETTERS;
 /// Names longer than this are cut in the middle.
 const LONGEST_NAME: usize = 26;
 
+/// How far right of the plot the scale of colours stands, and how wide it is.
+const BAR: (f64, f64) = (8.0, 10.0);
+
 /// What is drawn between the axes, in their values.
 #[derive(Debug, Clone)]
 pub(super) enum Mark {
@@ -32,6 +35,8 @@ pub(super) enum Mark {
     Dot { at: (f64, f64), colour: Colour, radius: f64, opacity: f64 },
     /// Cells of a matrix, the first row at the top, that fill the space between two corners.
     Cells { corners: [(f64, f64); 2], cells: Cells },
+    /// A photograph at a `data:` address, between two corners.
+    Photo { corners: [(f64, f64); 2], source: String },
 }
 
 /// A plot.
@@ -44,6 +49,18 @@ pub(super) struct Plot {
     pub marks: Vec<Mark>,
     /// What colours mean; nothing where there is only one.
     pub legend: Vec<(String, Colour)>,
+    /// What the colours of cells mean.
+    pub bar: Option<ColourBar>,
+    /// Height of the space between the axes over its width, where that is not left to the size.
+    pub aspect: Option<f64>,
+}
+
+/// The scale of the colours of cells.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ColourBar {
+    /// From -`most` to `most`, as [`Cells::signed`]; from 0, as [`Cells::growing`], where it is not.
+    pub signed: bool,
+    pub most: f64,
 }
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
@@ -53,6 +70,7 @@ type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64
 struct Margins {
     top: f64,
     left: f64,
+    right: f64,
     bottom: f64,
     upright: bool,
 }
@@ -60,7 +78,7 @@ struct Margins {
 impl Plot {
     /// A plot of the usual size.
     pub(super) fn new(x: Axis, y: Axis, marks: Vec<Mark>) -> Plot {
-        Plot { size: (400, 280), x, y, marks, legend: Vec::new() }
+        Plot { size: (400, 280), x, y, marks, legend: Vec::new(), bar: None, aspect: None }
     }
 
     /// The same plot with another height.
@@ -75,6 +93,18 @@ impl Plot {
         self
     }
 
+    /// The same plot with a scale of the colours of its cells.
+    pub(super) fn with_bar(mut self, bar: ColourBar) -> Plot {
+        self.bar = Some(bar);
+        self
+    }
+
+    /// The same plot, as high as makes the space between its axes so many times as high as wide.
+    pub(super) fn with_aspect(mut self, aspect: f64) -> Plot {
+        self.aspect = Some(aspect);
+        self
+    }
+
     /// Draws it.
     ///
     /// # Errors
@@ -86,6 +116,10 @@ impl Plot {
         let failed = |why: &dyn std::fmt::Display| Error::internal("a plot", why);
         let (entries, rows) = self.place_legend();
         let margins = self.margins(rows);
+        if let Some(aspect) = self.aspect {
+            let inner = f64::from(self.size.0) - margins.left - margins.right;
+            self.size.1 = (margins.top + margins.bottom + aspect * inner).round() as u32;
+        }
         self.thin_ticks(&margins);
         let mut text = String::new();
         let pictures;
@@ -98,6 +132,7 @@ impl Plot {
             for mark in &self.marks {
                 draw_mark(&mut chart, mark).map_err(|why| failed(&why))?;
             }
+            self.label_bar(&root, &chart).map_err(|why| failed(&why))?;
             for (at, (name, colour)) in entries.iter().zip(&self.legend) {
                 legend_entry(&root, *at, name, *colour).map_err(|why| failed(&why))?;
             }
@@ -131,6 +166,7 @@ impl Plot {
         Margins {
             top: 10.0 + 18.0 * legend_rows as f64,
             left: 12.0 + self.y.longest() as f64 * LETTER_WIDTH + of_label(&self.y),
+            right: if self.bar.is_some() { 14.0 + BAR.1 + 6.0 + 7.0 * LETTER_WIDTH } else { 14.0 },
             bottom: 10.0 + names + of_label(&self.x),
             upright,
         }
@@ -138,7 +174,7 @@ impl Plot {
 
     /// Leaves out every second number below a narrow plot until they stand apart.
     fn thin_ticks(&mut self, margins: &Margins) {
-        let inner = f64::from(self.size.0) - margins.left - 14.0;
+        let inner = f64::from(self.size.0) - margins.left - margins.right;
         let width = |axis: &Axis| (axis.longest() as f64 + 1.5) * LETTER_WIDTH * axis.ticks.len() as f64;
         while !self.x.names && self.x.ticks.len() > 2 && width(&self.x) > inner {
             // Zero, where it is there, stays.
@@ -160,21 +196,52 @@ impl Plot {
             .margin_top(scaled(margins.top))
             .margin_left(scaled(margins.left))
             .margin_bottom(scaled(margins.bottom))
-            .margin_right(scaled(14.0))
+            .margin_right(scaled(margins.right))
             .build_cartesian_2d(self.x.low..self.x.high, self.y.low..self.y.high)
     }
 
     /// Where the pictures lie.
     fn pictures(&self, chart: &Chart) -> Result<Vec<Picture>> {
         let mut pictures = Vec::new();
+        let place = |corners: &[(f64, f64); 2]| {
+            let [a, b] = corners.map(|corner| chart.backend_coord(&corner));
+            ((a.0.min(b.0), a.1.min(b.1)), ((a.0 - b.0).abs(), (a.1 - b.1).abs()))
+        };
         for mark in &self.marks {
             if let Mark::Cells { corners, cells } = mark {
-                let [a, b] = corners.map(|corner| chart.backend_coord(&corner));
-                let (left, top) = (a.0.min(b.0), a.1.min(b.1));
-                pictures.push(cells.picture((left, top), ((a.0 - b.0).abs(), (a.1 - b.1).abs()))?);
+                let (at, size) = place(corners);
+                pictures.push(cells.picture(at, size)?);
+            } else if let Mark::Photo { corners, source } = mark {
+                let (at, size) = place(corners);
+                pictures.push(Picture { at, size, source: source.clone() });
             }
         }
+        if let Some(bar) = self.bar {
+            let ((left, top), (width, height)) =
+                place(&[(self.x.low, self.y.low), (self.x.high, self.y.high)]);
+            let at = (left + width + scaled(BAR.0), top);
+            pictures.push(Cells::scale(bar.signed).picture(at, (scaled(BAR.1), height))?);
+        }
         Ok(pictures)
+    }
+
+    /// Numbers beside the ends and the middle of the scale of colours.
+    fn label_bar(
+        &self,
+        root: &Area,
+        chart: &Chart,
+    ) -> std::result::Result<(), DrawingAreaErrorKind<std::io::Error>> {
+        let Some(bar) = self.bar else { return Ok(()) };
+        let [a, b] =
+            [(self.x.low, self.y.low), (self.x.high, self.y.high)].map(|at| chart.backend_coord(&at));
+        let (left, top, bottom) = (a.0.max(b.0) + scaled(BAR.0 + BAR.1 + 5.0), a.1.min(b.1), a.1.max(b.1));
+        let low = if bar.signed { -bar.most } else { 0.0 };
+        let labels = [(bar.most, top, VPos::Top), (low, bottom, VPos::Bottom)];
+        let middle = (0.5 * (low + bar.most), (top + bottom) / 2, VPos::Center);
+        for (value, at, side) in labels.into_iter().chain([middle]) {
+            root.draw_text(&super::words::number(value), &words(HPos::Left, side), (left, at))?;
+        }
+        Ok(())
     }
 
     /// Lines and words at the ticks, and the names of the axes.
@@ -259,7 +326,7 @@ fn draw_mark(
             chart.draw_series([Circle::new(*at, scaled(*radius), style)])?;
         }
         // Pictures are put in afterwards, below everything else.
-        Mark::Cells { .. } => {}
+        Mark::Cells { .. } | Mark::Photo { .. } => {}
     }
     Ok(())
 }

@@ -25,6 +25,7 @@ pub(super) fn section(run: &Run) -> Section {
         adapter(run)
     ));
     section.command = command(run);
+    section.links = super::links::of_run(run);
     if section.command.is_some() {
         section.say("The same again, where the files are still where they were:");
     }
@@ -100,8 +101,8 @@ fn scalar(value: &Value) -> String {
     }
 }
 
-/// Options that a command line of a fit of either ridge can give, and what the record says of their results.
-const KNOWN: [&str; 16] = [
+/// Options that a command line of either ridge can give, and what the record says of their results.
+const KNOWN: [&str; 22] = [
     "factorisation",
     "factorisation_taken",
     "ratios",
@@ -118,22 +119,39 @@ const KNOWN: [&str; 16] = [
     "seed",
     "trials",
     "plan",
+    "labels",
+    "sizes",
+    "controls",
+    "bootstrap",
+    "shared",
+    "settings",
 ];
 
-/// The command line of a fit of either ridge. None for others, and where the record has options that are not
-/// known here: a command that does something else is worse than none.
+/// The command line of a fit or a profile of either ridge. None for others, and where the record has options
+/// that are not known here: a command that does something else is worse than none.
 fn command(run: &Run) -> Option<String> {
     let record = &run.record;
     let options = record.options.as_object()?;
     let readout = record.summary.get("readout")?;
-    if record.command != Command::Fit || !["ridge", "smooth-ridge"].iter().any(|known| readout == known) {
+    if record.command == Command::Sweep || !["ridge", "smooth-ridge"].iter().any(|known| readout == known) {
         return None;
     }
     if options.keys().any(|key| !KNOWN.contains(&&key[..])) {
         return None;
     }
-    let mut line = Line(vec!["striate fit".into()]);
-    features(&mut line, &record.input)?;
+    let mut line = Line(vec![format!("striate {}", name(record.command))]);
+    let list = |name: &str| options.get(name).and_then(Value::as_array).filter(|list| !list.is_empty());
+    let sizes = list("sizes").map(|sizes| sizes.iter().map(size).collect::<Option<Vec<String>>>());
+    features(&mut line, &record.input, sizes.is_none())?;
+    if let Some(sizes) = sizes {
+        line.word("--sizes", &sizes?.join(","));
+    }
+    line.option("--labels", options.get("labels").unwrap_or(&Value::Null));
+    if let Some(controls) = list("controls") {
+        let names: Option<Vec<&str>> = controls.iter().map(Value::as_str).collect();
+        line.word("--controls", &names?.join(","));
+    }
+    line.option("--bootstrap", options.get("bootstrap").unwrap_or(&Value::Null));
     line.option("--readout", readout);
     line.option("--responses", options.get("responses")?);
     line.option("--responses-layout", options.get("responses_layout").unwrap_or(&Value::Null));
@@ -200,8 +218,13 @@ fn trials(line: &mut Line, asked: &serde_json::Map<String, Value>) -> Option<()>
     Some(())
 }
 
-/// The options that say where features come from.
-fn features(line: &mut Line, input: &Value) -> Option<()> {
+/// A size as `--size` takes it.
+fn size(size: &Value) -> Option<String> {
+    Some(format!("{}x{}", size.get("height")?.as_u64()?, size.get("width")?.as_u64()?))
+}
+
+/// The options that say where features come from; the size of images, unless several are named elsewhere.
+fn features(line: &mut Line, input: &Value, sized: bool) -> Option<()> {
     let (kind, input) = input.as_object()?.iter().next()?;
     if kind == "features" {
         line.option("--features", input.get("file")?);
@@ -214,8 +237,8 @@ fn features(line: &mut Line, input: &Value) -> Option<()> {
         if !layers.is_empty() {
             line.option("--layer", &Value::String(layers));
         }
-        if let Some(size) = input.get("size").filter(|size| !size.is_null()) {
-            line.word("--size", &format!("{}x{}", size.get("height")?, size.get("width")?));
+        if let Some(asked) = input.get("size").filter(|size| sized && !size.is_null()) {
+            line.word("--size", &size(asked)?);
         }
         line.option("--filter", input.get("filter")?);
         let normalise = match input.get("normalise")?.get("as") {

@@ -104,8 +104,8 @@ fn by_penalties(all: &Configurations, neurons: &[Vec<f64>]) -> Result<(Figure, S
     };
     let sentence = format!(
         "Explained variance by regularisation: the median is {} with {} and {} with {}; below 0 are {} of \
-         the neurons with the former and {} with the latter. These are test images: choose by validation, for the \
-         best of many is good by chance too.",
+         the neurons with the former and {} with the latter. These are test images: choose by validation, \
+         for the best of many is good by chance too.",
         number(median(&first.1)),
         first.0,
         number(median(&last.1)),
@@ -121,7 +121,8 @@ fn by_penalties(all: &Configurations, neurons: &[Vec<f64>]) -> Result<(Figure, S
     let (plot, sheet) = violins("explained variance", &shown, LEAST_SHOWN);
     let mut description = format!(
         "Violins over neurons and configurations, {} of {} combinations of penalties, the best median at \
-         the top. Dot: median; thick line: quartiles; thin line: 5th to 95th percentile.",
+         the top. Small dots: neurons, where there are not too many; large dot: median; thick line: \
+         quartiles; thin line: 5th to 95th percentile.",
         shown.len(),
         total
     );

@@ -1,5 +1,6 @@
 //! A run folder, as far as a report reads it.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
@@ -9,6 +10,7 @@ use ndarray::{Array2, Ix2};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::stimuli::{Obstacle, Stimuli};
 use super::table::{AGAIN, Table};
 use crate::error::{Error, Result};
 use crate::io::commit::RECORD;
@@ -48,7 +50,6 @@ pub(super) struct Record {
 }
 
 /// A run folder.
-#[derive(Debug)]
 pub(super) struct Run {
     pub folder: PathBuf,
     /// Its name, for titles.
@@ -56,6 +57,8 @@ pub(super) struct Run {
     pub record: Record,
     /// The best configuration of a sweep, a folder of its own.
     best: Option<Box<Run>>,
+    /// Its images, looked for once.
+    stimuli: OnceCell<std::result::Result<Stimuli, Obstacle>>,
 }
 
 const WANTED: &str = "a run folder of striate fit, sweep or profile";
@@ -82,7 +85,7 @@ impl Run {
             _ => None,
         };
         let name = real.file_name().map_or("run".into(), |name| name.to_string_lossy().into_owned());
-        Ok(Run { folder: folder.into(), name, record, best })
+        Ok(Run { folder: folder.into(), name, record, best, stimuli: OnceCell::new() })
     }
 
     /// The fit in it: itself, or the best configuration of a sweep.
@@ -92,6 +95,18 @@ impl Run {
             Command::Sweep => self.best.as_deref(),
             Command::Profile => None,
         }
+    }
+
+    /// Whether the folder around it is that of a study.
+    pub(super) fn in_study(&self) -> bool {
+        let around = self.folder.canonicalize().ok().and_then(|folder| Some(folder.parent()?.join(RECORD)));
+        let record = around.filter(|file| file.is_file()).and_then(|file| json(&file).ok());
+        record.is_some_and(|record| record["command"] == "study")
+    }
+
+    /// The images that it saw, of which there are so many; or why they cannot be shown.
+    pub(super) fn stimuli(&self, images: usize) -> std::result::Result<&Stimuli, Obstacle> {
+        self.stimuli.get_or_init(|| Stimuli::open(self, images)).as_ref().map_err(Clone::clone)
     }
 
     /// The table of this name, if it is there and has rows.
@@ -151,7 +166,8 @@ impl Run {
     }
 }
 
-fn read_record(file: &Path) -> Result<Record> {
+/// A record as JSON, of whatever program.
+fn json(file: &Path) -> Result<Value> {
     let unreadable = |why| Error::unreadable(file, &why);
     let mut text = Vec::new();
     let opened = File::open(file).map_err(unreadable)?;
@@ -160,8 +176,12 @@ fn read_record(file: &Path) -> Result<Record> {
         let found = format!("is longer than {} MiB", LONGEST_RECORD >> 20);
         return Err(Error::input(file, found, "a record of Striate", AGAIN));
     }
-    let value: Value = serde_json::from_slice(&text)
-        .map_err(|why| Error::input(file, format!("is no JSON: {why}"), "a record of Striate", AGAIN))?;
+    serde_json::from_slice(&text)
+        .map_err(|why| Error::input(file, format!("is no JSON: {why}"), "a record of Striate", AGAIN))
+}
+
+fn read_record(file: &Path) -> Result<Record> {
+    let value = json(file)?;
     if value.get("striate").is_none() {
         let advice = "It seems to be the folder of another program: name one that Striate wrote";
         return Err(Error::input(file, "does not name a version of Striate", WANTED, advice));

@@ -1,8 +1,9 @@
-//! What a page is made of: sections with sentences, figures and tables.
+//! What a page is made of: sections with sentences, figures, pictures and tables.
 
 use super::plot::Plot;
 use super::svg::Svg;
 use super::table::Sheet;
+use super::words::number;
 use crate::error::Result;
 
 /// A part of a report.
@@ -14,16 +15,27 @@ pub(super) struct Section {
     /// What is seen, in sentences.
     pub findings: Vec<String>,
     pub figures: Vec<Figure>,
+    pub galleries: Vec<Gallery>,
     pub grids: Vec<Grid>,
     /// A text in fixed letters: a command.
     pub command: Option<String>,
+    /// Other pages and files: address and what it says.
+    pub links: Vec<(String, String)>,
 }
 
 impl Section {
     /// An empty section.
     pub(super) fn new(id: &'static str, title: impl Into<String>) -> Section {
-        let (findings, figures, grids) = (Vec::new(), Vec::new(), Vec::new());
-        Section { id, title: title.into(), findings, figures, grids, command: None }
+        Section {
+            id,
+            title: title.into(),
+            findings: Vec::new(),
+            figures: Vec::new(),
+            galleries: Vec::new(),
+            grids: Vec::new(),
+            command: None,
+            links: Vec::new(),
+        }
     }
 
     /// Adds a sentence.
@@ -67,24 +79,67 @@ impl Figure {
     }
 }
 
+/// Small pictures in a row, each with words below it.
+#[derive(Debug)]
+pub(super) struct Gallery {
+    pub caption: String,
+    pub tiles: Vec<Tile>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Tile {
+    /// A JPEG as a `data:` address.
+    pub source: String,
+    /// What it is.
+    pub name: String,
+    /// Lines below it.
+    pub lines: Vec<String>,
+}
+
 /// A table for reading.
 #[derive(Debug)]
 pub(super) struct Grid {
     pub caption: String,
     pub header: Vec<String>,
-    pub rows: Vec<Vec<String>>,
+    pub rows: Vec<Vec<Cell>>,
+    /// Whether a reader may sort it by any column.
+    pub sortable: bool,
+}
+
+/// A cell of it.
+#[derive(Debug)]
+pub(super) struct Cell {
+    pub text: String,
+    /// The number that it is sorted by, with all its digits.
+    pub value: Option<f64>,
+    /// The page that it leads to.
+    pub link: Option<String>,
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Cell {
+        Cell { text, value: None, link: None }
+    }
+}
+
+/// A number as it is said, empty for none.
+impl From<Option<f64>> for Cell {
+    fn from(value: Option<f64>) -> Cell {
+        Cell { text: value.map_or(String::new(), number), value, link: None }
+    }
 }
 
 impl Grid {
     /// An empty table.
     pub(super) fn new(caption: impl Into<String>, header: &[&str]) -> Grid {
         let header = header.iter().map(|name| (*name).to_string()).collect();
-        Grid { caption: caption.into(), header, rows: Vec::new() }
+        Grid { caption: caption.into(), header, rows: Vec::new(), sortable: false }
     }
 
     /// Adds a row.
-    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = impl Into<Cell>>) {
+        self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 }
 

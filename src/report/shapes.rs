@@ -6,8 +6,12 @@ use super::statistics::{Histogram, density, median, quantile};
 use super::svg::Colour;
 use super::table::{Sheet, field};
 
-/// Bins of a histogram.
-const BINS: usize = 30;
+/// Bins of a histogram, whose number grows as twice the cube root of the values (Rice's rule).
+const BINS: [usize; 2] = [5, 40];
+/// A violin of at most so many values also has a dot for each.
+const DOTS: usize = 250;
+/// A violin of fewer values has no outline.
+const LEAST_OUTLINED: usize = 5;
 /// Places at which the outline of a violin is computed.
 const OUTLINE: usize = 60;
 
@@ -16,7 +20,8 @@ const OUTLINE: usize = 60;
 pub(super) fn histogram(label: &str, values: &[f64], low: f64, high: f64) -> (Plot, Sheet, Histogram) {
     let (first, last) = range(values.iter().map(|v| v.clamp(low, high)));
     let room = 0.02 * (last - first);
-    let histogram = Histogram::new(values, first - room, last + room, BINS.min(values.len().max(5)));
+    let bins = (2.0 * (values.len() as f64).cbrt()).ceil() as usize;
+    let histogram = Histogram::new(values, first - room, last + room, bins.clamp(BINS[0], BINS[1]));
     let mut sheet = Sheet::new(&["bin_low", "bin_high", "neurons"]);
     let mut marks = Vec::new();
     let gap = 0.06 * histogram.width;
@@ -78,18 +83,42 @@ pub(super) fn violins(label: &str, groups: &[Violin], low: f64) -> (Plot, Sheet)
 
 fn violin(row: f64, group: &Violin, first: f64, last: f64, low: f64) -> Vec<Mark> {
     let shown: Vec<f64> = group.values.iter().map(|v| v.max(low)).collect();
-    let density = density(&shown, first, last, OUTLINE);
-    let most = density.iter().map(|(_, d)| *d).fold(f64::MIN_POSITIVE, f64::max);
-    let side = |sign: f64| density.iter().map(move |(x, d)| (*x, row + sign * 0.42 * d / most));
-    let outline = side(-1.0).chain(side(1.0).rev()).collect();
-    let at = |q: f64| quantile(&shown, q);
     let colour = group.colour;
-    vec![
-        Mark::Area { outline, colour, opacity: 0.35 },
+    let mut marks = Vec::new();
+    // An outline ends where the values end: what it showed beyond them nobody measured.
+    let ends = (shown.first().copied().unwrap_or(first), shown.last().copied().unwrap_or(last));
+    if shown.len() >= LEAST_OUTLINED && ends.0 < ends.1 {
+        let density = density(&shown, first, last, OUTLINE);
+        let most = density.iter().map(|(_, d)| *d).fold(f64::MIN_POSITIVE, f64::max);
+        let inside = density.iter().map(|(x, d)| (x.clamp(ends.0, ends.1), 0.42 * d / most));
+        let inside: Vec<(f64, f64)> = inside.collect();
+        let side = |sign: f64| inside.iter().map(move |(x, d)| (*x, row + sign * d));
+        let outline = side(-1.0).chain(side(1.0).rev()).collect();
+        marks.push(Mark::Area { outline, colour, opacity: 0.35 });
+    }
+    if shown.len() <= DOTS {
+        // Aside by the golden ratio, which lets neighbours stand apart, and always the same.
+        let aside = |n: usize| 0.3 * ((n as f64 * 0.618_034).fract() - 0.5);
+        let dot = |(n, v): (usize, &f64)| Mark::Dot {
+            at: (*v, row + aside(n)),
+            colour,
+            radius: 1.75,
+            opacity: 0.8,
+        };
+        marks.extend(shown.iter().enumerate().map(dot));
+    }
+    let at = |q: f64| quantile(&shown, q);
+    marks.extend([
         Mark::Line { points: vec![(at(0.05), row), (at(0.95), row)], colour, width: 1.5 },
         Mark::Line { points: vec![(at(0.25), row), (at(0.75), row)], colour, width: 5.0 },
         Mark::Dot { at: (at(0.5), row), colour: Colour::Ink, radius: 3.5, opacity: 1.0 },
-    ]
+    ]);
+    marks
+}
+
+/// Where both axes say the same, from one end of an axis to the other.
+pub(super) fn diagonal(axis: &Axis) -> Mark {
+    Mark::Dashes { from: (axis.low, axis.low), to: (axis.high, axis.high), colour: Colour::Ink }
 }
 
 /// The area between two lines, given as (x, low, high).

@@ -7,9 +7,11 @@ use std::path::Path;
 use ndarray::{Array1, Array2, Array3, Axis as Dimension};
 
 use super::axis::{Axis, range};
+use super::field::Field;
 use super::neurons::{Chosen, chosen};
 use super::picture::Cells;
-use super::plot::{Mark, Plot};
+use super::plot::{ColourBar, Mark, Plot};
+use super::predictions::Tested;
 use super::run::Run;
 use super::section::{Figure, Section};
 use super::svg::Colour;
@@ -39,13 +41,18 @@ pub(super) fn section(run: &Run) -> Result<Option<Section>> {
     }
     let model = WeightFile::open(&path)?;
     let Some(shape) = feature_shape(fit) else { return Ok(None) };
-    let neurons = chosen(run, fit)?;
+    let neurons = chosen(fit)?;
     let mut section = Section::new("weights", "Where and what the readouts read");
+    let field = Field::of(fit, shape);
+    section.findings.extend(field.sentence());
+    let tested = Tested::read(run, fit)?;
     for one in &neurons {
         let Some(looks) = read(&path, &model, shape, one.neuron)? else { return Ok(None) };
-        section.say(sentence(one, &looks));
+        section.say(sentence(one, &looks, &field));
         if let Some(mask) = &looks.mask {
-            section.figures.push(mask_figure(one, mask, looks.factored)?);
+            section.figures.push(mask_figure(one, mask, looks.factored, &field)?);
+            let photo = tested.as_ref().and_then(|tested| field.photo(fit, tested, one.neuron));
+            section.figures.extend(photo.map(|photo| field.figure(one, mask, photo)).transpose()?);
         }
         if looks.features.len() > 1 {
             section.figures.push(feature_figure(one, &looks)?);
@@ -58,7 +65,7 @@ pub(super) fn section(run: &Run) -> Result<Option<Section>> {
 fn feature_shape(fit: &Run) -> Option<[usize; 3]> {
     let list = fit.record.summary.get("feature_shape")?.as_array()?;
     let sizes: Vec<usize> = list.iter().filter_map(|n| usize::try_from(n.as_u64()?).ok()).collect();
-    sizes.try_into().ok()
+    sizes.try_into().ok().filter(|sizes: &[usize; 3]| !sizes.contains(&0))
 }
 
 /// One neuron's readout; none where the model is not linear.
@@ -118,7 +125,7 @@ fn largest(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// The centre of mass of a mask's squares, and how much of them the strongest tenth of the positions holds.
-fn sentence(one: &Chosen, looks: &Looks) -> String {
+fn sentence(one: &Chosen, looks: &Looks, field: &Field) -> String {
     let subject = format!("The readout of neuron {} ({})", one.name, one.rank);
     let energy = |values: &mut dyn Iterator<Item = f64>| {
         let mut squares: Vec<f64> = values.map(|v| v * v).collect();
@@ -137,46 +144,25 @@ fn sentence(one: &Chosen, looks: &Looks) -> String {
     let centre = |axis: fn((usize, usize)) -> usize| {
         mask.indexed_iter().map(|(at, v)| axis(at) as f64 * v * v).sum::<f64>() / total
     };
-    let (row, column) = (centre(|at| at.0), centre(|at| at.1));
     let of_places = energy(&mut mask.iter().copied());
     format!(
-        "{subject} looks around row {}, column {} of the map, with {} of the squared weights in the \
-         strongest tenth of the positions; {channels}.",
-        number(row),
-        number(column),
+        "{subject} looks around {}, with {} of the squared weights in the strongest tenth of the positions; \
+         {channels}.",
+        field.place(centre(|at| at.0), centre(|at| at.1)),
         percent(of_places)
     )
 }
 
-fn mask_figure(one: &Chosen, mask: &Array2<f64>, factored: bool) -> Result<Figure> {
-    let (height, width) = mask.dim();
-    let mut sheet = Sheet::new(&["row", "column", "weight"]);
-    for ((row, column), value) in mask.indexed_iter() {
-        sheet.row([row.to_string(), column.to_string(), field(*value)]);
-    }
+fn mask_figure(one: &Chosen, mask: &Array2<f64>, factored: bool, field: &Field) -> Result<Figure> {
     let most = largest(mask.iter().copied());
     let signed = factored && mask.iter().any(|v| *v < 0.0);
     let cells = if signed { Cells::signed(mask.view(), most) } else { Cells::growing(mask.view(), most) };
-    let marks =
-        vec![Mark::Cells { corners: [(-0.5, -0.5), (width as f64 - 0.5, height as f64 - 0.5)], cells }];
-    let axis = |label: &str, length: usize| {
-        let mut axis = Axis::linear(label, -0.5, length as f64 - 0.5);
-        axis.ticks.retain(|(at, _)| at.fract().abs() < 1e-9);
-        axis
-    };
-    let mut plot =
-        Plot::new(axis("column of the map", width), axis("row of the map", height).reversed(), marks);
-    plot.size = (340, (60.0 + 290.0 * (height as f64 / width as f64).clamp(0.3, 1.5)) as u32);
-    let most = number(most);
-    let description = match (factored, signed) {
-        (true, true) => {
-            format!("Spatial mask, from \u{2212}{most} (blue) over 0 (grey) to {most} (vermilion).")
-        }
-        (true, false) => format!("Spatial mask, from 0 (dark) to {most} (yellow)."),
-        _ => format!("Root mean square of the weights over channels, from 0 (dark) to {most} (yellow)."),
-    };
+    let marks = vec![Mark::Cells { corners: field.corners(), cells }];
+    let plot = field.plot(marks).with_bar(ColourBar { signed, most });
+    let what = if factored { "Spatial mask" } else { "Root mean square of the weights over channels" };
+    let description = format!("{what}; {}.", field.axes());
     let title = format!("Where neuron {} ({}) looks", short(&one.name, 24), one.rank);
-    Figure::new(format!("mask_{}", one.rank), title, description, plot, sheet)
+    Figure::new(format!("mask_{}", one.rank), title, description, plot, field.sheet(mask))
 }
 
 fn feature_figure(one: &Chosen, looks: &Looks) -> Result<Figure> {

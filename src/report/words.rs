@@ -11,7 +11,7 @@ pub(super) fn number(value: f64) -> String {
         _ if !(1e-3..1e6).contains(&size) => return format!("{value:.1e}"),
         _ if size >= 100.0 => return grouped(value.round()),
         _ if size >= 10.0 => format!("{value:.1}"),
-        _ if size >= 0.1 => format!("{value:.2}"),
+        _ if size >= 0.0995 => format!("{value:.2}"),
         _ => format!("{value:.3}"),
     };
     text.replace('-', "\u{2212}")
@@ -71,10 +71,10 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        let said = [0.5678, -0.012_34, 12.34, 12_345.6, 0.000_012, -3.0, 0.0, f64::NAN].map(number);
+        let said = [0.5678, 0.099_99, -0.012_34, 12.34, 12_345.6, 0.000_012, -3.0, 0.0, f64::NAN].map(number);
         assert_eq!(
             said,
-            ["0.57", "\u{2212}0.012", "12.3", "12,346", "1.2e-5", "\u{2212}3.00", "0", "no value"]
+            ["0.57", "0.10", "\u{2212}0.012", "12.3", "12,346", "1.2e-5", "\u{2212}3.00", "0", "no value"]
         );
         assert_eq!(
             (counted(1, "neuron"), counted(1200, "image")),

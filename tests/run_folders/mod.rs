@@ -114,11 +114,13 @@ pub fn fit(folder: &Path, factored: bool) {
     });
     record(folder, "fit", summary);
     reliability(folder);
-    let header = "neuron,penalty,constant,pearson_r,r2,explained_variance,fev,feve,split_half,pearson_r_low,\
-                  pearson_r_high";
+    let header = "neuron,penalty,constant,pearson_r,r2,explained_variance,test_fev,feve,test_split_half,\
+                  pearson_r_low,pearson_r_high,ceiling,normalised_r";
     let row = |(n, name): (usize, String)| {
         let r = 0.1 * n as f64 - 0.1;
-        let scores = fields([r, r - 3.0 * (n == 0) as u8 as f64, r, 0.3, 0.5, 0.6, r - 0.2, r + 0.2]);
+        let ceiling = 0.6f64.sqrt();
+        let r2 = r - 3.0 * (n == 0) as u8 as f64;
+        let scores = fields([r, r2, r, 0.3, 0.5, 0.6, r - 0.2, r + 0.2, ceiling, r / ceiling]);
         [vec![name, "1e2".into(), "false".into()], scores].concat()
     };
     table(&folder.join("scores.csv"), header, names().into_iter().enumerate().map(row));
@@ -175,7 +177,11 @@ pub fn sweep(folder: &Path) {
 /// A profile of two areas over three layers and two sizes, with both nulls.
 pub fn profile(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
-    record(folder, "profile", json!({"readout": "ridge", "n_neurons": NEURONS, "n_images": IMAGES}));
+    record(
+        folder,
+        "profile",
+        json!({"readout": "ridge", "n_neurons": NEURONS, "n_images": IMAGES, "layers": [1, 2, 3]}),
+    );
     reliability(folder);
     let area = |n: usize| ["V4", "<i>IT"][n % 2].to_string();
     let layers = ["relu1_1", "relu2_1", "pool5"];
