@@ -225,11 +225,12 @@ fn attributes_of_groups_and_arrays() {
         ("list", Attribute::Numbers(vec![1.0, 2.0, 3.0])),
         ("true", Attribute::Integer(1)),
         ("nothing", Attribute::Other("an empty attribute".into())),
-        ("reference", Attribute::Other("references to objects".into())),
     ];
     for file in ["texts_old.h5", "texts_new.h5"] {
         let store = open(file);
         for owner in ["/fixed", "vlen/array"] {
+            let itself = Attribute::Reference(format!("/{}", owner.trim_start_matches('/')));
+            assert_eq!(store.attribute(owner, "reference").unwrap(), Some(itself));
             for (name, value) in &wanted {
                 assert_eq!(
                     store.attribute(owner, name).unwrap().as_ref(),
@@ -270,6 +271,8 @@ fn links_are_followed_within_the_file_and_cycles_end() {
         assert!(why("nothing").contains("nothing of this name"));
         assert!(why("named_type").contains("named type"));
         assert!(why("references/objects").contains("references to objects; wanted numbers"));
+        assert_eq!(store.references("references/objects").unwrap(), ["/data/values", "/many"]);
+        assert!(store.references("data/values").unwrap_err().to_string().contains("wanted references"));
     }
 }
 

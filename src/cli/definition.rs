@@ -27,6 +27,9 @@ pub struct DefinitionArgs {
     /// Which stimulus of the recording [default: natural_scenes].
     #[arg(long, value_name = "NAME")]
     pub stimulus: Option<String>,
+    /// The series of dF/F or fluorescence of an NWB 2 file that has several: its name, or CONTAINER/NAME.
+    #[arg(long, value_name = "NAME")]
+    pub series: Option<String>,
     /// Images at a quarter of their height and width, as the models of Sensorium see them: each pixel the
     /// mean of the middle 2 x 2 of every 4 x 4, from 0 to 1 where they were bytes.
     #[arg(long)]
@@ -120,6 +123,8 @@ impl DefinitionArgs {
             events: self.events.clone(),
             map: self.map.clone(),
             stimulus: self.stimulus.clone(),
+            series: self.series.clone(),
+            layout: None,
             rescale: self.rescale,
         }
     }
@@ -214,6 +219,7 @@ impl DefinitionArgs {
             ("--events", self.events.is_some()),
             ("--map", !self.map.is_empty()),
             ("--stimulus", self.stimulus.is_some()),
+            ("--series", self.series.is_some()),
             ("--trace", self.trace.is_some()),
             ("--dff", self.dff.is_some()),
             ("--window", self.window.is_some()),

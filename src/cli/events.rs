@@ -64,6 +64,9 @@ pub struct EventsArgs {
     /// Where the arrays of an HDF5 or .npz recording lie, for example traces=/path.
     #[arg(long, num_args = 1.., value_parser = mapped, value_name = "NAME=PATH", conflicts_with = "traces")]
     map: Vec<(String, String)>,
+    /// The series of an NWB 2 file that has several: its name, or CONTAINER/NAME.
+    #[arg(long, value_name = "NAME", conflicts_with = "traces")]
+    series: Option<String>,
     /// Traces as an array (neurons, frames) instead.
     #[arg(long, value_name = "FILE.npy|FILE.npz:NAME")]
     traces: Option<PathBuf>,
@@ -119,6 +122,7 @@ impl EventsArgs {
                 EventsSource::Experiment(ExperimentRequest {
                     path: path.clone(),
                     map: self.map.clone(),
+                    series: self.series.clone(),
                     ..ExperimentRequest::default()
                 })
             }

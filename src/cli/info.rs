@@ -33,6 +33,13 @@ It understands .npy and .npz arrays, HDF5 files (also NWB), weights (safetensors
 and folders of them, .csv tables of responses and of splits, runs of striate fit, and experiments: Visual Coding 2P of
 the Allen Brain Observatory (NWB 1 and 2), mice of Sensorium 2022, folders of images and responses.";
 
+/// What takes images, responses, features, weights and named arrays.
+const IMAGES: &str = "images: --images of fit, sweep, profile, features and predict";
+const RESPONSES: &str = "responses: --responses of fit, sweep and profile";
+const FEATURES: &str = "features: --features of fit, sweep and predict";
+const MAPPED: &str = "named arrays: --experiment with --map images=/path responses=/path (or dff=, stimulus=, \
+                      start=) of responses, fit, sweep and profile";
+
 /// What a file can be.
 const UNDERSTOOD: &str = "a .npy or .npz array, an HDF5 file, weights (safetensors or PyTorch), a PNG, JPEG or TIFF \
                           image, a folder of images, a .csv table, or a folder that Striate wrote";
@@ -56,11 +63,21 @@ struct Findings {
     rows: Vec<(String, String)>,
     /// Rows that stand above the others, with columns of their own.
     above: Vec<(String, String)>,
+    /// What the file can be used for: the option and the commands that take it.
+    uses: Vec<String>,
 }
 
 impl Findings {
     fn new(kind: &'static str, document: Value) -> Self {
-        Findings { kind, document, rows: Vec::new(), above: Vec::new() }
+        Findings { kind, document, rows: Vec::new(), above: Vec::new(), uses: Vec::new() }
+    }
+
+    /// Adds an option, and what takes it.
+    fn usable(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        if !self.uses.contains(&what) {
+            self.uses.push(what);
+        }
     }
 
     fn row(&mut self, key: impl Into<String>, value: impl Into<String>) {
@@ -73,8 +90,14 @@ pub fn run(args: &InfoArgs) -> Result<Outcome> {
     let path = &args.path;
     let about = std::fs::metadata(path).map_err(|why| Error::unreadable(path, &why))?;
     let findings = if about.is_dir() { folders::look(path)? } else { file(path, about.is_file())? };
-    let Findings { kind, document, rows, above } = findings;
-    let mut all = json!({"path": path, "kind": kind});
+    let Findings { kind, document, rows, mut above, uses } = findings;
+    let mut all = json!({"path": path, "kind": kind, "uses": uses});
+    let place = if above.is_empty() { 0 } else { above.len() };
+    let said = match uses.is_empty() {
+        true => vec![("  use".to_string(), "none that Striate knows".to_string())],
+        false => uses.into_iter().map(|what| ("  use".to_string(), what)).collect(),
+    };
+    above.splice(place..place, said);
     if let (Value::Object(all), Value::Object(found)) = (&mut all, document) {
         all.extend(found);
     }
@@ -117,6 +140,9 @@ fn nwb(path: &Path) -> Result<Findings> {
         findings.document["experiment_error"] = json!(why.to_string());
         findings.above.push(("  no experiment".into(), why.to_string()));
     }
+    if findings.uses.is_empty() {
+        findings.usable(MAPPED);
+    }
     Ok(findings)
 }
 
@@ -137,10 +163,23 @@ fn is_npz(path: &Path) -> bool {
 
 /// One image, a folder of them, or an array.
 fn images(path: &Path) -> Result<Findings> {
-    let description = Images::open(path)?.describe()?;
+    let images = Images::open(path)?;
+    let (description, names) = (images.describe()?, images.names());
     let mut findings = Findings::new("images", json!({"images": description}));
     findings.row("images", description.to_string());
+    if let (Some(first), Some(last)) = (names.first(), names.last()) {
+        findings.row("first and last", first_and_last(first, last));
+        findings.document["first"] = json!(first);
+        findings.document["last"] = json!(last);
+    }
+    findings.usable(IMAGES);
     Ok(findings)
+}
+
+/// `im1.png, im12.png`, or the one there is.
+fn first_and_last(first: &str, last: &str) -> String {
+    let shown = |name: &str| name.escape_debug().to_string();
+    if first == last { shown(first) } else { format!("{}, {}", shown(first), shown(last)) }
 }
 
 fn unknown(path: &Path, head: &[u8]) -> Error {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use striate::experiment::ExperimentRequest;
 use striate::io::responses::Layout;
 use striate::io::trials::Covariate;
 use striate::tasks::{
@@ -32,7 +33,8 @@ pub struct RecordingArgs {
     /// Recorded responses: .npy or .npz of (neurons, images) or (neurons, images, repeats), or a .csv table.
     #[arg(long, value_name = "FILE")]
     pub responses: Option<PathBuf>,
-    /// Other orders of the axes, for example images,neurons or repeats,images,neurons.
+    /// Other orders of the axes, for example images,neurons or repeats,images,neurons; also of the responses
+    /// in a folder that --experiment names.
     #[arg(long, value_name = "AXES")]
     pub responses_layout: Option<String>,
     /// A CSV with the columns image (row from 0) and tier (train, validation or test). All trials of an image
@@ -125,7 +127,7 @@ impl RecordingArgs {
             // A study's file names a recording's definitions, and runs on a folder of responses too.
             let (named, others): (Vec<_>, Vec<_>) = definition
                 .given()
-                .partition(|option| ["--definition", "--events", "--stimulus"].contains(option));
+                .partition(|option| ["--definition", "--events", "--stimulus", "--series"].contains(option));
             let found = format!("{} holds responses as they are", path.display());
             if let Some(option) = others.first() {
                 let advice = "Make other responses of it by striate responses, and name their folder";
@@ -137,7 +139,10 @@ impl RecordingArgs {
             return Ok(self.of_folder(files, None, common.seed));
         }
         let request = ResponsesRequest {
-            experiment: definition.experiment(path),
+            experiment: ExperimentRequest {
+                layout: self.responses_layout.clone(),
+                ..definition.experiment(path)
+            },
             definition: definition.definition()?,
             blanks: definition.blanks(),
             covariates_regressed: definition.covariates(),
@@ -196,11 +201,7 @@ impl RecordingArgs {
 
     /// Refuses options that the experiment takes the place of.
     fn refuse_files(&self, images: Option<&PathBuf>) -> Result<()> {
-        let given = [
-            ("--images", images.is_some()),
-            ("--responses", self.responses.is_some()),
-            ("--responses-layout", self.responses_layout.is_some()),
-        ];
+        let given = [("--images", images.is_some()), ("--responses", self.responses.is_some())];
         let Some((option, _)) = given.iter().find(|(_, given)| *given) else { return Ok(()) };
         let advice = format!("Leave {option} or --experiment out");
         let found = "--experiment is given too, and takes its place";

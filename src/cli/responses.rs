@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
+use striate::experiment::ExperimentRequest;
 use striate::gpu::Gpu;
 use striate::responses::auto::Candidate;
 use striate::tasks::{Dropped, ResponsesRequest, ResponsesSummary, plan_responses, responses};
@@ -36,6 +37,10 @@ pub struct ResponsesArgs {
     /// HDF5 or .npz file with --map.
     #[arg(long, value_name = "PATH")]
     experiment: Option<PathBuf>,
+    /// The order of the axes of responses in a folder, where their lengths do not tell it: for example
+    /// images,neurons or repeats,images,neurons.
+    #[arg(long, value_name = "AXES")]
+    responses_layout: Option<String>,
     #[command(flatten)]
     definition: DefinitionArgs,
     /// Where the recording has no tiers: the fraction of images, drawn by --seed, that test [default: 0.2].
@@ -70,7 +75,10 @@ pub fn run(args: &ResponsesArgs, common: &Common) -> Result<Outcome> {
 impl ResponsesArgs {
     fn request(&self, path: &Path, out: PathBuf, common: &Common) -> Result<ResponsesRequest> {
         Ok(ResponsesRequest {
-            experiment: self.definition.experiment(path),
+            experiment: ExperimentRequest {
+                layout: self.responses_layout.clone(),
+                ..self.definition.experiment(path)
+            },
             definition: self.definition.definition()?,
             blanks: self.definition.blanks(),
             covariates_regressed: self.definition.covariates(),
@@ -156,6 +164,7 @@ fn presentations(kept: usize, dropped: &Dropped) -> String {
         (dropped.blanks, "blank"),
         (dropped.too_early, "too early for the window"),
         (dropped.cut_off, "cut off by the end"),
+        (dropped.in_pause, "in a pause of the frames"),
         (dropped.without_start, "without a start"),
         (dropped.hidden, "withheld"),
     ];
@@ -169,7 +178,7 @@ fn presentations(kept: usize, dropped: &Dropped) -> String {
 
 /// What a reader of the responses should know.
 fn warnings(summary: &ResponsesSummary) -> Vec<String> {
-    let mut warnings = Vec::new();
+    let mut warnings = summary.warnings.clone();
     if summary.validation_tests {
         warnings.push("the responses to all test images are withheld: the validation tier tests".into());
     }

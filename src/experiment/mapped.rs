@@ -3,14 +3,15 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array3, Axis, Ix3};
+use ndarray::{Array3, ArrayD, Axis, Ix3};
 
-use super::presentations::{Behaviour, Presentations, image_of};
-use super::series;
+use super::clock::{Clock, Moment};
+use super::presentations::{Behaviour, Presentations, Shown, image_of, with_ends};
+use super::series::{self, Scale};
 use super::traces::{Trace, Traces};
 use super::trials::Source;
 use super::{
-    Experiment, ExperimentRequest, Format, Neuron, Recorded, Stimuli, Trial, TrialResponses, nwb, nwb2, place,
+    Experiment, ExperimentRequest, Format, Neuron, Recorded, Stimuli, Trial, TrialResponses, nwb, place,
 };
 use crate::error::{Error, Kind, Result};
 use crate::io::store::Store;
@@ -36,6 +37,7 @@ pub(super) fn open(store: &Arc<dyn Store>, request: &ExperimentRequest) -> Resul
     let map = Map { store, entries: &request.map };
     map.check()?;
     let stimuli = Stimuli::stack(store, map.needed("images")?)?;
+    let mut warnings = Vec::new();
     let (mut trials, recorded, neurons) = match map.get("responses") {
         Some(name) => {
             let (trials, responses) = responses(&map, name, stimuli.len())?;
@@ -43,7 +45,7 @@ pub(super) fn open(store: &Arc<dyn Store>, request: &ExperimentRequest) -> Resul
             (trials, Recorded::Trials(responses), neurons)
         }
         None => {
-            let (trials, traces) = traces(&map, stimuli.len(), request)?;
+            let (trials, traces) = traces(&map, stimuli.len(), request, &mut warnings)?;
             let neurons = traces.neurons;
             (trials, Recorded::Traces(traces), neurons)
         }
@@ -58,6 +60,7 @@ pub(super) fn open(store: &Arc<dyn Store>, request: &ExperimentRequest) -> Resul
         path: request.path.clone(),
         format: Format::Mapped,
         facts: request.map.iter().map(|(key, name)| (key.clone(), name.clone())).collect(),
+        warnings,
         neurons: map.neurons(neurons)?,
         trials,
         stimuli,
@@ -112,7 +115,14 @@ impl Map<'_> {
         if array.shape != [count] {
             return Err(self.wrong_shape(name, &array.shape, format!("[{count}], a number for each {what}")));
         }
-        Ok(Some(self.store.doubles(name, &array.all())?.into_raw_vec_and_offset().0))
+        let scale = self.scale(name, &mut Vec::new())?;
+        let values = self.store.doubles(name, &array.all())?.mapv_into(|v| scale.apply(v));
+        Ok(Some(values.into_raw_vec_and_offset().0))
+    }
+
+    /// What the file itself says of an array's numbers, as NWB does.
+    fn scale(&self, name: &str, warnings: &mut Vec<String>) -> Result<Scale> {
+        Scale::read(&**self.store, name, warnings)
     }
 
     /// Whole numbers along one axis.
@@ -164,9 +174,11 @@ fn responses(map: &Map<'_>, name: &str, images: usize) -> Result<(Vec<Trial>, Tr
     let second = if single { "presentation" } else { "image" };
     let wanted = format!("(neurons, {second}s) or, without stimulus, (neurons, {images} images, repeats)");
     let wrong = || map.wrong_shape(name, &array.shape, wanted);
+    let scale = map.scale(name, &mut Vec::new())?;
+    let scaled = |values: ArrayD<f64>| values.mapv(|v| scale.apply(v) as f32);
     let values = match array.shape[..] {
-        [_, _] => map.store.floats(name, &array.all())?.insert_axis(Axis(2)),
-        [_, _, _] if !single => map.store.floats(name, &array.all())?,
+        [_, _] => scaled(map.store.doubles(name, &array.all())?).insert_axis(Axis(2)),
+        [_, _, _] if !single => scaled(map.store.doubles(name, &array.all())?),
         _ => return Err(wrong()),
     };
     let values: Array3<f32> =
@@ -204,7 +216,12 @@ fn responses(map: &Map<'_>, name: &str, images: usize) -> Result<(Vec<Trial>, Tr
     Ok((trials, TrialResponses::new(neurons, Source::Repeats(values, places))))
 }
 
-fn traces(map: &Map<'_>, images: usize, request: &ExperimentRequest) -> Result<(Vec<Trial>, Traces)> {
+fn traces(
+    map: &Map<'_>,
+    images: usize,
+    request: &ExperimentRequest,
+    warnings: &mut Vec<String>,
+) -> Result<(Vec<Trial>, Traces)> {
     let store = map.store;
     let named: Vec<(Trace, &str)> =
         Trace::ALL.into_iter().filter_map(|trace| Some((trace, map.get(trace.name())?))).collect();
@@ -216,45 +233,61 @@ fn traces(map: &Map<'_>, images: usize, request: &ExperimentRequest) -> Result<(
     let [neurons, frames] = shape[..] else {
         return Err(map.wrong_shape(first, &shape, "(neurons, frames)".into()));
     };
-    let (times, known) = times(map, frames)?;
-    let mut traces = Traces::new(neurons, frames, if known { series::rate(&times) } else { f64::NAN });
+    let (times, known) = times(map, frames, warnings)?;
+    let frames = times.len();
+    let clock = Clock::new(times);
+    let mut traces = match known {
+        true => Traces::on(neurons, clock.clone()),
+        false => Traces::new(neurons, frames, f64::NAN),
+    };
     for (trace, name) in &named {
-        traces.add(*trace, store, name, false)?;
+        let scale = map.scale(name, warnings)?;
+        traces.add_scaled(*trace, store, name, scale)?;
     }
     nwb::add_events(&mut traces, request.events.as_deref())?;
     let (shown, starts) = (map.list("stimulus")?, map.list("start")?);
     let ends = match map.get("end") {
-        Some(_) => map.list("end")?,
-        None => {
-            let starts: Vec<usize> = starts.iter().map(|s| usize::try_from(*s).unwrap_or(0)).collect();
-            nwb2::with_ends(&starts, frames).into_iter().map(|(_, end)| end).collect()
-        }
+        Some(_) => Some(map.list("end")?),
+        None => None,
     };
-    if starts.len() != shown.len() || ends.len() != shown.len() {
+    let lengths = [("start", starts.len()), ("end", ends.as_ref().map_or(shown.len(), Vec::len))];
+    if let Some((key, length)) = lengths.iter().find(|(_, length)| *length != shown.len()) {
         let wanted = format!("[{}], a frame for each presentation", shown.len());
-        let key = if starts.len() == shown.len() { "end" } else { "start" };
-        let length = if key == "end" { ends.len() } else { starts.len() };
-        return Err(map.wrong_shape(map.needed(key)?, &[length], wanted));
+        return Err(map.wrong_shape(map.needed(key)?, &[*length], wanted));
     }
     let presentations = Presentations {
         place: place(&**store, map.needed("stimulus")?),
         images: shown,
-        frames: starts.into_iter().zip(ends).collect(),
+        shown: match ends {
+            Some(ends) => starts.into_iter().zip(ends).map(|(s, e)| Shown::Frames(s, e)).collect(),
+            None => with_ends(&starts.into_iter().map(|start| began(start, &clock)).collect::<Vec<_>>()),
+        },
     };
-    let mut trials = presentations.trials(images, &times, &Behaviour::default())?;
+    let mut trials = presentations.trials(images, &clock, &Behaviour::default())?;
     if !known {
         trials.iter_mut().for_each(|trial| trial.seconds = f64::NAN);
     }
     Ok((trials, traces))
 }
 
+/// Where a frame's number lies in the recording, and its time.
+fn began(start: i64, clock: &Clock) -> (Moment, f64) {
+    match usize::try_from(start) {
+        Err(_) => (Moment::Before, f64::NAN),
+        Ok(frame) => {
+            clock.times().get(frame).map_or((Moment::After, f64::NAN), |t| (Moment::Frame(frame), *t))
+        }
+    }
+}
+
 /// The time of each frame, and whether these are seconds; numbers of frames where the file does not say.
-fn times(map: &Map<'_>, frames: usize) -> Result<(Vec<f64>, bool)> {
+fn times(map: &Map<'_>, frames: usize, warnings: &mut Vec<String>) -> Result<(Vec<f64>, bool)> {
     if let Some(name) = map.get("timestamps") {
         let times = series::times(&**map.store, name)?;
-        if times.len() != frames {
-            return Err(map.wrong_shape(name, &[times.len()], format!("[{frames}], a time for each frame")));
-        }
+        let Some(times) = series::fitting(times, frames, &place(&**map.store, name), warnings) else {
+            let count = map.store.array(name)?.shape;
+            return Err(map.wrong_shape(name, &count, format!("[{frames}], a time for each frame")));
+        };
         return Ok((times, true));
     }
     let Some(text) = map.get("rate") else { return Ok(((0..frames).map(|f| f as f64).collect(), false)) };

@@ -6,9 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::io::store::{self, Store};
 
+mod clock;
 mod mapped;
 mod nwb;
 mod nwb1;
@@ -22,7 +23,9 @@ mod summary;
 mod tables;
 mod traces;
 mod trials;
+mod wording;
 
+pub use clock::Clock;
 pub use sensorium::data_key;
 pub use stimuli::Stimuli;
 pub use summary::{Missing, Pictures, SeriesSummary, Summary, TierCount};
@@ -55,6 +58,12 @@ pub struct ExperimentRequest {
     pub map: Vec<(String, String)>,
     /// The stimulus; `natural_scenes` where none is named.
     pub stimulus: Option<String>,
+    /// The series of dF/F (or of fluorescence) of an NWB 2 file, where it has several: its name, or as much
+    /// of its path as tells it from others.
+    pub series: Option<String>,
+    /// The axes of the responses in a folder, where their lengths do not tell them apart: as
+    /// [`crate::io::responses::Layout`] is read.
+    pub layout: Option<String>,
     /// Images at a quarter of their height and width, as the models of Sensorium see them, from 0 to 1 where
     /// they were bytes: bilinear without antialiasing.
     pub rescale: bool,
@@ -96,6 +105,8 @@ pub struct Experiment {
     pub format: Format,
     /// What the file says of the session, for people: a name and a value each.
     pub facts: Vec<(String, String)>,
+    /// What is odd about the file, and what was made of it: a sentence each, without a full stop.
+    pub warnings: Vec<String>,
     /// In the order of all traces and responses.
     pub neurons: Vec<Neuron>,
     /// In order of presentation.
@@ -146,6 +157,8 @@ pub struct Trial {
     /// Mean centre of the pupil over the presentation, horizontal and vertical, in the recording's units; NaN
     /// where unknown.
     pub pupil_centre: [f32; 2],
+    /// Why no imaging frame belongs to it, where traces were recorded and none does.
+    pub outside: Option<Outside>,
     /// What the presentation is for, where the recording says.
     pub tier: Option<Tier>,
     /// Its name in the recording; may be empty.
@@ -162,10 +175,22 @@ impl Default for Trial {
             running_speed: f32::NAN,
             pupil: f32::NAN,
             pupil_centre: [f32::NAN; 2],
+            outside: None,
             tier: None,
             id: String::new(),
         }
     }
+}
+
+/// When presentations were shown that no imaging frame belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outside {
+    /// Before the first frame.
+    Before,
+    /// In a pause of the frames.
+    Pause,
+    /// After the last frame.
+    After,
 }
 
 /// What presentations are for.
@@ -214,6 +239,11 @@ const MOST_FRAMES: f64 = 10_000.0;
 /// formats.
 pub fn open(request: &ExperimentRequest) -> Result<Experiment> {
     let folder = request.path.is_dir();
+    if request.layout.is_some() && !(folder && plain::recognise(&request.path)) {
+        let found = "the recording's format says the order of its axes";
+        let wanted = "a folder with responses.npy, .npz or .csv";
+        return Err(Error::new(Kind::Usage, "--responses-layout", found, wanted, "Leave it out"));
+    }
     let mut experiment = if folder { open_folder(request)? } else { open_file(request)? };
     if let Recorded::Traces(traces) = &experiment.recorded
         && traces.rate > MOST_FRAMES
@@ -299,8 +329,8 @@ pub fn recognise(path: &Path) -> Result<bool> {
     if path.is_dir() {
         return Ok(sensorium::recognise(path) || plain::recognise(path));
     }
-    let store = store::open(path)?;
-    Ok(nwb1::recognise(&*store)? || (nwb2::recognise(&*store)? && nwb2::is_complete(&*store)?))
+    let store: Arc<dyn Store> = Arc::from(store::open(path)?);
+    Ok(nwb1::recognise(&*store)? || (nwb2::recognise(&*store)? && nwb2::is_complete(&store)?))
 }
 
 /// The experiments inside a folder of Sensorium mice, in the order of their names; the path itself for

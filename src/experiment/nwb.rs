@@ -48,14 +48,6 @@ pub(super) fn facts(store: &dyn Store, of: &[(&str, &str)]) -> Result<Vec<(Strin
     Ok(facts)
 }
 
-/// The first number of a text such as `275 microns`.
-pub(super) fn first_number(text: &str) -> Option<f64> {
-    let start = text.find(|c: char| c.is_ascii_digit())?;
-    let end =
-        text[start..].find(|c: char| !c.is_ascii_digit() && c != '.').map_or(text.len(), |at| start + at);
-    text[start..end].trim_end_matches('.').parse().ok()
-}
-
 /// Neurons of one imaging plane: cell ids, the plane's area and depth.
 pub(super) fn neurons(ids: &[i64], area: &str, depth: Option<f64>) -> Vec<Neuron> {
     let neuron = |id: &i64| Neuron { id: id.to_string(), area: area.into(), depth, ..Neuron::default() };
@@ -87,7 +79,7 @@ pub(super) fn has_group(store: &dyn Store, name: &str) -> Result<bool> {
 }
 
 /// Names of a file in a message.
-fn listed(names: &[String]) -> String {
+pub(super) fn listed(names: &[String]) -> String {
     let more = if names.len() > LISTED { ", ..." } else { "" };
     let shown: Vec<String> = names.iter().take(LISTED).map(|name| name.escape_debug().to_string()).collect();
     format!("{}{more}", shown.join(", "))
@@ -123,18 +115,4 @@ pub(super) fn add_events(traces: &mut Traces, file: Option<&Path>) -> Result<()>
         return Err(Error::input(file, found, "events (neurons, frames) under the key ev", advice));
     }
     traces.add(Trace::Events, &store, "ev", false)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_found_in_texts() {
-        assert_eq!(first_number("275 microns"), Some(275.0));
-        assert_eq!(first_number("The plane at 187.5 microns depth."), Some(187.5));
-        assert_eq!(first_number("depth 80."), Some(80.0));
-        assert_eq!(first_number("unknown"), None);
-        assert_eq!(first_number(""), None);
-    }
 }

@@ -2,15 +2,18 @@
 //!
 //! From release 2.0 of the pipeline on, traces of overlapping neurons were demixed, and the neuropil has a
 //! group of its own; before, it lay beside the raw traces. Stimuli are counted in imaging frames.
+//!
+//! What series say of themselves counts as in NWB 2 (see [`super::nwb2`]).
 
 use std::sync::Arc;
 
 use ndarray::Ix2;
 
-use super::presentations::{Behaviour, Presentations};
-use super::series::{self, Series};
+use super::clock::Clock;
+use super::presentations::{Behaviour, Presentations, Shown};
+use super::series::{self, Scale, Series};
 use super::traces::{Trace, Traces};
-use super::{Experiment, ExperimentRequest, Format, Recorded, Stimuli, nwb, place};
+use super::{Experiment, ExperimentRequest, Format, Recorded, Stimuli, nwb, place, wording};
 use crate::error::{Error, Kind, Result};
 use crate::io::store::Store;
 
@@ -43,10 +46,13 @@ pub(super) fn recognise(store: &dyn Store) -> Result<bool> {
 pub(super) fn open(store: &Arc<dyn Store>, request: &ExperimentRequest) -> Result<Experiment> {
     let file = &**store;
     let ids = nwb::ids(file, &format!("{PIPELINE}/ImageSegmentation/cell_specimen_ids"))?;
-    let times = series::times(file, &format!("{PIPELINE}/DfOverF/imaging_plane_1/timestamps"))?;
+    let mut warnings = Vec::new();
+    let dff = format!("{PIPELINE}/DfOverF/imaging_plane_1");
+    let frames = frames(file, &dff)?;
+    let clock = Clock::new(series::clock(file, &dff, frames, &mut warnings)?);
     let pipeline = pipeline(file)?;
-    let mut traces = Traces::new(ids.len(), times.len(), series::rate(&times));
-    add_traces(&mut traces, store, pipeline)?;
+    let mut traces = Traces::on(ids.len(), clock.clone());
+    add_traces(&mut traces, store, pipeline, &mut warnings)?;
     nwb::add_events(&mut traces, request.events.as_deref())?;
     let stimulus = nwb::wanted_stimulus(request);
     let presentations = presentations(file, stimulus)?;
@@ -57,16 +63,18 @@ pub(super) fn open(store: &Arc<dyn Store>, request: &ExperimentRequest) -> Resul
         return Err(Error::new(Kind::Input, place(file, &stack), found, "an array of images", advice));
     }
     let stimuli = Stimuli::stack(store, &stack)?;
-    let trials = presentations.trials(stimuli.len(), &times, &behaviour(file)?)?;
+    let trials = presentations.trials(stimuli.len(), &clock, &behaviour(file, &mut warnings)?)?;
     let mut facts = nwb::facts(file, &FACTS)?;
     facts.push(("pipeline".into(), format!("{pipeline:.1}")));
     let area = nwb::fact(file, &format!("{PLANE}/location"))?.unwrap_or_default();
     let depth = nwb::fact(file, &format!("{PLANE}/imaging depth"))?;
-    let depth = depth.and_then(|text| nwb::first_number(&text));
+    let depth = depth.and_then(|text| wording::depth(&text));
+    let area = wording::area(&area).unwrap_or_default();
     Ok(Experiment {
         path: request.path.clone(),
         format: Format::AllenNwb1,
         facts,
+        warnings,
         neurons: nwb::neurons(&ids, &area, depth),
         trials,
         stimuli,
@@ -91,16 +99,35 @@ fn pipeline(store: &dyn Store) -> Result<f64> {
     })
 }
 
-fn add_traces(traces: &mut Traces, store: &Arc<dyn Store>, pipeline: f64) -> Result<()> {
+/// The frames of dF/F, (neurons, frames).
+fn frames(store: &dyn Store, dff: &str) -> Result<usize> {
+    let data = format!("{dff}/data");
+    let shape = store.array(&data)?.shape;
+    shape.get(1).copied().filter(|_| shape.len() == 2).ok_or_else(|| {
+        let found = format!("it has the shape {shape:?}");
+        Error::new(Kind::Input, place(store, &data), found, "(neurons, frames)", "Check the recording")
+    })
+}
+
+fn add_traces(
+    traces: &mut Traces,
+    store: &Arc<dyn Store>,
+    pipeline: f64,
+    warnings: &mut Vec<String>,
+) -> Result<()> {
     let file = &**store;
-    traces.add(Trace::Dff, store, &format!("{PIPELINE}/DfOverF/imaging_plane_1/data"), false)?;
+    let mut add = |traces: &mut Traces, trace, name: &str| {
+        let scale = Scale::read(file, name, warnings)?;
+        traces.add_scaled(trace, store, name, scale)
+    };
+    add(traces, Trace::Dff, &format!("{PIPELINE}/DfOverF/imaging_plane_1/data"))?;
     let raw = format!("{FLUORESCENCE}/data");
     if file.has_array(&raw)? {
-        traces.add(Trace::Raw, store, &raw, false)?;
+        add(traces, Trace::Raw, &raw)?;
     }
     let demixed = format!("{FLUORESCENCE}_demixed_signal/data");
     if file.has_array(&demixed)? {
-        traces.add(Trace::Demixed, store, &demixed, false)?;
+        add(traces, Trace::Demixed, &demixed)?;
     }
     let places = [
         (format!("{FLUORESCENCE}_neuropil_response/data"), format!("{FLUORESCENCE}_neuropil_response/r")),
@@ -110,7 +137,7 @@ fn add_traces(traces: &mut Traces, store: &Arc<dyn Store>, pipeline: f64) -> Res
         if !file.has_array(&neuropil)? {
             continue;
         }
-        traces.add(Trace::Neuropil, store, &neuropil, false)?;
+        add(traces, Trace::Neuropil, &neuropil)?;
         // Some converted files have the shares at their old place only.
         let old = format!("{FLUORESCENCE}/r");
         let shares = if file.has_array(&shares)? { shares } else { old };
@@ -134,10 +161,14 @@ pub(super) fn shares_of(store: &dyn Store, name: &str, neurons: usize) -> Result
     Ok(store.doubles(name, &array.all())?.into_raw_vec_and_offset().0)
 }
 
-fn behaviour(store: &dyn Store) -> Result<Behaviour> {
-    let series = |name: &str, columns| Series::read(store, &format!("{PIPELINE}/{name}"), columns);
+fn behaviour(store: &dyn Store, warnings: &mut Vec<String>) -> Result<Behaviour> {
+    let speed = format!("{PIPELINE}/BehavioralTimeSeries/running_speed");
+    let running_speed = Series::read(store, &speed, 1, series::centimetres_a_second, warnings)?;
+    let mut series = |name: &str, columns| {
+        Series::read(store, &format!("{PIPELINE}/{name}"), columns, series::own_unit, warnings)
+    };
     Ok(Behaviour {
-        running_speed: series("BehavioralTimeSeries/running_speed", 1)?,
+        running_speed,
         pupil: series("PupilTracking/pupil_size", 1)?,
         pupil_centre: match series("EyeTracking/pupil_location", 2)? {
             Some(location) => Some(location),
@@ -175,6 +206,6 @@ fn presentations(store: &dyn Store, stimulus: &str) -> Result<Presentations> {
     Ok(Presentations {
         place: place(store, &group),
         images: store.integers(&data, std::slice::from_ref(&(0..count)))?.into_raw_vec_and_offset().0,
-        frames: frames.rows().into_iter().map(|row| (row[0], row[1])).collect(),
+        shown: frames.rows().into_iter().map(|row| Shown::Frames(row[0], row[1])).collect(),
     })
 }

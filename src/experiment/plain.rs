@@ -37,7 +37,8 @@ pub(super) fn open(request: &ExperimentRequest) -> Result<Experiment> {
     };
     let images = first(folder, &IMAGES).unwrap_or_else(|| folder.clone());
     let stimuli = Stimuli::images(&images)?;
-    let responses = Responses::read(&file, None, Some(stimuli.len()))?;
+    let layout = request.layout.as_deref().map(str::parse).transpose()?;
+    let responses = Responses::read(&file, layout, Some(stimuli.len()))?;
     let neurons = neurons(&folder.join("neurons.csv"), &responses)?;
     let (mut trials, places) = trials(&folder.join("trials.csv"), &responses)?;
     let split = folder.join("split.csv");
@@ -52,6 +53,7 @@ pub(super) fn open(request: &ExperimentRequest) -> Result<Experiment> {
         path: folder.clone(),
         format: Format::Plain,
         facts: Vec::new(),
+        warnings: Vec::new(),
         neurons,
         trials,
         stimuli,

@@ -23,10 +23,12 @@ pub(super) fn recognise(path: &Path) -> bool {
 /// Opens a mouse.
 pub(super) fn open(request: &ExperimentRequest) -> Result<Experiment> {
     let folder = Mouse { path: request.path.clone() };
-    let tiers = folder.tiers()?;
+    let mut warnings = Vec::new();
+    let tiers = folder.tiers(&mut warnings)?;
     let (name, ids) = folder.image_ids(tiers.len())?;
     let trial_ids = folder.optional("trials", "trial_idx", tiers.len())?;
-    let order = order(&trial_ids, tiers.len());
+    let mut order = order(&trial_ids, tiers.len());
+    order.retain(|k| tiers[*k].is_some());
     let (images, representative) = distinct(&ids);
     let stimuli = folder.stimuli(&ids, &images, representative, &name)?;
     let neurons = folder.neurons()?;
@@ -35,7 +37,7 @@ pub(super) fn open(request: &ExperimentRequest) -> Result<Experiment> {
     let trial = |&k: &usize| {
         let mut trial = Trial {
             image: Some(images[k]),
-            tier: Some(tiers[k]),
+            tier: tiers[k],
             id: trial_ids.as_ref().map_or(k.to_string(), |ids| ids[k].clone()),
             ..Trial::default()
         };
@@ -62,6 +64,7 @@ pub(super) fn open(request: &ExperimentRequest) -> Result<Experiment> {
         path: request.path.clone(),
         format: Format::Sensorium,
         facts: vec![("data key".into(), data_key(&request.path))],
+        warnings,
         neurons,
         trials,
         stimuli,
@@ -110,6 +113,20 @@ fn distinct(ids: &[String]) -> (Vec<usize>, Vec<usize>) {
         images[k] = first.len() - 1;
     }
     (images, first)
+}
+
+/// The tier of a name in `tiers.npy`, in the words of the competitions of 2022 and 2023; `Some(None)` where
+/// trials are neither fitted nor scored: `none`, and the bonus tiers, whose stimuli are of another kind.
+fn tier_named(name: &str) -> Option<Option<Tier>> {
+    Some(match name {
+        "train" => Some(Tier::Train),
+        "validation" | "oracle" => Some(Tier::Validation),
+        // The competition's own text calls its first test set so.
+        "test" | "live_test" | "live_test_main" => Some(Tier::Test),
+        "final_test" | "final_test_main" => Some(Tier::FinalTest),
+        "none" | "live_test_bonus" | "final_test_bonus" => None,
+        _ => return None,
+    })
 }
 
 /// Tiers whose responses are all zero.
@@ -172,24 +189,30 @@ impl Mouse {
         self.path.join("meta").join(group).join(format!("{name}.npy"))
     }
 
-    fn tiers(&self) -> Result<Vec<Tier>> {
+    /// The tier of each trial; none of those that belong to no experiment with still images, which are left
+    /// out, and a warning counts them.
+    fn tiers(&self, warnings: &mut Vec<String>) -> Result<Vec<Option<Tier>>> {
         let file = self.meta("trials", "tiers");
         there(&file, "the tier of each trial")?;
         let names = npy::read_labels(&file)?;
-        let tier = |(k, name): (usize, &String)| match name.as_str() {
-            "train" => Ok(Tier::Train),
-            "validation" => Ok(Tier::Validation),
-            // The competition's own text calls its first test set so.
-            "test" | "live_test" => Ok(Tier::Test),
-            "final_test" => Ok(Tier::FinalTest),
-            other => {
-                let found = format!("trial {k} is of the tier '{}'", other.escape_debug());
-                Err(Error::input(&file, found, "train, validation, test or final_test", ""))
-            }
+        let tier = |(k, name): (usize, &String)| {
+            tier_named(name).ok_or_else(|| {
+                let found = format!("trial {k} is of the tier '{}'", name.escape_debug());
+                let wanted = "train, validation (oracle), test (live_test), final_test or none";
+                Error::input(&file, found, wanted, "Call it by one of these names in tiers.npy")
+            })
         };
-        let tiers: Vec<Tier> = names.iter().enumerate().map(tier).collect::<Result<_>>()?;
-        if tiers.is_empty() {
-            return Err(Error::input(&file, "it has no trial", "a tier for each trial", ""));
+        let tiers: Vec<Option<Tier>> = names.iter().enumerate().map(tier).collect::<Result<_>>()?;
+        let unused = tiers.iter().filter(|tier| tier.is_none()).count();
+        if unused == tiers.len() {
+            let found = if tiers.is_empty() { "it has no trial" } else { "no trial is of a tier" };
+            return Err(Error::input(&file, found, "a tier for each trial", ""));
+        }
+        if unused > 0 {
+            let of = tiers.len();
+            warnings.push(format!(
+                "{unused} of {of} trials are of no tier that is fitted or scored, and left out"
+            ));
         }
         Ok(tiers)
     }

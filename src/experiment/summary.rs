@@ -15,6 +15,8 @@ pub struct Summary {
     pub format: &'static str,
     /// What it says of itself.
     pub facts: Vec<(String, String)>,
+    /// What is odd about it, and what was made of that.
+    pub warnings: Vec<String>,
     /// How many neurons.
     pub neurons: usize,
     /// Areas and how many neurons each has, in the order in which they come; without those of no known area.
@@ -27,6 +29,8 @@ pub struct Summary {
     pub images: Pictures,
     /// Presentations, blank sweeps included.
     pub presentations: usize,
+    /// Presentations before, after or in a pause of the imaging frames.
+    pub outside: usize,
     /// Presentations without an image.
     pub blank_sweeps: usize,
     /// The fewest and the most presentations of an image.
@@ -51,6 +55,8 @@ pub struct Pictures {
     pub height: usize,
     pub width: usize,
     pub channels: usize,
+    pub first: String,
+    pub last: String,
 }
 
 /// A tier of the experiment's own split.
@@ -134,6 +140,7 @@ impl Experiment {
         Ok(Summary {
             format: self.format.name(),
             facts: self.facts.clone(),
+            warnings: self.warnings.clone(),
             neurons: self.neurons.len(),
             areas: of(|neuron| &neuron.area),
             layers: of(|neuron| &neuron.layer),
@@ -146,8 +153,11 @@ impl Experiment {
                 height: stimuli.height,
                 width: stimuli.width,
                 channels: stimuli.channels,
+                first: stimuli.ids.first().cloned().unwrap_or_default(),
+                last: stimuli.ids.last().cloned().unwrap_or_default(),
             },
             presentations: self.trials.len(),
+            outside: self.trials.iter().filter(|trial| trial.outside.is_some()).count(),
             blank_sweeps,
             repeats: (shown.iter().copied().min().unwrap_or(0), shown.iter().copied().max().unwrap_or(0)),
             tiers: self.tiers(),

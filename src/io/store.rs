@@ -50,6 +50,15 @@ pub trait Store: Send + Sync {
     /// Those of [`Store::read`]; values that are no texts.
     fn texts(&self, name: &str) -> Result<Vec<String>>;
 
+    /// The paths of the objects that an array of references leads to, as [`Store::members`] first lists them.
+    ///
+    /// # Errors
+    /// Those of [`Store::read`]; values that are no references; one that leads nowhere.
+    fn references(&self, name: &str) -> Result<Vec<String>> {
+        array(self, name)?;
+        Err(Error::new(Kind::Input, place(self, name), "it holds no references", "references to objects", ""))
+    }
+
     /// An attribute of a member (of the file itself: `/`); none where the member or the attribute is not
     /// there.
     ///
@@ -199,24 +208,28 @@ pub enum Attribute {
     Texts(Vec<String>),
     /// A list of numbers.
     Numbers(Vec<f64>),
+    /// A reference to the object of this path.
+    Reference(String),
     /// Something else, by name.
     Other(String),
 }
 
 impl Attribute {
-    /// The text, where it is one.
+    /// The text, where it is one, also as a list of one.
     pub fn text(&self) -> Option<&str> {
         match self {
             Attribute::Text(text) => Some(text),
+            Attribute::Texts(texts) if texts.len() == 1 => texts.first().map(String::as_str),
             _ => None,
         }
     }
 
-    /// The number, where it is one.
+    /// The number, where it is one, also as a list of one.
     pub fn number(&self) -> Option<f64> {
         match self {
             Attribute::Integer(number) => Some(*number as f64),
             Attribute::Number(number) => Some(*number),
+            Attribute::Numbers(numbers) if numbers.len() == 1 => numbers.first().copied(),
             _ => None,
         }
     }

@@ -14,6 +14,9 @@ use crate::gpu::LONGEST_LOOP;
 /// Names that [`Definition::named`] knows.
 pub const NAMES: [&str; 4] = ["sdk", "berget-dff", "berget-events", "platform-events"];
 
+/// Frames a second of the recordings that the named definitions were published with.
+const PUBLISHED: f64 = 30.0;
+
 /// A stretch of time around the start of a presentation, half open.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -154,6 +157,27 @@ impl Definition {
         Some(Definition { name, trace, dff: None, window, baseline, statistic })
     }
 
+    /// A warning where a published definition, which counts frames of recordings at 30 Hz, meets a recording
+    /// at another rate.
+    pub fn at_another_rate(&self, rate: f64) -> Option<String> {
+        let Span::Frames(start, stop) = self.window else { return None };
+        if !NAMES.contains(&self.name) || rate.is_nan() || (rate / PUBLISHED - 1.0).abs() < 0.1 {
+            return None;
+        }
+        let seconds = |frames: i64, rate: f64| frames as f64 / rate;
+        Some(format!(
+            "{} counts frames of recordings at {PUBLISHED} frames a second: at {rate:.2} its window is {:.2} to \
+             {:.2} s and not {:.2} to {:.2} s; a window in seconds is --definition custom --window {:.2}:{:.2}s",
+            self.name,
+            seconds(start, rate),
+            seconds(stop, rate),
+            seconds(start, PUBLISHED),
+            seconds(stop, PUBLISHED),
+            seconds(start, PUBLISHED),
+            seconds(stop, PUBLISHED),
+        ))
+    }
+
     /// Whether responses are percent changes: of fluorescence against a baseline.
     pub fn percent(&self) -> bool {
         self.baseline.is_some() && self.dff.is_none() && !matches!(self.trace, Trace::Dff | Trace::Events)
@@ -250,6 +274,9 @@ mod tests {
         );
         assert_eq!(of("platform-events").1.reach(), 2..12);
         assert_eq!(of("berget-events").1.statistic, Statistic::Max);
+        let slow = Definition::named("sdk").and_then(|sdk| sdk.at_another_rate(10.0)).unwrap();
+        assert!(slow.contains("0.00 to 1.40 s and not 0.00 to 0.47 s"), "{slow}");
+        assert_eq!(Definition::named("sdk").and_then(|sdk| sdk.at_another_rate(31.0)), None);
         assert!(!of("berget-dff").1.percent && Definition::named("other").is_none());
     }
 }

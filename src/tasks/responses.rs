@@ -106,6 +106,8 @@ pub struct ResponsesSummary {
     pub n_trials: usize,
     /// Presentations that did not, and why.
     pub dropped: Dropped,
+    /// What is odd about the recording, and what was made of it.
+    pub warnings: Vec<String>,
     /// Responses that are missing in presentations that are kept: a frame that is NaN, a baseline of zero.
     pub n_missing: usize,
     /// Pairs of a neuron and an image without any response, which no readout can be fitted to.
@@ -185,6 +187,7 @@ fn summary(
         n_repeats: [gathered.arrangement.fewest(), most],
         n_trials: gathered.trials.len(),
         dropped: gathered.dropped,
+        warnings: gathered.warnings.clone(),
         n_missing: gathered.n_missing,
         n_without_response: gathered.without_response(),
         n_tiers: [split.train.len(), split.validation.len(), split.test.len()],

@@ -22,6 +22,7 @@ import nwb1
 import nwb2
 import recording as two_photon
 import sensorium
+import variants
 
 
 def main():
@@ -47,6 +48,7 @@ def main():
     numbers = {name: values for name, values in written.items() if values.dtype.kind in "fi"}
     np.savez_compressed(args.out / "sensorium_truth.npz", **numbers)
     np.savez_compressed(args.out / "truth.npz", **recording.truth())
+    variants.write(args.out / "variants", args.seed)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ use striate::io::responses::Responses;
 use striate::numbers::median;
 use striate::scores::repeats::Trials;
 
-use super::Findings;
+use super::{FEATURES, Findings, IMAGES, RESPONSES};
 
 /// An array with more values is described by its header alone.
 const MOST_VALUES: usize = 1 << 27;
@@ -33,12 +33,22 @@ pub fn look(path: &Path) -> Result<Findings> {
         };
         let mut described = json!({"name": info.name, "shape": info.shape, "element": info.element.name()});
         meaning(&place, info, &mut described, &mut findings);
+        if info.shape.len() == 2 && info.element != Element::U8 {
+            findings.usable("traces (neurons, frames): --traces with --rate of events");
+        }
         list.push(described);
+    }
+    if infos.iter().any(|info| info.name.is_some()) {
+        findings.usable("its arrays are named FILE.npz:NAME");
+    }
+    if infos.iter().any(|info| info.name.as_deref() == Some("ev")) {
+        findings.usable("events of a recording: --events of responses, fit, sweep and profile");
     }
     if let ([only], Ok(images)) = (&mut list[..], Images::open(path).and_then(|images| images.describe()))
         && (only.get("responses").is_none() || infos[0].element == Element::U8)
     {
         findings.row("  as images", images.to_string());
+        findings.usable(IMAGES);
         only["images"] = json!(images);
     }
     findings.document["arrays"] = Value::Array(list);
@@ -58,6 +68,7 @@ fn meaning(place: &Path, info: &ArrayInfo, described: &mut Value, findings: &mut
     if let ([images, rest @ ..], true, true) = (&info.shape[..], features, values < usize::MAX) {
         let each: usize = rest.iter().product();
         findings.row("  as features", format!("{}, {each} features of each", counted(*images, "image")));
+        findings.usable(FEATURES);
     }
     if !responses || values > MOST_VALUES {
         return;
@@ -65,7 +76,10 @@ fn meaning(place: &Path, info: &ArrayInfo, described: &mut Value, findings: &mut
     // What cannot be responses (an infinity, an image nobody saw) is said, and is no error: it may be
     // features.
     match Responses::read(place, None, None) {
-        Ok(responses) => described["responses"] = describe_responses(&responses, findings),
+        Ok(responses) => {
+            described["responses"] = describe_responses(&responses, findings);
+            findings.usable(RESPONSES);
+        }
         Err(why) => findings.row("  no responses", why.parts()[1].1),
     }
 }

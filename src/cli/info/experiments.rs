@@ -6,7 +6,13 @@ use serde_json::{Value, json};
 use striate::experiment::{self, ExperimentRequest, Summary};
 use striate::{Error, Result};
 
-use super::Findings;
+use super::{Findings, first_and_last};
+
+/// What takes an experiment of responses, and one of traces.
+pub const OF_RESPONSES: &str =
+    "an experiment of responses: --experiment of fit, sweep, profile and responses";
+const OF_TRACES: &str = "a recording of traces: --experiment of responses and events; with --definition of fit, \
+                         sweep and profile";
 
 /// Describes the experiment at a path.
 pub fn look(path: &Path) -> Result<Findings> {
@@ -18,6 +24,7 @@ pub fn look(path: &Path) -> Result<Findings> {
 /// Describes it above what was found already.
 pub fn add(path: &Path, findings: &mut Findings) -> Result<()> {
     let summary = summary(path)?;
+    findings.usable(if summary.rate.is_some() { OF_TRACES } else { OF_RESPONSES });
     let mut above = Findings::new("experiment", json!({}));
     rows(&summary, &mut above);
     findings.above = above.rows;
@@ -49,6 +56,8 @@ pub fn several(path: &Path, mice: &[PathBuf]) -> Result<Findings> {
         all.push(document);
     }
     findings.document["experiments"] = Value::Array(all);
+    findings
+        .usable("experiments of responses: --experiment of responses; of fit, sweep and profile one by one");
     Ok(findings)
 }
 
@@ -88,17 +97,22 @@ fn rows(summary: &Summary, findings: &mut Findings) {
     row("neurons", summary.neurons.to_string());
     row("areas", counted(&summary.areas));
     row("layers", counted(&summary.layers));
-    if let Some((least, most)) = summary.depths.filter(|(least, most)| least < most) {
-        row("depths", format!("{least} to {most} um"));
+    if let Some((least, most)) = summary.depths {
+        row("depths", if least < most { format!("{least} to {most} um") } else { format!("{least} um") });
     }
     let images = &summary.images;
     let colour = if images.channels == 3 { ", colour" } else { "" };
     row("images", format!("{}, {}x{} (height x width){colour}", images.count, images.height, images.width));
+    row("first and last image", first_and_last(&images.first, &images.last));
     let blanks = match summary.blank_sweeps {
         0 => String::new(),
         blanks => format!(", of which {blanks} blank sweeps"),
     };
-    row("presentations", format!("{}{blanks}", summary.presentations));
+    let outside = match summary.outside {
+        0 => String::new(),
+        outside => format!("; {outside} before, after or in a pause of the imaging frames"),
+    };
+    row("presentations", format!("{}{blanks}{outside}", summary.presentations));
     let (fewest, most) = summary.repeats;
     row("repeats of an image", if fewest == most { most.to_string() } else { format!("{fewest} to {most}") });
     row("tiers", tiers(summary));
@@ -110,6 +124,9 @@ fn rows(summary: &Summary, findings: &mut Findings) {
         row(series.name, format!("{axes}, {}", series.unit));
     }
     row("missing", missing(summary));
+    for warning in &summary.warnings {
+        row("warning", warning.escape_debug().to_string());
+    }
 }
 
 fn missing(summary: &Summary) -> String {

@@ -47,6 +47,14 @@ fn written(path: &Path) -> Result<Findings> {
     let responses = record.get("command").and_then(Value::as_str) == Some("responses");
     let kind = if simulated { "simulated experiment" } else { "run" };
     let mut findings = Findings::new(kind, json!({"record": record, "files": files}));
+    match record.get("command").and_then(Value::as_str) {
+        Some("simulate" | "responses") => findings.usable(experiments::OF_RESPONSES),
+        Some("fit") => {
+            findings.usable("a fit: predict, report, score and submission");
+        }
+        Some("sweep" | "profile") => findings.usable("a run: report"),
+        _ => {}
+    }
     flatten("", &record, &mut findings);
     findings.row("files", files.join(", "));
     if simulated {

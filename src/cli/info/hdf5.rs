@@ -8,16 +8,26 @@ use striate::io::store::{self, ArrayMember, ElementType, Layout, Link, Member, M
 
 use super::Findings;
 
+/// The group of an NWB file's own schema.
+const SPECIFICATIONS: &str = "/specifications";
+
 /// Characters of a text that are shown.
 const SHOWN: usize = 60;
 
 /// Lists all members, with the values of scalars.
 pub fn look(path: &Path) -> Result<Findings> {
     let store = store::open(path)?;
-    let members = store.members()?;
+    let mut members = store.members()?;
+    let all = members.len();
+    // What NWB files carry of their schema, which says nothing of the recording.
+    members.retain(|member| member.path != SPECIFICATIONS && !member.path.starts_with("/specifications/"));
     let mut findings = Findings::new("HDF5 file", json!({}));
     let arrays = members.iter().filter(|member| matches!(member.kind, MemberKind::Array(_))).count();
-    findings.row("members", format!("{}, of which {arrays} arrays", members.len()));
+    let left_out = match all - members.len() {
+        0 => String::new(),
+        count => format!("; {count} of {SPECIFICATIONS} are not listed"),
+    };
+    findings.row("members", format!("{}, of which {arrays} arrays{left_out}", members.len()));
     let list = members.iter().map(|member| describe(store.as_ref(), member, &mut findings)).collect();
     findings.document["members"] = Value::Array(list);
     Ok(findings)

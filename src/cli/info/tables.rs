@@ -38,6 +38,7 @@ pub fn look(path: &Path) -> Result<Findings> {
         Ok(responses) => {
             let mut findings = Findings::new("responses", json!({}));
             findings.document["responses"] = arrays::describe_responses(&responses, &mut findings);
+            findings.usable(super::RESPONSES);
             Ok(findings)
         }
         Err(why) if survey.rows == 0 => Err(why),
@@ -76,6 +77,7 @@ fn split(path: &Path, survey: &Survey) -> Result<Findings> {
         json!({"train": train, "validation": validation, "test": test, "skipped": split.unused,
             "last_image": survey.last_image}),
     );
+    findings.usable("split: --split of fit, sweep and profile");
     findings.row("train", format!("{train} images"));
     findings.row("validation", format!("{validation} images"));
     findings.row("test", format!("{test} images"));
@@ -93,6 +95,7 @@ fn labels(path: &Path, survey: &Survey) -> Result<Findings> {
         labels.areas().into_iter().map(|area| (area.clone(), count(&area))).collect();
     let document = json!({"neurons": survey.rows, "columns": labels.columns, "areas": areas});
     let mut findings = Findings::new("labels", document);
+    findings.usable("labels of neurons: --labels of profile");
     findings.row("neurons", survey.rows.to_string());
     let areas = areas.iter().map(|(area, count)| format!("{} {count}", area.escape_debug()));
     findings.row("areas", areas.take(SHOWN).collect::<Vec<_>>().join(", "));

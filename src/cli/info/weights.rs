@@ -44,6 +44,13 @@ pub fn look(path: &Path) -> Result<Findings> {
     if let Some(licence) = licence {
         findings.row("licence", licence.as_str());
     }
+    let nets: Vec<&str> = identity.fits.iter().map(|fit| fit.network).collect();
+    if !nets.is_empty() {
+        findings.usable(format!(
+            "weights: --net {} --weights of fit, sweep, profile and features",
+            nets.join(" or ")
+        ));
+    }
     findings.row("tensors", format!("{}, {values} values", tensors.len()));
     for tensor in tensors.iter().take(LISTED) {
         let name = tensor.name.escape_debug();

@@ -200,7 +200,7 @@ impl Store for Hdf5 {
     }
 
     fn members(&self) -> Result<Vec<Member>> {
-        self.walk()
+        self.walk().map(|(members, _)| members)
     }
 
     fn member(&self, name: &str) -> Result<Option<Member>> {
@@ -218,6 +218,10 @@ impl Store for Hdf5 {
 
     fn texts(&self, name: &str) -> Result<Vec<String>> {
         self.read_texts(name)
+    }
+
+    fn references(&self, name: &str) -> Result<Vec<String>> {
+        self.read_references(name)
     }
 
     fn attribute(&self, name: &str, attribute: &str) -> Result<Option<Attribute>> {

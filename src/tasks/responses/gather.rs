@@ -30,6 +30,8 @@ pub struct Gathered {
     pub trials: Vec<KeptTrial>,
     /// Those that were left out.
     pub dropped: Dropped,
+    /// What is odd about the recording and its definition.
+    pub warnings: Vec<String>,
     /// Which images train and test.
     pub split: Split,
     /// [`super::ResponsesSummary::validation_tests`].
@@ -95,7 +97,7 @@ impl<'a> Plan<'a> {
         let reaches: Vec<Range<i64>> = windows.iter().map(Frames::reach).collect();
         let start = reaches.iter().map(|r| r.start).min().unwrap_or(0);
         let reach = start..reaches.iter().map(|r| r.end).max().unwrap_or(0);
-        let frames = source.as_ref().map(|s| (&reach, s.traces.frames));
+        let frames = source.as_ref().map(|s| (&reach, s.traces));
         let (trials, dropped) = trials::keep(experiment, request.blanks, frames)?;
         let blank = trials.iter().any(|one| one.image == experiment.stimuli.len());
         if blank && experiment.stimuli.grey()?.is_none() {
@@ -242,11 +244,16 @@ pub fn gather(
     }
     let n_constant = request.standardise.then(|| standardise(&mut responses, &trains));
     let Plan { trials, dropped, .. } = plan;
+    let mut warnings = experiment.warnings.clone();
+    if let (Some(definition), Recorded::Traces(traces)) = (&definition, &experiment.recorded) {
+        warnings.extend(definition.at_another_rate(traces.rate));
+    }
     Ok(Gathered {
         responses,
         arrangement,
         trials,
         dropped,
+        warnings,
         split,
         validation_tests,
         definition,

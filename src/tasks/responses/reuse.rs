@@ -58,6 +58,8 @@ impl ResponsesRequest {
             "striate": env!("CARGO_PKG_VERSION"),
             "map": asked.map,
             "stimulus": asked.stimulus,
+            "series": asked.series,
+            "layout": asked.layout,
             "rescale": asked.rescale,
             "definition": self.definition,
             "blanks": self.blanks,

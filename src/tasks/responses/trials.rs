@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Blanks, Covariate, ResponsesRequest};
 use crate::error::{Error, Kind, Result};
-use crate::experiment::{Experiment, Recorded, Tier};
+use crate::experiment::{Experiment, Outside, Recorded, Tier, Traces};
 use crate::io::split::Split;
 use crate::responses::Arrangement;
 use crate::tasks::recording::SplitRequest;
@@ -20,6 +20,8 @@ pub struct Dropped {
     pub too_early: usize,
     /// Their windows end after the last frame.
     pub cut_off: usize,
+    /// No frame was taken when their windows need one: a pause of the microscope, or frames that were lost.
+    pub in_pause: usize,
     /// The recording does not say when they began.
     pub without_start: usize,
     /// Their responses are withheld.
@@ -29,7 +31,7 @@ pub struct Dropped {
 impl Dropped {
     /// In all.
     pub fn total(&self) -> usize {
-        self.blanks + self.too_early + self.cut_off + self.without_start + self.hidden
+        self.blanks + self.too_early + self.cut_off + self.in_pause + self.without_start + self.hidden
     }
 }
 
@@ -44,12 +46,12 @@ pub struct KeptTrial {
     pub start: usize,
 }
 
-/// The presentations that stay, in order. `reach` are the frames that their windows need, and `frames` those
-/// of the recording, where it has traces.
+/// The presentations that stay, in order. `reach` are the frames that their windows need, of the recording's
+/// traces where it has any.
 pub(super) fn keep(
     experiment: &Experiment,
     blanks: Blanks,
-    reach: Option<(&Range<i64>, usize)>,
+    reach: Option<(&Range<i64>, &Traces)>,
 ) -> Result<(Vec<KeptTrial>, Dropped)> {
     let (mut kept, mut dropped) = (Vec::new(), Dropped::default());
     let hidden: &[Tier] = match &experiment.recorded {
@@ -69,15 +71,21 @@ pub(super) fn keep(
             dropped.hidden += 1;
             continue;
         }
-        let Some((reach, frames)) = reach else {
+        let Some((reach, traces)) = reach else {
             kept.push(KeptTrial { trial, image, start: 0 });
             continue;
         };
-        match start.map(|start| (start, start as i64)) {
-            None => dropped.without_start += 1,
-            Some((_, first)) if first + reach.start < 0 => dropped.too_early += 1,
-            Some((_, first)) if first + reach.end > frames as i64 => dropped.cut_off += 1,
-            Some((start, _)) => kept.push(KeptTrial { trial, image, start }),
+        match (start, one.outside) {
+            (None, Some(Outside::Before)) => dropped.too_early += 1,
+            (None, Some(Outside::Pause)) => dropped.in_pause += 1,
+            (None, Some(Outside::After)) => dropped.cut_off += 1,
+            (None, None) => dropped.without_start += 1,
+            (Some(start), _) if (start as i64) + reach.start < 0 => dropped.too_early += 1,
+            (Some(start), _) if (start as i64) + reach.end > traces.frames as i64 => dropped.cut_off += 1,
+            (Some(start), _) if traces.clock.as_ref().is_some_and(|clock| !clock.runs_on(start, reach)) => {
+                dropped.in_pause += 1;
+            }
+            (Some(start), _) => kept.push(KeptTrial { trial, image, start }),
         }
     }
     if kept.is_empty() {

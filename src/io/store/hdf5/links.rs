@@ -93,8 +93,9 @@ impl Hdf5 {
         Ok(Place::Object { address, path: if path.is_empty() { "/".into() } else { path } })
     }
 
-    /// Everything below the root, groups before what they hold.
-    pub(super) fn walk(&self) -> Result<Vec<Member>> {
+    /// Everything below the root, groups before what they hold; and the first path of every object, by
+    /// address.
+    pub(super) fn walk(&self) -> Result<(Vec<Member>, HashMap<u64, String>)> {
         let mut seen = HashMap::from([(self.root, "/".to_string())]);
         let mut members = Vec::new();
         let top = self.children(self.root).map_err(|why| self.damaged("/", &why))?;
@@ -126,7 +127,7 @@ impl Hdf5 {
             };
             members.push(Member { path, kind });
         }
-        Ok(members)
+        Ok((members, seen))
     }
 
     /// The names of the group at an address, none where it is no group, in the order in which h5py lists

@@ -18,6 +18,13 @@ enum Lie {
     Referred,
 }
 
+/// What an attribute holds.
+enum Found {
+    Value(Attribute),
+    /// The address of an object.
+    ObjectAt(u64),
+}
+
 fn lie(datatype: &Datatype) -> Lie {
     match datatype {
         Datatype::String { size: StringSize::Fixed(size), padding, .. } => {
@@ -47,6 +54,25 @@ impl Hdf5 {
         let resolve = |reference: &[u8]| dataset.resolve_vlen_reference_bytes(reference, 1);
         let texts = self.split(&raw, dataset.dtype(), array.len(), resolve);
         texts.map_err(|why| self.damaged(name, &why))
+    }
+
+    /// The paths that an array of references to objects leads to.
+    pub(super) fn read_references(&self, name: &str) -> Result<Vec<String>> {
+        let (array, dataset) = self.dataset(name)?;
+        if !types::is_reference(dataset.dtype()) {
+            return self.refuse(name, format!("it holds {}", array.dtype), "references to objects", "");
+        }
+        self.check_stored(name, &array, &dataset)?;
+        let width = dataset.raw_element_size().map_err(|why| self.damaged(name, &why))?;
+        self.check_size(name, &array, &array.all(), width, 1)?;
+        let raw = dataset.read_raw_bytes().map_err(|why| self.damaged(name, &why))?;
+        let (_, paths) = self.walk()?;
+        let each = raw.chunks_exact(width.max(1)).map(|bytes| paths.get(&address(bytes)).cloned());
+        let all: Option<Vec<String>> = each.collect();
+        match all.filter(|all| all.len() == array.len()) {
+            Some(all) => Ok(all),
+            None => self.refuse(name, "a reference leads nowhere", "references to objects of the file", ""),
+        }
     }
 
     /// Cuts bytes into texts, or follows the references that they are. What is no UTF-8 is replaced.
@@ -88,7 +114,7 @@ impl Hdf5 {
         let owner = format!("{name}@{attribute}");
         let header = self.file.get_or_parse_header(address).map_err(|why| self.damaged(&owner, &why))?;
         let array = matches!(super::describe(&self.file, &header), super::Described::Array(_));
-        let read = || -> Parsed<Option<Attribute>> {
+        let read = || -> Parsed<Option<Found>> {
             let messages = if array {
                 self.file.dataset(&path)?.raw_attributes()?
             } else {
@@ -98,9 +124,21 @@ impl Hdf5 {
             let root = self.file.root_group()?;
             let resolve = |reference: &[u8]| root.resolve_vlen_reference_bytes(reference, 1);
             let found = messages.into_iter().find(|raw| raw.name() == attribute);
-            found.map(|raw| self.value(raw.message(), resolve)).transpose()
+            let Some(raw) = found else { return Ok(None) };
+            let message = raw.message();
+            if types::is_reference(&message.datatype) && message.raw_data.len() <= size_of::<u64>() {
+                return Ok(Some(Found::ObjectAt(self::address(&message.raw_data))));
+            }
+            self.value(message, resolve).map(|value| Some(Found::Value(value)))
         };
-        read().map_err(|why| self.damaged(&owner, &why))
+        let lost = || Attribute::Other("a reference that leads nowhere".into());
+        Ok(match read().map_err(|why| self.damaged(&owner, &why))? {
+            None => None,
+            Some(Found::Value(value)) => Some(value),
+            Some(Found::ObjectAt(address)) => {
+                Some(self.walk()?.1.remove(&address).map_or_else(lost, Attribute::Reference))
+            }
+        })
     }
 
     fn value(
@@ -140,6 +178,11 @@ impl Hdf5 {
             ElementType::Other(what) => Attribute::Other(what),
         })
     }
+}
+
+/// A reference to an object: its address, little endian.
+fn address(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |address, byte| address << 8 | u64::from(*byte))
 }
 
 /// A text without what fills it up.

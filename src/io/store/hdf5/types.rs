@@ -76,6 +76,11 @@ pub(super) fn is_unusual(raw: &[u8]) -> bool {
     }
 }
 
+/// References to objects.
+pub(super) fn is_reference(datatype: &Datatype) -> bool {
+    matches!(datatype, Datatype::Reference { ref_type: ReferenceType::Object, .. })
+}
+
 /// Texts of fixed or of any length.
 fn is_text(datatype: &Datatype) -> bool {
     match datatype {
