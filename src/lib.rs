@@ -8,6 +8,7 @@ pub mod events;
 pub mod experiment;
 pub mod features;
 pub mod gpu;
+pub mod host;
 pub mod io;
 #[path = "../kernels/mod.rs"]
 pub mod kernels;

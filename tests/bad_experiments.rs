@@ -325,7 +325,7 @@ fn other_paths_are_refused_in_a_sentence() {
     let here = Scratch::new("bad-paths");
     let zip = here.write("static1-2-3-GrayImageNet-0.zip", builders::zip(&[("data/x", vec![1])], false));
     assert!(said(&zip).contains("Unpack it"));
-    assert!(said(&here.write("notes.txt", "hello")).contains("begins like neither"));
+    assert!(said(&here.write("notes.txt", "hello")).contains("begins like none of them"));
     assert!(said(&here.0.join("absent.nwb")).contains("Check the path"));
     assert!(said(&folder().join("truth.npz")).contains("nothing says which are responses"));
     std::fs::create_dir(here.0.join("empty")).unwrap();
@@ -342,7 +342,7 @@ fn other_paths_are_refused_in_a_sentence() {
 fn read_all(path: &Path) -> striate::Result<()> {
     let opened = experiment::open(&ExperimentRequest { path: path.into(), ..ExperimentRequest::default() })?;
     opened.summary()?;
-    opened.stimuli.is_bytes()?;
+    opened.stimuli.scale()?;
     opened.stimuli.read(0..opened.stimuli.len())?;
     if let experiment::Recorded::Traces(traces) = &opened.recorded {
         for trace in traces.present() {

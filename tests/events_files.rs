@@ -93,7 +93,7 @@ fn refused(name: &str, y: &ArrayD<f32>, change: impl Fn(&mut EventsRequest)) -> 
     let folder = scratch(name);
     let path = folder.join("traces.npy");
     npy::write(&path, y.view()).expect("an array");
-    let source = EventsSource::Array { path, rate: 30.0 };
+    let source = EventsSource::Array { path, rate: Some(30.0) };
     let mut request = EventsRequest { source, trace: None, method: OASIS, out: folder.join("events.npz") };
     change(&mut request);
     let error = events(&gpu(), &request, &mut |_, _| ()).expect_err("an error").to_string();
@@ -115,7 +115,7 @@ fn what_makes_no_sense_is_refused_and_leaves_nothing() {
     let elsewhere: Change = Box::new(|r| r.out = r.out.with_extension("npy"));
     let itself: Change = Box::new(|r| {
         std::fs::rename(r.out.with_file_name("traces.npy"), &r.out).expect("a file");
-        r.source = EventsSource::Array { path: r.out.clone(), rate: 30.0 };
+        r.source = EventsSource::Array { path: r.out.clone(), rate: Some(30.0) };
     });
     let record: Change = Box::new(|r| {
         r.out = r.out.with_file_name("other.npz");
@@ -125,9 +125,10 @@ fn what_makes_no_sense_is_refused_and_leaves_nothing() {
         let path = golden("sensorium/static20457-5-9-GrayImageNet-94c6ff995dac583098847cfecd43e7b6");
         r.source = EventsSource::Experiment(ExperimentRequest { path, ..ExperimentRequest::default() });
     });
-    let flat = ArrayD::from_shape_vec(vec![1200], fine.iter().copied().collect()).expect("the same values");
+    let cube =
+        ArrayD::from_shape_vec(vec![3, 20, 20], fine.iter().copied().collect()).expect("the same values");
     let cases = [
-        ("flat", &flat, same, "two axes, neurons and frames"),
+        ("cube", &cube, same, "two axes, neurons and frames"),
         ("infinite", &infinite, Box::new(|_: &mut EventsRequest| ()) as Change, "neuron 1 is inf at frame 7"),
         ("elsewhere", &fine, elsewhere, "does not end in .npz"),
         ("itself", &fine, itself, "is what is read"),
@@ -158,7 +159,7 @@ fn what_makes_no_sense_is_refused_and_leaves_nothing() {
             &fine,
             Box::new(|r: &mut EventsRequest| {
                 if let EventsSource::Array { rate, .. } = &mut r.source {
-                    *rate = 0.0;
+                    *rate = Some(0.0);
                 }
             }),
             "--rate: is not known",
@@ -189,7 +190,7 @@ fn strange_traces_are_no_error() {
             MethodRequest::Oopsi { decay: 1.0 },
             MethodRequest::L0 { half_life: 315.0, penalty: None },
         ] {
-            let source = EventsSource::Array { path: path.clone(), rate: 30.0 };
+            let source = EventsSource::Array { path: path.clone(), rate: Some(30.0) };
             let out = folder.join("events.npz");
             let request = EventsRequest { source, trace: None, method, out: out.clone() };
             let summary =

@@ -166,7 +166,7 @@ fn resampled_traces_are_told_and_recorded_ones_are_not() {
     let method = MethodRequest::Oasis { decay: DecayFrom::Trace, penalty: None, smallest: 0.0 };
     let warned = |y: &Array2<f32>, rate: f64| {
         npy::write(&path, y.view().into_dyn()).expect("an array");
-        let source = EventsSource::Array { path: path.clone(), rate };
+        let source = EventsSource::Array { path: path.clone(), rate: Some(rate) };
         let request = EventsRequest { source, trace: None, method, out: folder.join("events.npz") };
         events(&gpu(), &request, &mut |_, _| ()).expect("events").warnings
     };

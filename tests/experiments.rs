@@ -9,6 +9,7 @@ use ndarray::{ArrayD, Axis, Ix2};
 use striate::experiment::{
     self, Experiment, ExperimentRequest, Format, Recorded, Tier, Trace, Traces, TrialResponses,
 };
+use striate::io::images::scale::Scale;
 use striate::io::npy;
 
 /// The folder that `tools/experiments/make.py` wrote.
@@ -114,7 +115,7 @@ fn assert_recording(experiment: &Experiment) {
     assert_eq!(stimuli.channels, 1);
     assert_eq!(stimuli.read(0..stimuli.len()).unwrap(), pictures);
     assert_eq!(stimuli.read(3..5).unwrap(), pictures.slice_axis(Axis(0), (3..5).into()));
-    assert!(stimuli.is_bytes().unwrap());
+    assert_eq!(stimuli.scale().unwrap(), Scale::BYTES);
     assert!(stimuli.read(0..stimuli.len() + 1).is_err());
     let ids: Vec<String> = truth("cell_ids").iter().map(|id| format!("{id}")).collect();
     assert_eq!(experiment.neurons.iter().map(|n| n.id.clone()).collect::<Vec<_>>(), ids);

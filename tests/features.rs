@@ -51,6 +51,8 @@ fn input(
         pool: None,
         subsample: None,
         convolution: Convolution::Auto,
+        bits: None,
+        notes: Vec::new(),
     }
 }
 
@@ -261,6 +263,8 @@ fn what_else_is_wanted_changes_no_bit() {
     for method in [Convolution::Winograd, Convolution::Winograd6, Convolution::Direct] {
         let request = |layers: &[&str]| NetworkInput {
             convolution: method,
+            bits: None,
+            notes: Vec::new(),
             ..input(path.clone(), "vgg16", "random:1".into(), layers, Normalise::None)
         };
         let alone = features(&gpu, request(&["pool1"]), "alone");

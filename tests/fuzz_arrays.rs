@@ -75,7 +75,7 @@ fn arrays(path: &Path) -> bool {
 
 fn weights(path: &Path) -> bool {
     let Ok(file) = WeightFile::open(path) else { return false };
-    let file = file.as_torchvision();
+    let Ok(file) = file.as_torchvision() else { return false };
     let _ = file.read("no such tensor");
     file.tensors().iter().filter(|tensor| file.read(&tensor.name).is_ok()).count() > 0
 }

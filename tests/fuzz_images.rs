@@ -102,9 +102,10 @@ fn damaged_images_are_refused_quickly_and_cheaply() {
             let before = IN_USE.load(Relaxed);
             PEAK.store(before, Relaxed);
             let one = Instant::now();
-            let images = Images::open(&path).unwrap();
-            let result = images.batch(0..1, &preparation);
-            let _ = images.describe();
+            let result = Images::open(&path).and_then(|images| {
+                let _ = images.describe();
+                images.batch(0..1, &preparation)
+            });
             slowest = slowest.max(one.elapsed());
             largest = largest.max(PEAK.load(Relaxed).saturating_sub(before));
             match result {
@@ -122,8 +123,8 @@ fn damaged_images_are_refused_quickly_and_cheaply() {
         // Not all refused and not all accepted: the mutations get past the header, and they matter.
         assert!((20..1990).contains(&read), "{extension}: {read} of 2000 were read");
         assert!(slowest < Duration::from_secs(2), "{extension}: {slowest:?}");
-        // Any file may claim 1 Mi pixels; a decoder holds at most 8 bytes of each twice.
-        assert!(largest < 24 << 20, "{extension}: {largest} bytes");
+        // Any file may claim 1 Mi pixels: 8 bytes of each as they lie, four channels as floats, and three of these.
+        assert!(largest < 40 << 20, "{extension}: {largest} bytes");
     }
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
     std::fs::remove_dir_all(&folder).unwrap();

@@ -1,5 +1,5 @@
-//! Damaged HDF5 and npz files behind the store: no panic, no long wait, no memory that the file does not
-//! justify.
+//! Damaged HDF5, npz and MATLAB files behind the store: no panic, no long wait, no memory that the file
+//! does not justify.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -59,7 +59,8 @@ impl Seed {
         Seed { checked: checked.collect(), bytes: bytes.clone() }
     }
 
-    /// Changes one to four bytes, cuts, extends or swaps two pieces; sometimes with checksums that fit again.
+    /// Changes one to four bytes, cuts, extends or swaps two pieces; sometimes with checksums that fit
+    /// again.
     fn mutated(&self, random: &mut Random) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
         let length = bytes.len();
@@ -277,5 +278,10 @@ fn damaged_stores_are_refused_in_peace() {
         ("d.npy", builders::npy("<i8", 8)),
     ];
     let made = [builders::zip(&arrays, true), builders::zip(&arrays, false)].to_vec();
-    fuzz("npz", [goldens("store", &["npz"]), made].concat());
+    let texts =
+        |data: &[u8]| builders::npy_of("{'descr': '<U2', 'fortran_order': False, 'shape': (2,), }", data);
+    let named = [("a.npy", builders::npy("<f4", 4)), ("area.npy", texts(b"V\0\0\x001\0\0\0L\0\0\0M\0\0\0"))];
+    let named = [builders::zip(&named, true), builders::zip(&named, false)].to_vec();
+    fuzz("npz", [goldens("store", &["npz"]), made, named].concat());
+    fuzz("mat", goldens("mat", &["mat"]));
 }

@@ -158,8 +158,11 @@ fn files_that_are_cut_off() {
         for length in [bytes.len() - 1, bytes.len() / 2, bytes.len() / 10] {
             let file = File::new(name, &bytes[..length]);
             let wanted = format!("of which {length} are there");
-            let block =
-                if name == "behind_a_block.h5" && length < 1100 { "it begins like neither" } else { &wanted };
+            let block = if name == "behind_a_block.h5" && length < 1100 {
+                "it begins like none of them"
+            } else {
+                &wanted
+            };
             refused(&file.0, "any", &[block]);
         }
         refused(&File::new(name, &bytes[..20]).0, "any", &[]);
@@ -168,9 +171,9 @@ fn files_that_are_cut_off() {
     refused(
         &File::new("text.h5", b"no file of arrays").0,
         "any",
-        &["wanted an HDF5 file (.h5, .nwb) or an .npz archive"],
+        &["wanted an HDF5 file (.h5, .nwb), an .npz archive or a MATLAB file"],
     );
-    refused(&std::env::temp_dir(), "any", &["it is no file"]);
+    refused(&std::env::temp_dir(), "any", &["it is a folder"]);
     refused(Path::new("/no/such/file.nwb"), "any", &["file.nwb: cannot be read"]);
 }
 

@@ -231,6 +231,8 @@ fn a_layer_without_pooling_fits_into_little_memory() {
         pool: None,
         subsample: None,
         convolution: Convolution::Auto,
+        bits: None,
+        notes: Vec::new(),
     });
     sweep(&here, &input, &[100, 300, 600, 900, 1200, 1600, 2400, 3200, 4800, 6400, 16000]);
 }
@@ -298,4 +300,38 @@ fn a_prediction_that_does_not_fit_into_memory_advises_what_it_has() {
     ran.refused(6, &["--max-memory"]);
     assert!(!ran.err.contains("--convolution"), "{ran:?}");
     here.works(&[&["predict", "run", "-q", "--out", "p.npy"], &images[..]].concat());
+}
+
+/// A stack that no address space holds stands for a system that gives no threads.
+#[test]
+#[cfg(unix)]
+fn a_system_that_gives_no_threads_is_an_error() {
+    let here = command::Scratch::new("threads");
+    here.experiment("e");
+    let images =
+        ["--images", "e/images.npy", "--responses", "e/responses.npy", "--net", "pixels", "--out", "run"];
+    let mut fit = here.command(&[&["fit", "-q"], &images[..]].concat());
+    let ran = command::Ran::of(fit.env("RUST_MIN_STACK", (1u64 << 50).to_string()).output().unwrap());
+    ran.refused(6, &["the system gives no thread", "ulimit -u"]);
+    assert_eq!(here.names("."), ["e"]);
+}
+
+/// Four processes of one adapter, each with its share.
+#[test]
+fn a_share_of_the_memory_is_said_and_kept() {
+    let here = command::Scratch::new("share");
+    here.experiment("e");
+    let images = ["--images", "e/images.npy", "--responses", "e/responses.npy", "--net", "pixels"];
+    let budget = |out: &str, more: &[&str]| {
+        here.works(&[&["fit", "-q", "--out", out], &images[..], more].concat());
+        let adapter = here.document(&format!("{out}/record.json"))["adapter"].clone();
+        assert_eq!(adapter["host"].as_str().map(str::is_empty), Some(false), "{adapter}");
+        assert!(adapter.get("pci").is_some() && adapter["memory_bytes"].as_u64().is_some(), "{adapter}");
+        adapter["memory_budget_bytes"].as_f64().unwrap()
+    };
+    let share = budget("quarter", &["--memory-share", "1/4"]) / budget("whole", &[]);
+    // Other programs take and give memory meanwhile.
+    assert!((0.12..0.5).contains(&share), "{share}");
+    let both = ["doctor", "--memory-share", ".25", "--max-memory", "1G"];
+    assert_eq!(here.striate(&both).code, 2);
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use command::Scratch;
 use ndarray::{Array, Array2, ArrayD};
 use striate::experiment::{self, Experiment, ExperimentRequest, Format, Recorded, Trace, TrialResponses};
+use striate::io::images::scale::Scale;
 use striate::io::npy;
 
 fn folder() -> PathBuf {
@@ -155,7 +156,7 @@ fn responses_to_images_with_repeats() {
     assert_eq!((stimuli.height, stimuli.width, stimuli.channels), (4, 5, 3));
     let wanted = images.permuted_axes(vec![0, 2, 3, 1]);
     assert_eq!(stimuli.read(0..3).unwrap(), wanted);
-    assert!(stimuli.is_bytes().unwrap());
+    assert_eq!(stimuli.scale().unwrap(), Scale::BYTES);
     assert_eq!(experiment.neurons[1].depth, Some(200.0));
     let summary = experiment.summary().unwrap();
     assert_eq!((summary.repeats, summary.missing.responses), ((1, 2), Some(1)));
@@ -176,7 +177,10 @@ fn images_at_a_quarter_of_their_size() {
     for (images, unit) in [(waves.clone(), 1.0), (waves.mapv(|v| (v + 100.0).floor()), 255.0)] {
         let path = archive(&here, &[("r", counting(&[1, 2])), ("i", images.clone())]);
         let stimuli = quarter(&path).unwrap().stimuli;
-        assert_eq!((stimuli.height, stimuli.width, stimuli.is_bytes().unwrap()), (2, 3, false));
+        assert_eq!(
+            (stimuli.height, stimuli.width, stimuli.scale().unwrap()),
+            (2, 3, if unit == 255.0 { Scale::UNIT } else { Scale::OWN })
+        );
         let grey = (unit == 255.0).then_some(127.0 / 255.0);
         assert_eq!(stimuli.grey().unwrap(), grey);
         let small = stimuli.read(0..2).unwrap();

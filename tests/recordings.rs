@@ -44,6 +44,8 @@ fn session(gpu: &Gpu, data: &Path, (name, layer, pool): Case<'_>, readout: Reado
             pool,
             subsample: None,
             convolution: Convolution::Auto,
+            bits: None,
+            notes: Vec::new(),
         }),
         recording: RecordingRequest {
             responses: if repeats.is_file() { repeats } else { home.join("responses_mean.npy") },

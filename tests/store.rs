@@ -92,6 +92,34 @@ fn every_array_is_read_to_the_last_bit_and_so_is_every_region_of_it() {
     assert_eq!(compared.into_values().collect::<Vec<_>>(), [1, 47, 36]);
 }
 
+/// Kinds of chunk index, filters, edges, parts that nobody wrote or that were cut off.
+#[test]
+fn arrays_that_have_room_to_grow_are_read_as_h5py_reads_them() {
+    let mut state = 0x2545_f491_4f6c_dd1d;
+    for (name, count) in [("grown_old", 21), ("grown_new", 72)] {
+        let (store, wanted) = (open(&format!("{name}.h5")), open(&format!("{name}.npz")));
+        let mut compared = 0;
+        for (path, array) in arrays(store.as_ref()) {
+            if path == "/texts" {
+                continue;
+            }
+            let whole = bits(&wanted.whole(&path).unwrap());
+            assert_eq!(bits(&store.whole(&path).unwrap()), whole, "{name}:{path}");
+            for _ in 0..20 {
+                let range = |&length: &usize| {
+                    let start = random(&mut state, length + 1);
+                    start..start + random(&mut state, length - start + 1)
+                };
+                let region: Vec<_> = array.shape.iter().map(range).collect();
+                let (_, _, values) = bits(&store.read(&path, &region).unwrap());
+                assert_eq!(values, cut(&whole, &region), "{name}:{path} {region:?}");
+            }
+            compared += 1;
+        }
+        assert_eq!(compared, count, "{name}");
+    }
+}
+
 #[test]
 fn values_turn_into_floats_and_whole_numbers() {
     let store = open("new.h5");
@@ -155,7 +183,18 @@ fn compare_listing(path: &Path) {
 
 #[test]
 fn members_are_listed_as_h5py_lists_them() {
-    for name in ["old", "new", "behind_a_block", "links_old", "links_new", "texts_old", "texts_new", "odd"] {
+    for name in [
+        "old",
+        "new",
+        "behind_a_block",
+        "links_old",
+        "links_new",
+        "texts_old",
+        "texts_new",
+        "odd",
+        "grown_old",
+        "grown_new",
+    ] {
         compare_listing(&golden(&format!("{name}.h5")));
     }
 }

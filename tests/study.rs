@@ -285,10 +285,7 @@ fn what_the_author_asks_for_is_one_option_each() {
     );
     // Text for people has the ceiling beside the score.
     let text = study(&here, &["--out", "means", "--readout", "ridge", "--trials", "averaged"]);
-    assert!(
-        text.out.contains("FEV of test images") && text.out.contains("berget-events-pool2"),
-        "{text:?}"
-    );
+    assert!(text.out.contains("FEV of test images") && text.out.contains("berget-events-pool2"), "{text:?}");
 }
 
 #[test]

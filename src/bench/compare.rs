@@ -108,6 +108,8 @@ mod tests {
                 backend: "Vulkan".into(),
                 kind: "Cpu".into(),
                 driver: "driver 1".into(),
+                pci: None,
+                memory_bytes: None,
                 subgroup: [8, 8],
                 max_buffer_bytes: 1,
                 max_binding_bytes: 1,

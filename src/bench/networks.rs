@@ -5,6 +5,7 @@ use super::selection::NETWORKS;
 use super::{Bench, Effort};
 use crate::error::Result;
 use crate::features::WeightSource;
+use crate::io::images::scale::Scale;
 use crate::io::images::{Filter, Images, Normalise, Preparation};
 use crate::io::resize::Size;
 use crate::networks::{INPUT_CHANNELS, Network};
@@ -49,7 +50,8 @@ impl Timed {
         let shape = (count, size.height, size.width, INPUT_CHANNELS);
         let all = Array4::from_shape_simple_fn(shape, || random.normal() as f32);
         let read = move |range: Range<usize>| Ok(all.slice(s![range, .., .., ..]).to_owned().into_dyn());
-        Images::read_by(Path::new("simulated images"), [count, INPUT_CHANNELS], size, false, Box::new(read))
+        let shape = [count, INPUT_CHANNELS];
+        Images::read_by(Path::new("simulated images"), shape, size, Scale::OWN, Box::new(read))
     }
 }
 

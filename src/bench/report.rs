@@ -5,6 +5,7 @@ use crate::doctor::Peaks;
 use crate::error::{Error, Result};
 use crate::features::Convolution;
 use crate::gpu::{AdapterReport, Clock, Family, Gpu};
+use crate::io::file::{self, LONGEST_RECORD};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -193,7 +194,7 @@ impl Report {
     /// # Errors
     /// Input, if the file cannot be read or is no such document.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|why| Error::unreadable(path, &why))?;
+        let bytes = file::read(path, LONGEST_RECORD)?;
         serde_json::from_slice(&bytes).map_err(|why| {
             let wanted = "a document that striate bench wrote";
             Error::input(path, why, wanted, "Write one with striate bench --out FILE.json")

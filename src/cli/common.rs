@@ -15,18 +15,23 @@ use super::values;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Common options")]
 pub struct Common {
-    /// Which GPU: part of its name, its number in `striate doctor`, or cpu [default: the fastest kind].
+    /// Which GPU: part of its name, its number or its PCI address in `striate doctor`, or cpu [default: the
+    /// fastest kind].
     #[arg(
         long,
         global = true,
         env = "STRIATE_ADAPTER",
         hide_env_values = true,
-        value_name = "NAME|INDEX|cpu"
+        value_name = "NAME|INDEX|pci:ADDRESS|cpu"
     )]
     pub adapter: Option<String>,
     /// GPU memory that may be used: 2G, 512M, or bytes [default: what the adapter should have].
     #[arg(long, global = true, value_parser = values::bytes, value_name = "BYTES")]
     pub max_memory: Option<u64>,
+    /// The share of that default which this process takes where several use one GPU at the same time: 1/4 for
+    /// four of them, or .25.
+    #[arg(long, global = true, value_parser = values::share, value_name = "SHARE", conflicts_with = "max_memory")]
+    pub memory_share: Option<f64>,
     /// Choose the tiles of GPU kernels by a fixed rule instead of timing them once and keeping what was
     /// fastest; results are the same.
     #[arg(long, global = true)]
@@ -68,7 +73,8 @@ impl Common {
     pub fn options(&self) -> Options {
         let adapter = AdapterChoice::parse(self.adapter.as_deref().unwrap_or_default());
         let tuning = if self.no_tuning { Tuning::Rule } else { Tuning::Measured };
-        Options { adapter, max_memory: self.max_memory, tuning, ..Options::default() }
+        let (max_memory, memory_share) = (self.max_memory, self.memory_share);
+        Options { adapter, max_memory, memory_share, tuning, ..Options::default() }
     }
 
     /// Opens the adapter and says on stderr which one it is, and what about it is out of the ordinary.

@@ -126,7 +126,7 @@ fn from_file(file: &Path, matches: &ArgMatches) -> Result<Vec<OsString>, Error> 
 /// The file as a table.
 pub fn read(file: &Path) -> Result<toml::Table, Error> {
     let unreadable = |why| Error::unreadable(file, &why);
-    let opened = std::fs::File::open(file).map_err(unreadable)?;
+    let opened = striate::io::file::open(file)?;
     let mut text = String::new();
     opened.take(LARGEST + 1).read_to_string(&mut text).map_err(unreadable)?;
     if text.len() as u64 > LARGEST {

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 use striate::doctor::{FamilyReport, Peaks, SelfTest, families, peaks, self_test};
-use striate::gpu::{AdapterReport, Gpu, adapters, host_memory_available};
+use striate::gpu::{AdapterReport, Gpu, adapters};
+use striate::host;
 use striate::kernels::ALL;
 use striate::{Error, Kind, Result};
 
@@ -13,9 +14,10 @@ use super::output::{Outcome, lines, mebibytes};
 pub fn run(common: &Common) -> Result<Outcome> {
     let found = adapters();
     let mut document = json!({
-        "striate": env!("CARGO_PKG_VERSION"), "adapters": found, "host_memory_free_bytes": host_memory_available(),
+        "striate": env!("CARGO_PKG_VERSION"), "host": host::name(), "adapters": found, "host_memory_free_bytes": host::memory_available(),
     });
-    let mut text = listed(&found);
+    let mut text = host::name().map_or(String::new(), |name| format!("Host: {name}\n"));
+    text.push_str(&listed(&found));
     match examine(common) {
         Ok(examined) => {
             merge(&mut document, examined.document());
@@ -91,7 +93,10 @@ impl Examined {
         text.push_str(&lines(&[
             ("  kernels", format!("the {} family: {}", gpu.family(), gpu.family_choice().why)),
             ("  tiles", tiles(gpu)),
-            ("  memory budget", format!("{} (--max-memory changes it)", mebibytes(gpu.ledger().budget()))),
+            (
+                "  memory budget",
+                format!("{} (--max-memory or --memory-share changes it)", mebibytes(gpu.ledger().budget())),
+            ),
             ("  largest array", mebibytes(gpu.max_binding_bytes())),
             ("  loops", loops),
             ("  sentinel", "checked after every submission".into()),
@@ -172,7 +177,14 @@ fn listed(found: &[AdapterReport]) -> String {
             a.subgroup[0],
             a.subgroup[1]
         );
-        [(key, format!("{} ({}, {}, {})", a.name, a.kind, a.backend, a.driver)), (String::new(), limits)]
+        let own = a
+            .memory_bytes
+            .filter(|_| a.kind == "DiscreteGpu")
+            .map(|bytes| format!("{} of its own", mebibytes(bytes)));
+        let place = a.pci.as_ref().map(|pci| format!("--adapter pci:{pci}"));
+        let more: Vec<String> = place.into_iter().chain(own).chain([limits]).collect();
+        let name = format!("{} ({}, {}, {})", a.name, a.kind, a.backend, a.driver);
+        [(key, name), (String::new(), more.join(", "))]
     };
     format!("Adapters:\n{}", lines(&found.iter().flat_map(row).collect::<Vec<_>>()))
 }

@@ -1,11 +1,11 @@
 //! `striate events`: events inferred from traces.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use striate::events::{DecayFrom, allen::HALF_LIFE};
-use striate::experiment::{ExperimentRequest, Trace};
+use striate::experiment::{ExperimentRequest, Trace, suite2p};
 use striate::tasks::{EventsRequest, EventsSource, EventsSummary, EventsWarning, MethodRequest, events};
 use striate::{Error, Kind, Result};
 
@@ -18,6 +18,8 @@ const EXAMPLES: &str = "\
 Examples:
   striate events --experiment session.nwb --method l0 --half-life 315 --out events.npz
   striate events --traces dff.npy --rate 30 --method oasis --out events.npz
+  striate events --traces caiman.hdf5:estimates/F_dff --rate 30 --out events.npz
+  striate events --experiment suite2p/plane0 --neuropil 0.7 --out events.npz
   striate events --traces dff.npy --rate 30 --method oasis-ar2 --tau 0.7,0.05 --out events.npz
 
 The file holds ev and calcium (neurons, frames) and, for each neuron, baseline, g, lambda and noise. `--events` of other
@@ -58,33 +60,40 @@ pub enum TraceName {
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct EventsArgs {
-    /// The recording: an NWB file, or another that holds traces.
+    /// The recording: an NWB file, another that holds traces, or a folder plane0 of suite2p, whose cells
+    /// are taken.
     #[arg(long, value_name = "PATH", conflicts_with = "traces")]
     experiment: Option<PathBuf>,
-    /// Where the arrays of an HDF5 or .npz recording lie, for example traces=/path.
+    /// Where the arrays of an HDF5 or .npz recording lie, for example dff=/path images=/path.
     #[arg(long, num_args = 1.., value_parser = mapped, value_name = "NAME=PATH", conflicts_with = "traces")]
     map: Vec<(String, String)>,
     /// The series of an NWB 2 file that has several: its name, or CONTAINER/NAME.
     #[arg(long, value_name = "NAME", conflicts_with = "traces")]
     series: Option<String>,
-    /// Traces as an array (neurons, frames) instead.
-    #[arg(long, value_name = "FILE.npy|FILE.npz:NAME")]
+    /// Traces without a recording instead: an array (neurons, frames) of an .npy, .npz, HDF5 or MATLAB file
+    /// (FILE:NAME where it holds several), a table with a column for each cell, or CASCADE's ground truth.
+    #[arg(long, value_name = "FILE|FILE:NAME")]
     traces: Option<PathBuf>,
-    /// Frames a second of --traces.
+    /// Frames a second of --traces or suite2p [default: as the files say, where they do].
     #[arg(long, value_name = "HZ")]
     rate: Option<f64>,
+    /// The share of the neuropil's fluorescence that is taken off that of cells; suite2p only [default:
+    /// none].
+    #[arg(long, value_name = "SHARE")]
+    neuropil: Option<f64>,
     /// How events are inferred [default: oasis].
     #[arg(long, value_enum)]
     method: Option<MethodName>,
-    /// Which trace, or what --traces holds [default: corrected for l0 and dff for the others, where there is
-    /// one].
+    /// Which trace, or what --traces holds [default: corrected for l0 and dff for the others, where there
+    /// is one].
     #[arg(long, value_enum)]
     trace: Option<TraceName>,
-    /// Time constant of the decay in seconds, for oasis-ar2 that of the rise too: 0.7,0.05 [default: oopsi 1,
-    /// else estimated].
+    /// Time constant of the decay in seconds, for oasis-ar2 that of the rise too: 0.7,0.05 [default: oopsi
+    /// 1, else estimated].
     #[arg(long, value_name = "SECONDS", value_delimiter = ',')]
     tau: Vec<f64>,
-    /// What is left of calcium after a frame, for oasis-ar2 two coefficients: 1.7,-0.71 [default: estimated].
+    /// What is left of calcium after a frame, for oasis-ar2 two coefficients: 1.7,-0.71 [default:
+    /// estimated].
     #[arg(long, value_name = "G", value_delimiter = ',', allow_hyphen_values = true, conflicts_with = "tau")]
     g: Vec<f64>,
     /// Penalty of the sum of events, for l0 of their number [default: by the noise].
@@ -117,8 +126,20 @@ pub fn run(args: &EventsArgs, common: &Common) -> Result<Outcome> {
 impl EventsArgs {
     fn request(&self) -> Result<EventsRequest> {
         let source = match (&self.experiment, &self.traces) {
+            (Some(path), _) if suite2p::recognise(path) => {
+                let given = [("--map", !self.map.is_empty()), ("--series", self.series.is_some())];
+                self.refuse("suite2p", &given)?;
+                if self.neuropil.is_some_and(|share| !(0.0..=2.0).contains(&share)) {
+                    let found = format!("is {}", self.neuropil.unwrap_or_default());
+                    let advice = "suite2p's own is 0.7";
+                    return Err(Error::new(Kind::Usage, "--neuropil", found, "a share from 0 to 2", advice));
+                }
+                EventsSource::Suite2p { folder: path.clone(), rate: self.rate, neuropil: self.neuropil }
+            }
             (Some(path), _) => {
-                self.refuse("--experiment", &[("--rate", self.rate.is_some())])?;
+                let given = [("--rate", self.rate.is_some()), ("--neuropil", self.neuropil.is_some())];
+                self.refuse("--experiment", &given)?;
+                self.check_map(path)?;
                 EventsSource::Experiment(ExperimentRequest {
                     path: path.clone(),
                     map: self.map.clone(),
@@ -127,8 +148,8 @@ impl EventsArgs {
                 })
             }
             (None, Some(path)) => {
-                let rate = self.rate.ok_or_else(|| missing("--rate", "frames a second"))?;
-                EventsSource::Array { path: path.clone(), rate }
+                self.refuse("--traces", &[("--neuropil", self.neuropil.is_some())])?;
+                EventsSource::Array { path: path.clone(), rate: self.rate }
             }
             (None, None) => return Err(missing("--experiment or --traces", "a recording, or an array")),
         };
@@ -139,6 +160,17 @@ impl EventsArgs {
         });
         let out = self.out.clone().ok_or_else(|| missing("--out", "a file FILE.npz"))?;
         Ok(EventsRequest { source, trace, method: self.method()?, out })
+    }
+
+    /// Traces that are mapped without images are to be given alone.
+    fn check_map(&self, path: &Path) -> Result<()> {
+        let is_trace = |key: &str| Trace::ALL.iter().any(|trace| trace.name() == key);
+        let Some((key, name)) = self.map.iter().find(|(key, _)| is_trace(key)) else { return Ok(()) };
+        if self.map.iter().any(|(key, _)| key == "images") {
+            return Ok(());
+        }
+        let advice = format!("Give traces alone by --traces {}:{name} --rate HZ", path.display());
+        Err(Error::new(Kind::Usage, "--map", format!("{key} is named, and no images"), "a recording", advice))
     }
 
     fn method(&self) -> Result<MethodRequest> {
@@ -209,7 +241,7 @@ fn warned(warning: &EventsWarning, summary: &EventsSummary) -> String {
             of(*neurons)
         ),
         EventsWarning::Dense { neurons } => format!(
-            "{} have events at more than a quarter of their frames: the noise may be underestimated. Check --rate, and \
+            "{} have events at more than a fifth of their frames: the noise may be underestimated. Check --rate, and \
              that traces are as they were recorded; or give --lambda, or --s-min (oasis)",
             of(*neurons)
         ),

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use striate::Result;
 use striate::doctor::matrix_speed;
 use striate::gpu::Gpu;
-use striate::tasks::{ExtractRequest, ExtractSummary, extract};
+use striate::tasks::{ExtractRequest, ExtractSummary, Input, extract};
 
 use super::common::Common;
 use super::output::{Outcome, lines, mebibytes, merged};
-use super::source::{NetworkArgs, missing};
+use super::source::{NetworkArgs, announce, missing};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -49,6 +49,7 @@ pub fn run(args: &FeaturesArgs, common: &Common) -> Result<Outcome> {
         let seconds = estimate(&gpu, summary.operations)?;
         return Ok(outcome(&summary, json!({"dry_run": true, "estimated_seconds": seconds}), Some(seconds)));
     }
+    announce(&Input::Network(request.input.clone()), &gpu, common)?;
     let mut progress = common.progress("", request.plan(&gpu)?.n_images);
     let summary = extract(&gpu, &request, &mut |step, share| progress.share(step, share))?;
     Ok(outcome(&summary, json!({"dry_run": false, "adapter": gpu.describe()}), None))

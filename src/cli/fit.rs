@@ -16,7 +16,7 @@ use super::common::{Adapter, Common};
 use super::fit_text::{dry_run, table, warnings};
 use super::output::{Outcome, merged};
 use super::recording::{RecordingArgs, beside};
-use super::source::{NetworkArgs, missing, one_layer};
+use super::source::{NetworkArgs, announce, missing, one_layer};
 use super::study;
 use super::training::TrainingArgs;
 
@@ -293,6 +293,7 @@ pub fn run(args: &FitArgs, common: &Common) -> Result<Outcome> {
     if args.dry_run {
         return dry_run(gpu, &request, &job);
     }
+    announce(&request.input, gpu, common)?;
     let mut progress = common.progress("", job.recording.rows.count());
     let summary = job.run(gpu, &mut |step, share| progress.share(step, share))?;
     drop(progress);

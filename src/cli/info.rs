@@ -7,13 +7,13 @@ mod hdf5;
 mod tables;
 mod weights;
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
 use striate::experiment;
+use striate::io::file;
 use striate::io::images::Images;
 use striate::io::store;
 use striate::{Error, Result};
@@ -119,7 +119,7 @@ fn file(path: &Path, regular: bool) -> Result<Findings> {
             Err(why) => weights::look(path).map_err(|other| if is_npz(path) { why } else { other }),
             found => found,
         },
-        _ if store::is_hdf5(path)? => nwb(path),
+        _ if store::is_named_arrays(path)? => nwb(path),
         [0x80, 2..=5, ..] => weights::look(path),
         [_, _, _, _, _, _, _, _, b'{', ..] if head[6..8] == [0, 0] => weights::look(path),
         [0x89, b'P', b'N', b'G', ..]
@@ -149,7 +149,7 @@ fn nwb(path: &Path) -> Result<Findings> {
 fn head(path: &Path) -> Result<Vec<u8>> {
     let unreadable = |why| Error::unreadable(path, &why);
     let mut head = Vec::new();
-    File::open(path).map_err(unreadable)?.take(HEAD).read_to_end(&mut head).map_err(unreadable)?;
+    file::open(path)?.take(HEAD).read_to_end(&mut head).map_err(unreadable)?;
     Ok(head)
 }
 
@@ -186,9 +186,6 @@ fn unknown(path: &Path, head: &[u8]) -> Error {
     let text = std::str::from_utf8(head).is_ok_and(|text| !text.contains('\0'));
     let (found, advice) = match head {
         [] => ("is empty", "Copy or save it again"),
-        [b'M', b'A', b'T', b'L', b'A', b'B', ..] => {
-            ("is an old MATLAB file", "Save it again with save -v7.3, or the array inside it with numpy.save")
-        }
         [0x1f, 0x8b, ..] => ("is compressed by gzip", "Unpack it with gunzip"),
         _ if text => ("is a text that Striate does not know", "If it is a table, call it .csv, with commas"),
         _ => ("begins like nothing that Striate knows", "Convert it to one of these"),

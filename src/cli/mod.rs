@@ -30,6 +30,7 @@ mod submission;
 mod sweep;
 mod training;
 mod values;
+mod weights;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -112,6 +113,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Simulates an experiment whose truth is known: images, neurons, responses, a split.
     Simulate(simulate::SimulateArgs),
+    /// Lists published weights with address, size and hash, and keeps downloaded ones.
+    Weights(weights::WeightsArgs),
     /// Prints the script that completes commands and options in a shell.
     #[command(
         after_help = "Example: striate completions bash > ~/.local/share/bash-completion/completions/striate"
@@ -150,6 +153,9 @@ fn all_text(arguments: &[OsString]) -> Result<()> {
 
 fn run(cli: &Cli) -> Result<Outcome> {
     let common = &cli.common;
+    if !matches!(cli.command, Command::Completions { .. }) {
+        striate::host::start_threads()?;
+    }
     match &cli.command {
         Command::Doctor => doctor::run(common),
         Command::Bench(args) => bench::run(args, common),
@@ -165,6 +171,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Score(args) => score::run(args, common),
         Command::Submission(args) => submission::run(args, common),
         Command::Simulate(args) => simulate::run(args, common),
+        Command::Weights(args) => weights::run(args),
         Command::Completions { shell } => Ok(completions(*shell)),
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use striate::Result;
+use striate::tasks::published;
 use striate::tasks::{PredictRequest, predict};
 
 use super::common::Common;
@@ -53,7 +54,7 @@ pub fn run(args: &PredictArgs, common: &Common) -> Result<Outcome> {
         run: args.run.clone(),
         images: args.images.clone(),
         features: args.features.clone(),
-        weights: args.weights.clone(),
+        weights: args.weights.as_deref().map(published::locate).transpose()?,
         out,
     };
     // What cannot be read is said before an adapter is looked for.
@@ -61,6 +62,9 @@ pub fn run(args: &PredictArgs, common: &Common) -> Result<Outcome> {
     let gpu = common.open_gpu()?;
     let mut progress = common.progress("", images);
     let summary = predict(&gpu, &request, &mut |step, share| progress.share(step, share))?;
+    for note in &summary.notes {
+        common.say(format_args!("warning: {note}"));
+    }
     if !summary.covariates_at_mean.is_empty() {
         let names: Vec<&str> = summary.covariates_at_mean.iter().map(|one| one.name()).collect();
         common.say(format_args!(

@@ -16,7 +16,7 @@ use super::fit::ReadoutArgs;
 use super::fit_text::{FACTORISATION_NOT_KEPT, explained};
 use super::output::{Outcome, lines, mebibytes, merged};
 use super::recording::{Located, beside};
-use super::source::NetworkArgs;
+use super::source::{NetworkArgs, announce};
 use super::values;
 
 /// Fewer draws than this place the ends of a 95 % interval by a handful of values.
@@ -133,6 +133,7 @@ pub fn run(args: &ProfileArgs, common: &Common) -> Result<Outcome> {
     if args.dry_run {
         return dry_run(gpu, &request, &job);
     }
+    announce(&request.fit.input, gpu, common)?;
     // Hundredths: no step of it counts anything else.
     let mut progress = common.progress("", 100);
     let summary = job.run(gpu, &mut |step, share| progress.share(step, share))?;

@@ -178,7 +178,7 @@ fn presentations(kept: usize, dropped: &Dropped) -> String {
 
 /// What a reader of the responses should know.
 fn warnings(summary: &ResponsesSummary) -> Vec<String> {
-    let mut warnings = summary.warnings.clone();
+    let mut warnings = [summary.warnings.clone(), summary.image_notes.clone()].concat();
     if summary.validation_tests {
         warnings.push("the responses to all test images are withheld: the validation tier tests".into());
     }

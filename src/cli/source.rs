@@ -4,25 +4,29 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
+use striate::gpu::Gpu;
 use striate::io::images::Normalise;
 use striate::io::resize::{Filter, Size};
 use striate::networks::{self, Network};
-use striate::tasks::{Convolution, FeaturesInput, Input, NetworkInput, NormaliseRequest};
+use striate::tasks::{Convolution, FeaturesInput, Input, NetworkInput, NormaliseRequest, published};
 use striate::{Error, Kind, Result};
 
+use super::common::Common;
 use super::values;
 
 /// Images, and the network that runs over them.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Features from a network")]
 pub struct NetworkArgs {
-    /// A folder of PNG, JPEG or TIFF files (in natural order), or a .npy or .npz of images.
+    /// A folder of PNG, JPEG or TIFF files (in natural order), a TIFF of several pages, or a .npy or .npz of
+    /// images.
     #[arg(long, value_name = "FOLDER|FILE")]
     pub images: Option<PathBuf>,
     /// The network.
     #[arg(long, value_parser = PossibleValuesParser::new(networks::NAMES), value_name = "NAME")]
     pub net: Option<String>,
-    /// Its weights: a safetensors file, a PyTorch checkpoint, or random:SEED. Not for pixels.
+    /// Its weights: a safetensors file, a PyTorch checkpoint, a published file by its name (see striate
+    /// weights), or random:SEED. Not for pixels.
     #[arg(long, value_parser = values::weights, value_name = "FILE|random:SEED")]
     pub weights: Option<String>,
     /// The layer, as in the literature (relu3_1) or in torchvision (features.11). Not for pixels.
@@ -39,6 +43,10 @@ pub struct NetworkArgs {
     /// [default: imagenet; caffe for caffenet and alexnet-krizhevsky].
     #[arg(long, value_enum, value_name = "NAME")]
     pub normalise: Option<NormaliseChoice>,
+    /// Bits of images whose whole numbers are wider than a byte: 12 has white at 4095 [default: the fewest of
+    /// 8, 10, 12, 14 and 16 that hold the largest value of all images].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(8..=16), value_name = "N")]
+    pub bits: Option<u32>,
     /// Average each map of the layer to N x N.
     #[arg(long, value_parser = values::positive, value_name = "N")]
     pub pool: Option<usize>,
@@ -97,6 +105,17 @@ pub fn one_layer(
             Ok(Input::Network(input))
         }
     }
+}
+
+/// Says what a person should know of how images and weights are read.
+///
+/// # Errors
+/// As [`Input::looked_at`].
+pub fn announce(input: &Input, gpu: &Gpu, common: &Common) -> Result<()> {
+    for note in input.looked_at(gpu.ledger().budget())?.notes() {
+        common.say(format_args!("warning: {note}"));
+    }
+    Ok(())
 }
 
 /// The error of an option that stands beside `--features`.
@@ -172,7 +191,7 @@ impl NetworkArgs {
             images,
             layers: self.layers(&network)?,
             network: network.name.into(),
-            weights: self.weights.clone(),
+            weights: self.weights.as_deref().map(published::locate).transpose()?,
             size: self.size,
             filter: self.filter,
             normalise: match self.normalise.unwrap_or(usual) {
@@ -184,6 +203,8 @@ impl NetworkArgs {
             pool: self.pool,
             subsample: self.subsample(seed)?,
             convolution: self.convolution,
+            bits: self.bits,
+            notes: Vec::new(),
         })
     }
 

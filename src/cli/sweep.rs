@@ -14,7 +14,7 @@ use super::common::{Adapter, Common};
 use super::config;
 use super::output::{Outcome, lines, merged};
 use super::recording::{Located, RecordingArgs, beside};
-use super::source::{NetworkArgs, missing, one_layer};
+use super::source::{NetworkArgs, announce, missing, one_layer};
 use super::training::TrainingArgs;
 
 const EXAMPLES: &str = "\
@@ -116,6 +116,7 @@ pub fn run(args: &SweepArgs, common: &Common) -> Result<Outcome> {
         return dry_run(&request, &job);
     }
     let gpu = adapter.get()?;
+    announce(&request.base.input, gpu, common)?;
     let progress = common.shares();
     let summary = job.run(gpu, &mut |status| progress.tell(status_line(status), status.share))?;
     drop(progress);

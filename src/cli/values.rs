@@ -43,6 +43,17 @@ pub fn bytes(text: &str) -> Result<u64, String> {
     if (1.0..=(1u64 << 53) as f64).contains(&bytes) { Ok(bytes as u64) } else { Err(wrong()) }
 }
 
+/// `1/4` or `.25`: above 0, at most 1.
+pub fn share(text: &str) -> Result<f64, String> {
+    let number = |text: &str| text.trim().parse::<f64>().ok();
+    let value = match text.split_once('/') {
+        Some((part, whole)) => number(part).zip(number(whole)).map(|(part, whole)| part / whole),
+        None => number(text),
+    };
+    let share = value.filter(|share| *share > 0.0 && *share <= 1.0);
+    share.ok_or_else(|| "write a share above 0 and up to 1, for example 1/4 or .25".into())
+}
+
 /// A fraction between 0 and 1, both excluded.
 pub fn fraction(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|f| *f > 0.0 && *f < 1.0);
@@ -100,6 +111,12 @@ mod tests {
         }
         for wrong in ["", "G", "-1", "nan", "inf", "1e300", "2X", "0"] {
             assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+        for (text, wanted) in [("1/4", 0.25), (".25", 0.25), ("1", 1.0), (" 2 / 8 ", 0.25), ("3/3", 1.0)] {
+            assert_eq!(share(text).unwrap(), wanted, "{text}");
+        }
+        for wrong in ["", "0", "-1/4", "5/4", "1/0", "0/0", "nan", "1.01", "1/2/4", "25%", "inf/inf", "1/"] {
+            assert!(share(wrong).is_err(), "{wrong}");
         }
         for text in ["random:7", "a/b.pth"] {
             assert_eq!(weights(text).unwrap(), text);

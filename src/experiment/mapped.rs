@@ -68,6 +68,11 @@ pub(super) fn open(store: &Arc<dyn Store>, request: &ExperimentRequest) -> Resul
     })
 }
 
+/// Whether at most one axis counts anything: MATLAB's lists are rows or columns of a matrix.
+fn is_list(shape: &[usize]) -> bool {
+    !shape.is_empty() && shape.iter().filter(|&&length| length != 1).count() <= 1
+}
+
 /// What the user called what.
 struct Map<'a> {
     store: &'a Arc<dyn Store>,
@@ -112,7 +117,7 @@ impl Map<'_> {
     fn numbers(&self, key: &str, count: usize, what: &str) -> Result<Option<Vec<f64>>> {
         let Some(name) = self.get(key) else { return Ok(None) };
         let array = self.store.array(name)?;
-        if array.shape != [count] {
+        if !is_list(&array.shape) || array.len() != count {
             return Err(self.wrong_shape(name, &array.shape, format!("[{count}], a number for each {what}")));
         }
         let scale = self.scale(name, &mut Vec::new())?;
@@ -129,7 +134,7 @@ impl Map<'_> {
     fn list(&self, key: &str) -> Result<Vec<i64>> {
         let name = self.needed(key)?;
         let array = self.store.array(name)?;
-        if array.shape.len() != 1 {
+        if !is_list(&array.shape) {
             return Err(self.wrong_shape(
                 name,
                 &array.shape,
@@ -143,7 +148,7 @@ impl Map<'_> {
     fn labels(&self, key: &str, count: usize) -> Result<Vec<String>> {
         let Some(name) = self.get(key) else { return Ok(vec![String::new(); count]) };
         let array = self.store.array(name)?;
-        if array.shape != [count] {
+        if !is_list(&array.shape) || array.len() != count {
             return Err(self.wrong_shape(name, &array.shape, format!("[{count}], one for each neuron")));
         }
         match self.store.texts(name) {

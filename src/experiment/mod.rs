@@ -19,8 +19,11 @@ mod presentations;
 mod sensorium;
 mod series;
 mod stimuli;
+pub mod suite2p;
 mod summary;
+mod table_of_traces;
 mod tables;
+mod trace_file;
 mod traces;
 mod trials;
 mod wording;
@@ -29,6 +32,7 @@ pub use clock::Clock;
 pub use sensorium::data_key;
 pub use stimuli::Stimuli;
 pub use summary::{Missing, Pictures, SeriesSummary, Summary, TierCount};
+pub use trace_file::TraceFile;
 pub use traces::{Trace, Traces};
 pub use trials::{Statistics, TrialResponses};
 
@@ -294,6 +298,11 @@ fn open_folder(request: &ExperimentRequest) -> Result<Experiment> {
     }
     if plain::recognise(path) {
         return plain::open(request);
+    }
+    if suite2p::recognise(path) {
+        let found = "it is a plane of suite2p: traces without images";
+        let advice = "`striate events` infers events of it";
+        return Err(Error::input(path, found, "a recording with images", advice));
     }
     let inside = several(path)?;
     if inside != [path.clone()] {

@@ -2,25 +2,24 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use ndarray::{ArrayD, Axis, IxDyn};
+use ndarray::{ArrayD, IxDyn};
 
 use super::place;
 use crate::error::{Error, Kind, Result};
-use crate::io::images::{Filter, Images, Normalise, Preparation};
+use crate::io::images::scale::{Scale, Seen};
+use crate::io::images::{Filter, Images, Layout, Normalise, Preparation, SHAPES};
 use crate::io::npy::{self, Element};
+use crate::io::resize::Size;
 use crate::io::store::{ElementType, Store};
 
 /// Values of images that are looked at together.
 const AT_ONCE: usize = 1 << 22;
 
-/// What bytes are divided by, and the grey of a blank sweep among them.
-const BYTES: f32 = 255.0;
+/// White among levels, and the grey of a blank sweep.
+const WHITE: f32 = 255.0;
 const GREY: f32 = 127.0;
-
-const SHAPES: &str = "(images, height, width), (images, height, width, 3), (images, 1, height, width) or \
-                      (images, 3, height, width)";
 
 /// Images of one size.
 pub struct Stimuli {
@@ -36,15 +35,16 @@ pub struct Stimuli {
     /// it.
     pub normalisation: Option<(f32, f32)>,
     source: Source,
+    found: OnceLock<(Seen, Scale)>,
 }
 
 enum Source {
     /// One array of all images.
-    Stack { store: Arc<dyn Store>, name: String, bytes: bool },
+    Stack { store: Arc<dyn Store>, name: String, element: Element, layout: Layout },
     /// An array an image.
-    Each { store: Arc<dyn Store>, names: Vec<String>, bytes: bool },
+    Each { store: Arc<dyn Store>, names: Vec<String>, element: Element },
     /// A `.npy` an image.
-    Arrays(Vec<PathBuf>),
+    Arrays { files: Vec<PathBuf>, element: Element, layout: Layout },
     /// Picture files, or one `.npy`.
     Images(Images),
     /// Others at a quarter of their size, divided by a unit.
@@ -52,71 +52,73 @@ enum Source {
 }
 
 impl Stimuli {
+    fn new(layout: Layout, ids: Vec<String>, source: Source) -> Stimuli {
+        let Layout { size, channels, .. } = layout;
+        let (height, width, normalisation) = (size.height, size.width, None);
+        Stimuli { height, width, channels, ids, normalisation, source, found: OnceLock::new() }
+    }
+
     /// An array of images in a file.
     pub(super) fn stack(store: &Arc<dyn Store>, name: &str) -> Result<Stimuli> {
         let array = store.array(name)?;
         let found = format!("it is an array of {} with the shape {:?}", array.dtype, array.shape);
-        let wrong = |wanted: &str| Error::new(Kind::Input, place(&**store, name), &found, wanted, "");
-        let ElementType::Number(element) = array.element else { return Err(wrong("numbers")) };
-        let (height, width, channels) = understand(&array.shape).ok_or_else(|| wrong(SHAPES))?;
-        let source = Source::Stack {
-            store: Arc::clone(store),
-            name: name.into(),
-            bytes: matches!(element, Element::U8 | Element::Bool),
-        };
+        let wrong =
+            |found: &str, wanted: &str| Error::new(Kind::Input, place(&**store, name), found, wanted, "");
+        let ElementType::Number(element) = array.element else { return Err(wrong(&found, "numbers")) };
+        let layout = Layout::of(&array.shape).map_err(|found| wrong(&found, SHAPES))?;
         let ids = (0..array.shape[0]).map(|image| image.to_string()).collect();
-        Ok(Stimuli { height, width, channels, ids, normalisation: None, source })
+        let source = Source::Stack { store: Arc::clone(store), name: name.into(), element, layout };
+        Ok(Stimuli::new(layout, ids, source))
     }
 
-    /// Arrays of a file, each one an image, all of one size.
+    /// Arrays of a file, each one an image, all of one size and type.
     pub(super) fn each(store: &Arc<dyn Store>, names: Vec<String>) -> Result<Stimuli> {
-        let mut first: Option<Vec<usize>> = None;
-        let mut bytes = true;
+        let mut first: Option<(Vec<usize>, Element)> = None;
         for name in &names {
             let array = store.array(name)?;
             let found = format!("it is an array of {} with the shape {:?}", array.dtype, array.shape);
             let wrong = |wanted: &str| Error::new(Kind::Input, place(&**store, name), &found, wanted, "");
             let ElementType::Number(element) = array.element else { return Err(wrong("numbers")) };
-            bytes &= matches!(element, Element::U8 | Element::Bool);
             let picture = matches!(array.shape[..], [_, _] | [_, _, 3]);
             if !picture || array.is_empty() {
                 return Err(wrong("one picture: (height, width) or (height, width, 3)"));
             }
-            let first = first.get_or_insert_with(|| array.shape.clone());
-            if *first != array.shape {
-                return Err(wrong(&format!("images of one size, that of {}: {first:?}", names[0])));
+            let (shape, same) = first.get_or_insert_with(|| (array.shape.clone(), element));
+            if *shape != array.shape || *same != element {
+                let wanted = format!("images of one size and type, those of {}: {}", names[0], same.name());
+                return Err(wrong(&format!("{wanted} {shape:?}")));
             }
         }
-        let Some(shape) = first else {
+        let Some((shape, element)) = first else {
             return Err(Error::internal(store.path().display(), "no images were named"));
         };
         let ids = names.iter().map(|name| name.rsplit('/').next().unwrap_or(name).to_string()).collect();
-        let channels = shape.get(2).copied().unwrap_or(1);
-        let (height, width) = (shape[0], shape[1]);
-        let source = Source::Each { store: Arc::clone(store), names, bytes };
-        Ok(Stimuli { height, width, channels, ids, normalisation: None, source })
+        let size = Size { height: shape[0], width: shape[1] };
+        let layout = Layout::plain(size, shape.get(2).copied().unwrap_or(1));
+        Ok(Stimuli::new(layout, ids, Source::Each { store: Arc::clone(store), names, element }))
     }
 
     /// `.npy` files of one shape, (1, height, width) or (3, height, width) each, or without a first axis.
     pub(super) fn arrays(files: Vec<PathBuf>, ids: Vec<String>) -> Result<Stimuli> {
-        let mut first: Option<Vec<usize>> = None;
+        let mut first: Option<(Vec<usize>, Element)> = None;
         for file in &files {
-            let shape = npy::info(file)?.swap_remove(0).shape;
-            let first = first.get_or_insert_with(|| shape.clone());
-            if *first != shape {
-                let wanted = format!("images of one size, that of {}: {first:?}", files[0].display());
-                return Err(Error::input(file, format!("it has the shape {shape:?}"), wanted, ""));
+            let info = npy::info(file)?.swap_remove(0);
+            let (shape, element) = first.get_or_insert_with(|| (info.shape.clone(), info.element));
+            if *shape != info.shape || *element != info.element {
+                let wanted =
+                    format!("images of one size and type, those of {}: {shape:?}", files[0].display());
+                let found = format!("it has the shape {:?} of {}", info.shape, info.element.name());
+                return Err(Error::input(file, found, wanted, ""));
             }
         }
-        let shape = first.unwrap_or_default();
+        let (shape, element) = first.unwrap_or((Vec::new(), Element::U8));
         let whole = [&[1], &shape[..]].concat();
-        let Some((height, width, channels)) = understand(&whole).filter(|_| shape.len() < 4) else {
+        let layout = Layout::of(&whole).ok().filter(|_| shape.len() < 4).ok_or_else(|| {
             let place = files.first().map_or(Path::new("images"), PathBuf::as_path);
             let wanted = "one image: (1, height, width), (3, height, width) or (height, width)";
-            return Err(Error::input(place, format!("it has the shape {shape:?}"), wanted, ""));
-        };
-        let source = Source::Arrays(files);
-        Ok(Stimuli { height, width, channels, ids, normalisation: None, source })
+            Error::input(place, format!("it has the shape {shape:?}"), wanted, "")
+        })?;
+        Ok(Stimuli::new(layout, ids, Source::Arrays { files, element, layout }))
     }
 
     /// Picture files or an array, as every command takes them.
@@ -130,8 +132,7 @@ impl Stimuli {
         };
         let channels = described.channels.iter().copied().max().unwrap_or(1);
         let ids = images.names();
-        let source = Source::Images(images);
-        Ok(Stimuli { height: size.height, width: size.width, channels, ids, normalisation: None, source })
+        Ok(Stimuli::new(Layout::plain(size, channels), ids, Source::Images(images)))
     }
 
     /// How many images.
@@ -140,8 +141,8 @@ impl Stimuli {
         self.ids.len()
     }
 
-    /// The images `range`: (images, height, width), and (images, height, width, 3) in colour; bytes as 0 to
-    /// 255.
+    /// The images `range`: (images, height, width), and (images, height, width, 3) in colour; whole numbers
+    /// from 0 (black) to 255 (white), floats as they are.
     ///
     /// # Errors
     /// A range outside the images; data that cannot be read; files of another size than the first.
@@ -152,52 +153,80 @@ impl Stimuli {
             return Err(Error::new(Kind::Usage, "stimuli", found, wanted, ""));
         }
         let count = range.len();
-        let values = match &self.source {
-            Source::Stack { store, name, .. } => {
+        match &self.source {
+            Source::Rescaled { full, unit } => Ok(middles(&full.read(range)?) / *unit),
+            Source::Images(images) => {
+                let as_they_are =
+                    Preparation { size: None, filter: Filter::Bilinear, normalise: Normalise::None };
+                let batch = images.batch(range, &as_they_are)?;
+                let values = batch.pixels.iter().flat_map(|pixel| &pixel[..self.channels]);
+                self.shaped(count, values.copied().collect())
+            }
+            _ => {
+                let (_, scale) = self.found()?;
+                let (mut values, element) = self.stored(range)?;
+                scale.levels(element, &mut values);
+                self.shaped(count, values)
+            }
+        }
+    }
+
+    /// Images as the file holds them, pixel by pixel.
+    fn stored(&self, range: Range<usize>) -> Result<(Vec<f32>, Element)> {
+        match &self.source {
+            Source::Stack { store, name, element, layout } => {
                 let shape = store.array(name)?.shape;
                 let rest = shape.iter().skip(1).map(|&length| 0..length);
                 let region: Vec<Range<usize>> = std::iter::once(range).chain(rest).collect();
-                self.channels_last(store.floats(name, &region)?)
+                Ok((layout.interleaved(store.floats(name, &region)?.view()), *element))
             }
-            Source::Each { store, names, .. } => {
+            Source::Each { store, names, element } => {
                 let mut all = Vec::new();
                 for name in &names[range] {
                     let region = store.array(name)?.all();
                     all.extend(store.floats(name, &region)?);
                 }
-                self.shaped(count, all)?
+                Ok((all, *element))
             }
-            Source::Arrays(files) => {
+            Source::Arrays { files, element, layout } => {
                 let mut all = Vec::new();
                 for file in &files[range] {
                     let image = npy::read(file, None)?;
                     let shape = [&[1], image.shape()].concat();
                     let image = image.into_shape_with_order(shape);
                     let image = image.map_err(|why| Error::internal(file.display(), why))?;
-                    all.extend(self.channels_last(image));
+                    all.extend(layout.interleaved(image.view()));
                 }
-                self.shaped(count, all)?
+                Ok((all, *element))
             }
-            Source::Rescaled { full, unit } => middles(&full.read(range)?) / *unit,
-            Source::Images(images) => {
-                let as_they_are =
-                    Preparation { size: None, filter: Filter::Bilinear, normalise: Normalise::None };
-                let batch = images.batch(range, &as_they_are)?;
-                let values = batch.pixels.iter().flat_map(|pixel| &pixel[..self.channels]);
-                self.shaped(count, values.copied().collect())?
-            }
-        };
-        Ok(values)
+            // Read by themselves.
+            Source::Images(_) | Source::Rescaled { .. } => Err(Error::internal("stimuli", "already read")),
+        }
     }
 
-    /// Moves channels to the end, and drops an axis of one channel.
-    fn channels_last(&self, values: ArrayD<f32>) -> ArrayD<f32> {
-        let first = values.ndim() == 4 && matches!(values.shape()[1], 1 | 3) && values.shape()[3] != 3;
-        match (first, self.channels) {
-            (true, 1) => values.index_axis_move(Axis(1), 0),
-            (true, _) => values.permuted_axes(IxDyn(&[0, 2, 3, 1])).as_standard_layout().into_owned(),
-            (false, _) => values,
+    /// What the numbers of an array mean. Looks at all images where the file's type does not say.
+    fn found(&self) -> Result<&(Seen, Scale)> {
+        if let Some(found) = self.found.get() {
+            return Ok(found);
         }
+        let place = match &self.source {
+            Source::Stack { store, name, .. } => PathBuf::from(place(&**store, name)),
+            Source::Each { store, .. } => store.path().to_path_buf(),
+            Source::Arrays { files, .. } => files[0].clone(),
+            Source::Images(images) => images.path().to_path_buf(),
+            Source::Rescaled { .. } => PathBuf::new(),
+        };
+        let mut seen = Seen::default();
+        let step = (AT_ONCE / (self.height * self.width * self.channels)).max(1);
+        for first in (0..self.len()).step_by(step) {
+            let (values, element) = self.stored(first..(first + step).min(self.len()))?;
+            seen.look(element, &values, &place)?;
+            if seen.is_settled(element) {
+                break;
+            }
+        }
+        let scale = seen.scale(None, &place)?;
+        Ok(self.found.get_or_init(|| (seen, scale)))
     }
 
     fn shaped(&self, count: usize, values: Vec<f32>) -> Result<ArrayD<f32>> {
@@ -223,7 +252,7 @@ impl Stimuli {
             let (wanted, advice) = ("sides that are multiples of 4", "Leave it out");
             return Err(Error::new(Kind::Usage, "--rescale", found, wanted, advice));
         }
-        let unit = if self.is_bytes()? { BYTES } else { 1.0 };
+        let unit = if matches!(self.scale()?, Scale::BYTES | Scale::LEVELS) { WHITE } else { 1.0 };
         Ok(Stimuli {
             height: height / 4,
             width: width / 4,
@@ -231,40 +260,47 @@ impl Stimuli {
             ids: self.ids.clone(),
             normalisation: self.normalisation.map(|(mean, std)| (mean / unit, std / unit)),
             source: Source::Rescaled { full: Box::new(self), unit },
+            found: OnceLock::new(),
         })
     }
 
     /// The grey of a blank sweep, as the Allen Institute's monitors show it: 127 of 255, in the unit of the
-    /// images; none where these are no bytes and were none.
+    /// images; none where these have a scale of their own.
     ///
     /// # Errors
     /// Data that cannot be read.
     pub fn grey(&self) -> Result<Option<f32>> {
-        Ok(match self.source {
-            Source::Rescaled { unit, .. } => (unit == BYTES).then_some(GREY / BYTES),
-            _ => self.is_bytes()?.then_some(GREY),
+        Ok(match self.scale()? {
+            Scale::BYTES | Scale::LEVELS => Some(GREY),
+            Scale::UNIT => Some(GREY / WHITE),
+            _ => None,
         })
     }
 
-    /// Whether every pixel is a whole number from 0 to 255. Looks at all images where the file's type does
-    /// not say.
+    /// What the numbers mean that [`Stimuli::read`] gives: one of the constants of [`Scale`]. Looks at all
+    /// images where the file's type does not say.
     ///
     /// # Errors
-    /// Data that cannot be read.
-    pub fn is_bytes(&self) -> Result<bool> {
-        match self.source {
-            Source::Stack { bytes: true, .. } | Source::Each { bytes: true, .. } => return Ok(true),
-            Source::Rescaled { .. } => return Ok(false),
-            _ => {}
+    /// Data that cannot be read, or that no image has.
+    pub fn scale(&self) -> Result<Scale> {
+        match &self.source {
+            Source::Rescaled { unit, .. } if *unit == WHITE => Ok(Scale::UNIT),
+            Source::Rescaled { full, .. } => full.scale(),
+            Source::Images(images) => images.scale_read(),
+            _ => self.found().map(|(seen, scale)| seen.read(scale)),
         }
-        let step = (AT_ONCE / (self.height * self.width * self.channels)).max(1);
-        for first in (0..self.len()).step_by(step) {
-            let values = self.read(first..(first + step).min(self.len()))?;
-            if values.iter().any(|v| !(0.0..=255.0).contains(v) || v.fract() != 0.0) {
-                return Ok(false);
-            }
+    }
+
+    /// What a person should know of how numbers were read.
+    ///
+    /// # Errors
+    /// As [`Stimuli::scale`].
+    pub fn notes(&self) -> Result<Vec<String>> {
+        match &self.source {
+            Source::Rescaled { full, .. } => full.notes(),
+            Source::Images(images) => Ok(images.reading()?.1),
+            _ => self.found().map(|(seen, scale)| seen.notes(scale, false)),
         }
-        Ok(true)
     }
 }
 
@@ -278,15 +314,4 @@ fn middles(images: &ArrayD<f32>) -> ArrayD<f32> {
         })
     };
     (&middle(1, 1) + &middle(1, 2) + middle(2, 1) + middle(2, 2)) / 4.0
-}
-
-/// Height, width and channels of an array of images that has at least one pixel.
-fn understand(shape: &[usize]) -> Option<(usize, usize, usize)> {
-    let found = match *shape {
-        [_, height, width] => (height, width, 1),
-        [_, height, width, 3] if !matches!(height, 1 | 3) => (height, width, 3),
-        [_, channels @ (1 | 3), height, width] if width != 3 => (height, width, channels),
-        _ => return None,
-    };
-    (!shape.contains(&0)).then_some(found)
 }

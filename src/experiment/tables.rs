@@ -20,7 +20,7 @@ pub(super) struct Row {
 
 impl Table {
     pub fn read(path: &Path) -> Result<Table> {
-        let file = std::fs::File::open(path).map_err(|why| Error::unreadable(path, &why))?;
+        let file = crate::io::file::open(path)?;
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
         let broken = |why: csv::Error| {
             let found = format!("it is not a table ({why})");

@@ -242,6 +242,7 @@ impl NetworkSource {
     /// As [`Extractor::new`].
     pub fn load(&mut self, gpu: &Gpu) -> Result<()> {
         if self.extractor.is_none() {
+            self.images.limit(gpu.ledger().budget());
             let wanted = self.wanted();
             self.extractor = Some(Extractor::new(gpu, self.wish(&wanted), &self.weights)?);
         }

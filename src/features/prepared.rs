@@ -1,6 +1,7 @@
 //! Images that are decoded and prepared on the host while the device works on those before them.
 
 use crate::error::{Error, Result};
+use crate::host::no_thread;
 use crate::io::images::{Batch, Images, Preparation};
 use std::ops::Range;
 use std::sync::mpsc::sync_channel;
@@ -32,7 +33,7 @@ impl Prepared<'_> {
     ) -> Result<()> {
         std::thread::scope(|scope| {
             let (sender, receiver) = sync_channel(WAITING);
-            let worker = scope.spawn(move || {
+            let decode = move || {
                 let mut at = self.rows.start;
                 while at < self.rows.end {
                     let rows = at..(at + size().max(1)).min(self.rows.end);
@@ -44,7 +45,9 @@ impl Prepared<'_> {
                         return;
                     }
                 }
-            });
+            };
+            let worker = std::thread::Builder::new().spawn_scoped(scope, decode);
+            let worker = worker.map_err(|why| no_thread("images", &why))?;
             for (rows, batch) in receiver {
                 take(rows, batch?)?;
             }

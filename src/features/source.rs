@@ -29,10 +29,22 @@ pub struct FileSource {
     stored: usize,
     shape: Vec<usize>,
     sample: Option<Vec<u32>>,
+    offsets: Offsets,
+}
+
+/// What is taken off features in f64 before they become f32, which has no digits for what varies beside a
+/// large mean.
+enum Offsets {
+    /// Nothing.
+    Raw,
+    /// The mean of each channel, yet to be measured.
+    Means,
+    /// One of each feature.
+    Known(Vec<f64>),
 }
 
 /// Words read from a file at once.
-const READ_WORDS: usize = 8 << 20;
+const READ_WORDS: usize = 4 << 20;
 
 impl FileSource {
     /// Opens `.npy` or `.npz`; reads the header only.
@@ -48,7 +60,9 @@ impl FileSource {
             let found = format!("an array of shape {shape:?}");
             return Err(Error::input(path, found, "images x features", "Save one row an image"));
         }
-        Ok(FileSource { path: path.into(), rows, images: shape[0], stored: features, shape, sample: None })
+        let offsets = if rows.info().element.is_wide() { Offsets::Means } else { Offsets::Raw };
+        let (path, images) = (path.into(), shape[0]);
+        Ok(FileSource { path, rows, images, stored: features, shape, sample: None, offsets })
     }
 
     /// Keeps only `count` features, drawn at random without repetition (`--subsample`).
@@ -64,6 +78,59 @@ impl FileSource {
         self.sample.as_ref().map_or(self.stored, Vec::len)
     }
 
+    /// Channels, height and width of the features where they are maps.
+    fn maps(&self) -> Option<[usize; 3]> {
+        match (&self.sample, self.shape.as_slice()) {
+            (None, [_, channels, height, width]) => Some([*channels, *height, *width]),
+            _ => None,
+        }
+    }
+
+    /// Features of some images, (images, features).
+    fn read(&mut self, images: Range<usize>) -> Result<Vec<Vec<f64>>> {
+        let mut rows = Vec::with_capacity(images.len());
+        for (image, row) in images.clone().zip(self.rows.read_f64(images)?.axis_iter(Axis(0))) {
+            let values: Vec<f64> = row.iter().copied().collect();
+            if let Some(at) = values.iter().position(|v| !(*v as f32).is_finite()) {
+                let found = format!("{} at image {image}, feature {at}", values[at]);
+                let advice = "Leave out the images or features that hold it";
+                return Err(Error::input(&self.path, found, "finite numbers", advice));
+            }
+            rows.push(match &self.sample {
+                Some(sample) => sample.iter().map(|number| values[*number as usize]).collect(),
+                None => values,
+            });
+        }
+        Ok(rows)
+    }
+
+    fn at_once(&self) -> usize {
+        (READ_WORDS / self.stored).max(1)
+    }
+
+    /// The mean over all images of every feature, where it has to be known; of maps over their channels, as
+    /// these are standardised.
+    fn measure(&mut self) -> Result<()> {
+        if !matches!(self.offsets, Offsets::Means) {
+            return Ok(());
+        }
+        let mut means = vec![0.0; self.features()];
+        for first in (0..self.images).step_by(self.at_once()) {
+            for row in self.read(first..(first + self.at_once()).min(self.images))? {
+                means.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+            }
+        }
+        means.iter_mut().for_each(|sum| *sum /= self.images as f64);
+        if let Some([_, height, width]) = self.maps() {
+            for channel in means.chunks_exact_mut(height * width) {
+                let mean = channel.iter().sum::<f64>() / channel.len() as f64;
+                channel.fill(mean);
+            }
+        }
+        self.offsets = Offsets::Known(means);
+        Ok(())
+    }
+
     fn fill(
         &mut self,
         gpu: &Gpu,
@@ -71,21 +138,15 @@ impl FileSource {
         slabs: &[Slab],
         progress: &mut dyn FnMut(f64),
     ) -> Result<()> {
-        let at_once = (READ_WORDS / self.stored).max(1);
+        self.measure()?;
+        let at_once = self.at_once();
         for first in images.clone().step_by(at_once) {
             let range = first..(first + at_once).min(images.end);
-            let read = self.rows.read(range.clone())?;
-            for (image, row) in range.clone().zip(read.axis_iter(Axis(0))) {
-                let values: Vec<f32> = row.iter().copied().collect();
-                if let Some(at) = values.iter().position(|v| !v.is_finite()) {
-                    let found = format!("{} at image {image}, feature {at}", values[at]);
-                    let advice = "Leave out the images or features that hold it";
-                    return Err(Error::input(&self.path, found, "finite numbers", advice));
+            for (image, mut values) in range.clone().zip(self.read(range.clone())?) {
+                if let Offsets::Known(offsets) = &self.offsets {
+                    values.iter_mut().zip(offsets).for_each(|(value, offset)| *value -= offset);
                 }
-                let values = match &self.sample {
-                    Some(sample) => sample.iter().map(|number| values[*number as usize]).collect(),
-                    None => values,
-                };
+                let values: Vec<f32> = values.into_iter().map(|value| value as f32).collect();
                 for slab in slabs {
                     let words = &values[slab.columns.clone()];
                     gpu.write(&slab.matrix.buffer, (image - images.start) * slab.matrix.pitch(), words)?;
@@ -141,13 +202,45 @@ impl Source {
     pub fn shape_of(&self, layer: usize) -> [usize; 3] {
         let maps = match self {
             Source::Network(n) => n.maps(layer).map(|s| [s.channels, s.height, s.width]),
-            Source::File(f) => match (&f.sample, f.shape.as_slice()) {
-                (None, [_, channels, height, width]) => Some([*channels, *height, *width]),
-                _ => None,
-            },
+            Source::File(f) => f.maps(),
             Source::Trials(t) => Some(t.shape(layer)),
         };
         maps.unwrap_or([self.features_of(layer), 1, 1])
+    }
+
+    /// Lets features of a file be as they are, without anything taken off before they become f32.
+    pub fn keep_raw(&mut self) {
+        match self {
+            Source::Network(_) => {}
+            Source::File(f) => f.offsets = Offsets::Raw,
+            Source::Trials(t) => t.images_mut().keep_raw(),
+        }
+    }
+
+    /// What is taken off the first features in f64, once they have been read; empty where nothing is.
+    pub fn offsets(&self) -> &[f64] {
+        match self {
+            Source::Network(_) => &[],
+            Source::File(f) => match &f.offsets {
+                Offsets::Known(offsets) => offsets,
+                _ => &[],
+            },
+            Source::Trials(t) => t.images().offsets(),
+        }
+    }
+
+    /// Takes `means` off the features of a file in f64, those of the first features; says how many these are: of
+    /// a network none.
+    pub fn take_off(&mut self, means: &[f64]) -> usize {
+        match self {
+            Source::Network(_) => 0,
+            Source::File(f) => {
+                let own = means.get(..f.features()).unwrap_or(means);
+                f.offsets = Offsets::Known(own.to_vec());
+                own.len()
+            }
+            Source::Trials(t) => t.images_mut().take_off(means),
+        }
     }
 
     /// Operations that computing all features takes.

@@ -7,6 +7,7 @@ use super::slabs::{Slab, UNIT};
 use super::source::Source;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
+use crate::host::room;
 use ndarray::{Array2, s};
 use std::ops::Range;
 
@@ -40,6 +41,10 @@ impl Trials {
     /// The source of the images.
     pub(super) fn images(&self) -> &Source {
         &self.images
+    }
+
+    pub(super) fn images_mut(&mut self) -> &mut Source {
+        &mut self.images
     }
 
     /// Number of rows.
@@ -92,6 +97,7 @@ impl Trials {
         let (images, columns) = (self.images.images(), self.columns());
         affordable(images, self.host_bytes())?;
         let plan = LayersPlan::new(gpu, images, columns.clone(), self.passing(gpu))?;
+        room("features", columns.iter().map(|layer| 4 * (images * layer.features) as u64).sum())?;
         let mut held: Vec<Array2<f32>> =
             columns.iter().map(|layer| Array2::zeros((images, layer.features))).collect();
         visit_layers(gpu, &mut self.images, &plan, &[], progress, &mut |slab| {

@@ -7,7 +7,7 @@ use super::family::{BROADCAST, Families, Family};
 use super::faults::Faults;
 use super::flights::Flights;
 use super::kernel::{Grid, Kernel, Launch};
-use super::memory::{Ledger, host_memory_available};
+use super::memory::Ledger;
 use super::pipeline::Pipelines;
 use super::recording::Recording;
 use super::speeds::Speeds;
@@ -15,6 +15,7 @@ use super::staging::Staging;
 use super::timing::Clock;
 use super::tuning::{Tuner, Tuning};
 use crate::error::{Error, Kind, Result};
+use crate::host::memory_available;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -27,6 +28,9 @@ pub struct Options {
     pub adapter: AdapterChoice,
     /// Budget for GPU memory in bytes; `None` derives one from the adapter.
     pub max_memory: Option<u64>,
+    /// The share of the derived budget that this process takes, above 0 and up to 1, where several share an
+    /// adapter; `None` is all of it.
+    pub memory_share: Option<f64>,
     /// Family of the heavy kernels; `None` chooses by adapter. Where the adapter lacks what it needs, or is
     /// wrong with it, [`Gpu::family_choice`] says so and another family runs.
     pub family: Option<Family>,
@@ -82,8 +86,7 @@ impl Gpu {
     /// # Errors
     /// Adapter, if there is none, the choice fits none, the driver refuses a device, or its loops stop early.
     pub fn open(options: &Options) -> Result<Gpu> {
-        let (index, adapter) = adapter::choose(&options.adapter)?;
-        let report = adapter::report(index, &adapter);
+        let (report, adapter) = adapter::choose(&options.adapter)?;
         if !adapter.features().contains(wgpu::Features::IMMEDIATES) {
             return Err(refused(&report, "has no immediates (push constants)"));
         }
@@ -98,9 +101,10 @@ impl Gpu {
             }
         };
         let (device, queue) = opened.map_err(|e| refused(&report, &e.to_string()))?;
-        let is_cpu = adapter.get_info().device_type == wgpu::DeviceType::Cpu;
+        let is_cpu = report.kind == "Cpu";
         let failure = keep_failures(&device);
-        let budget = options.max_memory.unwrap_or_else(|| default_budget(is_cpu, &adapter.get_info()));
+        let usual = || share_of(default_budget(&report, memory_available()), options.memory_share);
+        let budget = options.max_memory.unwrap_or_else(usual);
         let mut gpu = Gpu {
             pipelines: Pipelines::new(options.checked),
             speeds: Speeds::new(is_cpu),
@@ -171,7 +175,9 @@ impl Gpu {
 
     /// One line for the user: which adapter works.
     pub fn describe(&self) -> String {
-        format!("{} ({}, {})", self.report.name, self.report.backend, self.report.driver)
+        let AdapterReport { name, backend, driver, pci, .. } = &self.report;
+        let pci = pci.as_ref().map_or(String::new(), |pci| format!(", pci:{pci}"));
+        format!("{name} ({backend}, {driver}{pci})")
     }
 
     /// An error if the device has ever failed: what it computes after that cannot be trusted.
@@ -327,15 +333,20 @@ fn keep_failures(device: &wgpu::Device) -> Arc<Mutex<Option<String>>> {
     failure
 }
 
-/// wgpu cannot tell how much memory a GPU has. A software or integrated adapter uses the host's: half of what
-/// is free. A discrete one gets 4 GiB, which is there on all that are worth using, and `--max-memory` says
-/// otherwise.
-fn default_budget(is_cpu: bool, info: &wgpu::AdapterInfo) -> u64 {
-    const DISCRETE: u64 = 4 << 30;
-    match host_memory_available() {
-        Some(free) if is_cpu || info.device_type == wgpu::DeviceType::IntegratedGpu => free / 2,
-        _ => DISCRETE,
+/// A software or integrated adapter uses the host's memory: half of what is free. A discrete one has its own, of
+/// which a quarter is left to desktops, displays and the driver; where nobody says how much that is, it gets
+/// 4 GiB, which is there on all that are worth using.
+fn default_budget(report: &AdapterReport, host_free: Option<u64>) -> u64 {
+    const UNKNOWN: u64 = 4 << 30;
+    match (report.kind.as_str(), report.memory_bytes, host_free) {
+        ("Cpu" | "IntegratedGpu", _, Some(free)) => free / 2,
+        ("DiscreteGpu", Some(own), _) => own / 4 * 3,
+        _ => UNKNOWN,
     }
+}
+
+fn share_of(budget: u64, share: Option<f64>) -> u64 {
+    (budget as f64 * share.unwrap_or(1.0)) as u64
 }
 
 #[cfg(test)]
@@ -374,5 +385,46 @@ mod tests {
         let error = Gpu::open(&options).err().unwrap();
         assert_eq!(error.kind(), Kind::Adapter);
         assert!(error.to_string().contains("0: "), "{error}");
+    }
+
+    #[test]
+    fn the_budget_is_a_share_of_what_the_adapter_has() {
+        let mut report = Gpu::open(&Options::default()).unwrap().report().clone();
+        let mut budget = |kind: &str, own, free| {
+            (report.kind, report.memory_bytes) = (kind.into(), own);
+            default_budget(&report, free)
+        };
+        assert_eq!(budget("Cpu", Some(1 << 40), Some(10 << 30)), 5 << 30);
+        assert_eq!(budget("IntegratedGpu", None, Some(10 << 30)), 5 << 30);
+        assert_eq!(budget("DiscreteGpu", Some(16 << 30), Some(1 << 30)), 12 << 30);
+        assert_eq!(budget("DiscreteGpu", None, Some(100 << 30)), 4 << 30);
+        assert_eq!((share_of(1000, Some(0.25)), share_of(1000, None)), (250, 1000));
+        // Other programs take and give memory meanwhile.
+        let all = Gpu::open(&Options::default()).unwrap().ledger().budget() as f64;
+        let eighth = Options { memory_share: Some(0.125), ..Options::default() };
+        let share = Gpu::open(&eighth).unwrap().ledger().budget() as f64 / all;
+        assert!((0.06..0.25).contains(&share), "{share}");
+        let asked = Options { max_memory: Some(54321 << 10), ..eighth };
+        assert_eq!(Gpu::open(&asked).unwrap().ledger().budget(), 54321 << 10);
+    }
+
+    /// What a child of fork has: everything but the threads.
+    #[test]
+    fn another_process_is_told_that_it_has_no_device() {
+        let mut gpu = Gpu::open(&Options::default()).unwrap();
+        let buffer = gpu.upload("words", &[1u32; 4]).unwrap();
+        gpu.process += 1;
+        let errors = [
+            gpu.allocate("more", 4).unwrap_err(),
+            gpu.download::<u32>(&buffer).unwrap_err(),
+            gpu.write(&buffer, 0, &[2u32]).unwrap_err(),
+            gpu.count_loop(3).unwrap_err(),
+            gpu.finish().unwrap_err(),
+        ];
+        for why in errors {
+            assert!(why.kind() == Kind::Device && why.to_string().contains("forked"), "{why}");
+        }
+        gpu.process -= 1;
+        assert_eq!(gpu.download::<u32>(&buffer).unwrap(), [1; 4]);
     }
 }

@@ -3,7 +3,6 @@
 use super::bindings::Bindings;
 use super::device::Gpu;
 use crate::error::{Error, Kind, Result};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -84,40 +83,12 @@ pub(crate) fn beyond_binding(what: &str, bytes: u64, limit: u64) -> Error {
     )
 }
 
-/// Bytes of memory that the host could still give: the smaller of what the kernel calls available and what
-/// control groups leave. `None` where the kernel does not say.
-pub fn host_memory_available() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;
-    let available = line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024;
-    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let limit = control_groups_leave(Path::new("/sys/fs/cgroup"), &groups);
-    Some(limit.map_or(available, |l| l.min(available)))
-}
-
 /// The error of a driver that has less memory than the budget says.
 fn refused(what: &str, bytes: u64, error: &dyn std::fmt::Display) -> Error {
     let found = format!("the driver refused {bytes} bytes: {error}");
     let advice =
         "Lower --max-memory so that the work is cut smaller, or close other programs that use the GPU";
     Error::new(Kind::Memory, what, found, "", advice)
-}
-
-/// What control groups (version 2) below `root` leave to the process whose `/proc/self/cgroup` is `groups`:
-/// the least on the way up from its own group. `None` without a limit.
-fn control_groups_leave(root: &Path, groups: &str) -> Option<u64> {
-    let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let left = |group: &Path| {
-        let read = |file: &str| std::fs::read_to_string(group.join(file)).ok();
-        let number = |file: &str| read(file)?.trim().parse::<u64>().ok();
-        let limit = number("memory.max")?;
-        // The page cache counts as used, but is given back when memory is short.
-        let statistics = read("memory.stat").unwrap_or_default();
-        let cached = statistics.lines().find_map(|l| l.strip_prefix("inactive_file ")?.trim().parse().ok());
-        let used = number("memory.current").unwrap_or(0).saturating_sub(cached.unwrap_or(0));
-        Some(limit.saturating_sub(used))
-    };
-    root.join(own).ancestors().take_while(|group| group.starts_with(root)).filter_map(left).min()
 }
 
 /// A number for an allocation that no other has.
@@ -280,27 +251,5 @@ mod tests {
         assert_eq!(gpu.ledger().used(), before + 4 * 4096, "its submission has not ended");
         gpu.flush("the end").unwrap();
         assert_eq!(gpu.ledger().used(), before);
-    }
-
-    #[test]
-    fn the_smallest_limit_on_the_way_up_counts_and_the_page_cache_does_not() {
-        let root = crate::io::commit::scratch("control-groups");
-        let group = |path: &str, max: &str, current: &str, cached: u64| {
-            let folder = root.join(path);
-            std::fs::create_dir_all(&folder).unwrap();
-            let statistics = format!("anon 5\nfile 70\ninactive_file {cached}\nactive_file 3\n");
-            for (file, text) in [("max", max), ("current", current), ("stat", statistics.as_str())] {
-                std::fs::write(folder.join(format!("memory.{file}")), text).unwrap();
-            }
-        };
-        group("a", "1000\n", "700\n", 200);
-        group("a/b", "max\n", "600\n", 200);
-        group("a/b/c", "900\n", "100\n", 0);
-        let leave = |groups: &str| control_groups_leave(&root, groups);
-        assert_eq!(leave("4:memory:/x\n0::/a/b/c\n"), Some(500));
-        group("a/b/c", "400\n", "100\n", 500);
-        assert_eq!(leave("0::/a/b/c\n"), Some(400));
-        assert_eq!(leave("0::/\n"), None);
-        assert_eq!(leave("4:memory:/a\n"), None);
     }
 }

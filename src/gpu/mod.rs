@@ -28,7 +28,7 @@ pub(crate) use device::LONGEST_LOOP;
 pub use device::{Gpu, Options};
 pub use family::{Family, FamilyChoice};
 pub use kernel::{Grid, Kernel, Launch, Tile};
-pub use memory::{Buffer, Ledger, host_memory_available};
+pub use memory::{Buffer, Ledger};
 pub(crate) use memory::{beyond_binding, too_large};
 pub use recording::Recording;
 pub use shader::{Access, Interface, Parts};

@@ -201,6 +201,7 @@ mod tests {
     use super::*;
     use crate::error::Kind;
     use crate::gpu::{Buffer, Options};
+    use std::time::Instant;
 
     static SILENT: Kernel = Kernel::new(
         "silent sentinel",
@@ -217,6 +218,38 @@ mod tests {
          @compute @workgroup_size(1) fn main() { y[0] += 1u; }",
         &[],
     );
+
+    /// With a text that no driver's cache knows. What compiles, early or late, takes much longer than a step.
+    #[test]
+    fn kernels_are_compiled_before_their_first_work() {
+        let lines: String =
+            (0..400).map(|i| format!("v = v * v + sin(v * {i}.{}) ;\n", std::process::id())).collect();
+        let text = format!(
+            "@group(0) @binding(0) var<storage, read_write> y: array<f32>;
+             @compute @workgroup_size(1) fn main() {{ var v = y[0]; {lines} y[0] = v; }}"
+        );
+        let kernel: &'static Kernel = Box::leak(Box::new(Kernel::new("long", text.leak(), &[])));
+        let gpu = Gpu::open(&Options::default()).unwrap();
+        let y = gpu.allocate("y", 4).unwrap();
+        gpu.flush("before").unwrap();
+        let launch = Launch::new(kernel, Grid::Items(1)).write("y", &y);
+        let start = Instant::now();
+        let steps = [gpu.step(&launch).unwrap()];
+        let made = start.elapsed();
+        gpu.compile_first(&steps).unwrap();
+        let compiling = start.elapsed();
+        let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        steps[0].dispatch(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
+        let start = Instant::now();
+        gpu.send(encoder.finish());
+        gpu.wait("work").unwrap();
+        let working = start.elapsed();
+        eprintln!(
+            "compiled in {compiling:?}, {:?} of it at the first dispatch; worked {working:?}",
+            compiling - made
+        );
+        assert!(working < compiling / 4, "{working:?} after {compiling:?}");
+    }
 
     /// A driver that gives up without a word is found by what it did not write, by whatever waits next, and
     /// no later call trusts the device, whoever makes it.

@@ -4,6 +4,7 @@
 use super::device::{CALLBACK, Gpu};
 use super::memory::Buffer;
 use crate::error::{Error, Kind, Result};
+use crate::host::room;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -191,6 +192,7 @@ impl Gpu {
     pub fn download<T: bytemuck::AnyBitPattern>(&self, buffer: &Buffer) -> Result<Vec<T>> {
         self.check("download")?;
         let total = 4 * buffer.words() as u64;
+        room("download", total)?;
         let mut out: Vec<T> = Vec::with_capacity(buffer.words());
         let mut at = 0;
         while at < total {

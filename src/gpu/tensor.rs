@@ -3,6 +3,7 @@
 use super::device::Gpu;
 use super::memory::Buffer;
 use crate::error::{Error, Result};
+use crate::host::room;
 use ndarray::{Array2, ArrayView2};
 
 /// `rows` x `columns` of f32, row-major. Each row starts at a multiple of four words, and the words between
@@ -34,6 +35,7 @@ impl Matrix {
     pub fn upload(gpu: &Gpu, what: &str, array: ArrayView2<'_, f32>) -> Result<Self> {
         let (rows, columns) = array.dim();
         let matrix = Self::zeros(gpu, what, rows, columns)?;
+        room(what, 4 * matrix.buffer.words() as u64)?;
         gpu.write(&matrix.buffer, 0, &padded_rows(array))?;
         Ok(matrix)
     }

@@ -221,8 +221,22 @@ fn beside(name: &OsStr, ending: &str) -> OsString {
     hidden
 }
 
+/// A path as it will be, once the folder that is being written around it has its name.
+fn named(path: &Path) -> PathBuf {
+    let own = format!(".partial-{}-", Process::own());
+    let name = |part: &OsStr| match part.to_string_lossy().split_once(&own) {
+        Some((hidden, _)) => OsString::from(hidden.strip_prefix(".").unwrap_or(hidden)),
+        None => part.to_os_string(),
+    };
+    path.iter().map(name).collect()
+}
+
 /// The error of a file or folder that cannot be written, with advice that fits the reason.
 pub(crate) fn unwritable(path: &Path, why: &io::Error) -> Error {
+    if why.kind() == io::ErrorKind::NotFound && is_being_written(path) {
+        // Nobody else clears a folder of a live process away.
+        return claim::taken(&named(path), None);
+    }
     let advice = match why.kind() {
         io::ErrorKind::NotFound => "Make the folder first, or choose another",
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
@@ -233,7 +247,8 @@ pub(crate) fn unwritable(path: &Path, why: &io::Error) -> Error {
         }
         _ => "Check the disk, or choose another folder",
     };
-    Error::new(Kind::Output, path.display(), format!("cannot be written: {why}"), "", advice)
+    let found = format!("cannot be written: {why}");
+    Error::new(Kind::Output, named(path).display(), found, "", advice)
 }
 
 /// A fresh folder for one test, whose name must be its own.

@@ -1,13 +1,14 @@
 //! SHA-256 of inputs, in forms that `sha256sum` gives too.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::io::file;
 
 /// SHA-256 of a file's bytes in lower-case hexadecimal, as `sha256sum` prints it. Reads the file piece by
 /// piece.
@@ -15,7 +16,7 @@ use crate::error::{Error, Result};
 /// # Errors
 /// When the file cannot be read.
 pub fn sha256_file(path: &Path) -> Result<String> {
-    let mut file = File::open(path).map_err(|why| Error::unreadable(path, &why))?;
+    let mut file = file::open(path)?;
     let mut hasher = Sha256::new();
     let mut piece = vec![0u8; 1 << 16];
     loop {
@@ -26,6 +27,11 @@ pub fn sha256_file(path: &Path) -> Result<String> {
             Err(why) => return Err(Error::unreadable(path, &why)),
         }
     }
+}
+
+/// SHA-256 of some bytes, as [`sha256_file`] writes it.
+pub fn sha256_bytes(bytes: &[u8]) -> String {
+    hex(Sha256::new().chain_update(bytes))
 }
 
 /// SHA-256 of a file, or of a folder as a whole.

@@ -1,25 +1,34 @@
-//! Stimulus images: a folder of PNG, JPEG or TIFF files, one such file, or an array in `.npy` or `.npz`.
+//! Stimulus images: a folder of PNG, JPEG or TIFF files, one such file, the pages of a TIFF, or an array in
+//! `.npy` or `.npz`.
 //!
-//! The order of work is fixed: decode, grey to three channels, resize, normalise. Bytes are resized as bytes
-//! and floats as floats, as Pillow does.
+//! The order of work is fixed: decode, find the scale of the set ([`scale`]), grey to three channels, resize,
+//! normalise. Bytes are resized as bytes and everything else as floats, as Pillow does.
 
 mod folder;
 mod integrity;
+mod layout;
+mod looking;
 mod picture;
 mod prepare;
+pub mod scale;
 mod stack;
+mod tiff;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
 use crate::error::{Error, Kind, Result};
+use crate::io::npy::split_member;
 use crate::io::resize::Resizer;
 pub use crate::io::resize::{Filter, Size};
-use picture::{Picture, header, picture};
+pub(crate) use layout::{Layout, SHAPES};
+use picture::{Header, Picture, header, stored};
 use prepare::Moments;
 pub use prepare::{Normalise, Preparation};
+use scale::{Scale, Seen};
 pub use stack::ReadImages;
 use stack::Stack;
 
@@ -28,10 +37,15 @@ const AT_ONCE: usize = 64;
 /// Files whose headers [`Images::describe`] reads.
 const LOOKED_AT: usize = 8;
 
-/// A source of images. Opening reads a listing or a header, no pixel.
+/// A source of images. Opening reads a listing or headers, no pixel.
 pub struct Images {
     path: PathBuf,
     source: Source,
+    /// Of whole numbers wider than a byte, where they are known.
+    bits: Option<u32>,
+    /// Bytes that decoding may take at once.
+    memory: u64,
+    scale: OnceLock<(Seen, Scale)>,
 }
 
 enum Source {
@@ -61,7 +75,7 @@ pub struct Description {
     pub looked_at: usize,
     /// The different sizes among those, in the order of their first image.
     pub sizes: Vec<Size>,
-    /// The different elements among those: u8, u16, f32, f64.
+    /// The different elements among those, as NumPy names them: uint8, uint16, float32.
     pub elements: Vec<String>,
     /// The different numbers of channels among those, without alpha: 1 or 3.
     pub channels: Vec<usize>,
@@ -85,40 +99,64 @@ impl std::fmt::Display for Description {
 
 impl Images {
     /// Opens a folder (PNG, JPEG and TIFF files in natural order; hidden and other files are passed over),
-    /// one such file, or a `.npy` or `.npz` of u8, f32 or f64 with shape (images, height, width), (images,
-    /// height, width, 3), (images, 1, height, width) or (images, 3, height, width).
+    /// one such file, whose pages are images if it is a TIFF of several, or a `.npy` or `.npz` of numbers with
+    /// shape (images, height, width), (images, height, width, 1 or 3) or (images, 1 or 3, height, width).
     ///
     /// # Errors
     /// [`Kind::Input`] when there is nothing at `path`, no image in the folder, or the array is not one of
     /// images.
     pub fn open(path: &Path) -> Result<Self> {
-        let metadata = std::fs::metadata(path).map_err(|e| Error::unreadable(path, &e))?;
+        let (file, member) = split_member(path);
+        let metadata = std::fs::metadata(&file).map_err(|e| Error::unreadable(path, &e))?;
         let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
         let source = if metadata.is_dir() {
             Source::Files(folder::list(path)?)
-        } else if extension == "npy" || extension == "npz" {
+        } else if member.is_some() || ["npy", "npz", "h5", "hdf5", "mat"].contains(&&extension[..]) {
             Source::Stack(Box::new(Stack::open(path)?))
         } else if folder::is_image(path) {
-            Source::Files(vec![path.to_path_buf()])
+            match header(path) {
+                Ok(Header { pages: 2.., .. }) => Source::Stack(Box::new(Stack::pages(path)?)),
+                // What cannot be read is said when it is read.
+                _ => Source::Files(vec![path.to_path_buf()]),
+            }
         } else {
-            let wanted =
-                "a folder of images, or a file ending in .png, .jpg, .jpeg, .tif, .tiff, .npy or .npz";
+            let wanted = "a folder of images, or a file ending in .png, .jpg, .jpeg, .tif, .tiff, .npy, .npz, .h5 or .mat";
             return Err(Error::input(path, "not a source of images", wanted, ""));
         };
-        Ok(Images { path: path.to_path_buf(), source })
+        Ok(Images::of(path, source))
     }
 
-    /// So many images of 1 or 3 channels and one size that `read` gives, as `path` holds them; resized as
-    /// bytes if they are whole numbers from 0 to 255 (`bytes`), as floats if not.
+    fn of(path: &Path, source: Source) -> Self {
+        Images { path: path.into(), source, bits: None, memory: u64::MAX, scale: OnceLock::new() }
+    }
+
+    /// The same images, whose whole numbers wider than a byte have so many bits; `None` finds them.
+    pub fn with_bits(self, bits: Option<u32>) -> Self {
+        Images { bits, scale: OnceLock::new(), ..self }
+    }
+
+    /// The same images, for whose decoding so many bytes may be taken at once.
+    pub fn within(mut self, memory: u64) -> Self {
+        self.limit(memory);
+        self
+    }
+
+    /// Allows so many bytes to be taken at once for decoding.
+    pub fn limit(&mut self, memory: u64) {
+        self.memory = memory;
+    }
+
+    /// So many images of 1 or 3 channels and one size that `read` gives, as `path` holds them, on a scale that
+    /// is one of the constants of [`Scale`].
     pub fn read_by(
         path: &Path,
         [count, channels]: [usize; 2],
         size: Size,
-        bytes: bool,
+        scale: Scale,
         read: Box<ReadImages>,
     ) -> Self {
-        let stack = Stack::read_by([count, channels], size, bytes, read);
-        Images { path: path.to_path_buf(), source: Source::Stack(Box::new(stack)) }
+        let stack = Stack::read_by(path, [count, channels], size, scale, read);
+        Images::of(path, Source::Stack(Box::new(stack)))
     }
 
     /// Number of images; never 0.
@@ -157,8 +195,8 @@ impl Images {
         let files = match &self.source {
             Source::Files(files) => files,
             Source::Stack(stack) => {
-                let elements = vec![format!("{:?}", stack.element).to_lowercase()];
-                let (sizes, channels) = (vec![stack.size], vec![stack.channels]);
+                let elements = vec![stack.element.name().to_string()];
+                let (sizes, channels) = (vec![stack.size()], vec![stack.channels()]);
                 return Ok(Description { count, looked_at: count, sizes, elements, channels });
             }
         };
@@ -167,7 +205,7 @@ impl Images {
         for file in &files[..looked_at] {
             let header = header(file)?;
             add(&mut sizes, header.size);
-            add(&mut elements, header.element.to_string());
+            add(&mut elements, header.element.name().to_string());
             add(&mut channels, header.channels);
         }
         Ok(Description { count, looked_at, sizes, elements, channels })
@@ -191,7 +229,7 @@ impl Images {
     fn first_size(&self) -> Result<Size> {
         match &self.source {
             Source::Files(files) => Ok(header(&files[0])?.size),
-            Source::Stack(stack) => Ok(stack.size),
+            Source::Stack(stack) => Ok(stack.size()),
         }
     }
 
@@ -273,27 +311,27 @@ impl Images {
                 format!("image {row} of {} was asked for", self.len()),
             ));
         }
-        let stack = match &self.source {
-            Source::Files(files) => {
-                let results: Vec<Result<()>> = rows
-                    .par_iter()
-                    .zip(targets)
-                    .map(|(row, target)| work(target, picture(&files[*row])?, *row))
-                    .collect();
-                return results.into_iter().collect();
-            }
-            Source::Stack(stack) => stack,
-        };
+        let (_, scale) = self.scale()?;
         let (mut rows, mut targets) = (rows, targets);
         while let Some(first) = rows.first().copied() {
-            let run = rows.iter().take(AT_ONCE).zip(first..).take_while(|(row, next)| *row == next).count();
-            let images = stack.read(first..first + run)?;
+            let run = match &self.source {
+                Source::Files(files) => self.fitting(files, rows)?,
+                Source::Stack(stack) => {
+                    let near = rows.iter().take(self.at_once(stack)?).zip(first..);
+                    near.take_while(|(row, next)| *row == next).count()
+                }
+            };
             let (now, later) = targets.split_at_mut(run);
-            let results: Vec<Result<()>> = now
-                .par_iter_mut()
-                .enumerate()
-                .map(|(i, target)| work(target, stack.picture(&images, i), first + i))
-                .collect();
+            let pairs = rows[..run].par_iter().zip(now);
+            let results: Vec<Result<()>> = match &self.source {
+                Source::Files(files) => {
+                    pairs.map(|(row, to)| work(to, stored(&files[*row])?.scaled(scale), *row)).collect()
+                }
+                Source::Stack(stack) => {
+                    let read = stack.read(first..first + run)?;
+                    pairs.map(|(row, to)| work(to, stack.picture(&read, row - first, scale), *row)).collect()
+                }
+            };
             results.into_iter().collect::<Result<()>>()?;
             (rows, targets) = (&rows[run..], later);
         }

@@ -33,7 +33,7 @@ impl Labels {
     /// With the line: a neuron that is unknown or named twice, a line of another length, two columns of one
     /// name, an area called `all`; and when a neuron is missing.
     pub fn read(path: &Path, names: Option<&[String]>, neurons: usize) -> Result<Labels> {
-        let file = std::fs::File::open(path).map_err(|why| Error::unreadable(path, &why))?;
+        let file = super::file::open(path)?;
         let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(file);
         let header = reader.headers().map_err(|why| broken(path, why))?.clone();
         let (neuron, kept) = columns(path, &header)?;

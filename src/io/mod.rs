@@ -2,6 +2,7 @@
 
 pub mod commit;
 pub mod disk;
+pub mod file;
 pub mod hash;
 pub mod images;
 pub mod labels;

@@ -1,7 +1,8 @@
-//! NumPy arrays: `.npy` files and the members of `.npz` archives, recognised by content.
+//! Arrays of numbers: `.npy` files and the arrays in `.npz`, HDF5 and MATLAB files, recognised by content.
 //!
-//! A member is named as `FILE.npz:member`, or by an argument. Nothing here runs or allocates what a file
-//! merely claims: headers are checked against the bytes that are there, object arrays (pickles) are refused.
+//! An array in a file is named as `FILE:NAME`, or by an argument. Nothing here runs or allocates what a
+//! file merely claims: headers are checked against the bytes that are there, object arrays (pickles) are
+//! refused.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
@@ -10,10 +11,12 @@ use std::path::{Path, PathBuf};
 use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
 
 use crate::error::{Error, Result};
-use crate::io::commit;
+use crate::io::{commit, file};
 
 mod archive;
+mod elsewhere;
 mod header;
+mod pickled;
 mod region;
 mod rows;
 mod stored;
@@ -21,12 +24,15 @@ mod texts;
 mod values;
 mod write;
 
+pub(in crate::io) use archive::limit as most_expanded;
 use archive::{Archive, Inflate, Member};
+use elsewhere::Elsewhere;
 use header::Header;
+pub use pickled::pickled_number;
 pub use region::Regions;
 pub use rows::Rows;
 pub use stored::Values;
-pub use texts::read_labels;
+pub use texts::{read_labels, read_texts};
 use values::{Decode, decode_f32, decode_f64, read_values};
 pub use write::ArchiveWriter;
 
@@ -57,6 +63,11 @@ impl Element {
             Element::U32 | Element::I32 | Element::F32 => 4,
             Element::U64 | Element::I64 | Element::F64 => 8,
         }
+    }
+
+    /// Whether f32 does not hold every value.
+    pub fn is_wide(self) -> bool {
+        matches!(self, Element::U32 | Element::I32 | Element::U64 | Element::I64 | Element::F64)
     }
 
     /// The name that NumPy's users know.
@@ -93,10 +104,19 @@ fn info_of(name: Option<String>, header: &Header) -> ArrayInfo {
     ArrayInfo { name, shape: header.shape.clone(), element: header.element }
 }
 
-/// Splits `FILE.npz:member` into the file and the member. A path without a member comes back whole.
+/// How files of several arrays are called.
+const ENDINGS: [&str; 5] = ["npz", "h5", "hdf5", "nwb", "mat"];
+
+/// Splits `FILE:NAME` into the file and the array in it: at the last colon before which there is a file, or
+/// else after a known ending such as `.npz`. A path without an array comes back whole.
 pub fn split_member(path: &Path) -> (PathBuf, Option<String>) {
     let split = path.to_str().filter(|_| !path.exists()).and_then(|text| {
-        let at = text.to_ascii_lowercase().rfind(".npz:")? + 4;
+        let colons = || text.match_indices(':').map(|(at, _)| at).rev();
+        let known = |at: &usize| {
+            let end = Path::new(&text[..*at]).extension().unwrap_or_default();
+            ENDINGS.iter().any(|known| end.eq_ignore_ascii_case(known))
+        };
+        let at = colons().find(|at| Path::new(&text[..*at]).is_file()).or_else(|| colons().find(known))?;
         Some((PathBuf::from(&text[..at]), text[at + 1..].to_string()))
     });
     match split {
@@ -115,24 +135,19 @@ struct Opened {
 
 fn open(path: &Path) -> Result<Opened> {
     let unreadable = |why| Error::unreadable(path, &why);
-    let mut file = File::open(path).map_err(unreadable)?;
-    let about = file.metadata().map_err(unreadable)?;
-    let wanted = "a NumPy array (.npy) or archive (.npz)";
-    if about.is_dir() {
-        return Err(Error::input(path, "it is a folder", wanted, "Name the file inside it"));
-    }
+    let mut file = file::open(path)?;
+    let length = file.metadata().map_err(unreadable)?.len();
     let mut first = Vec::new();
     file.by_ref().take(6).read_to_end(&mut first).map_err(unreadable)?;
     file.rewind().map_err(unreadable)?;
     let archive = first.starts_with(b"PK");
     if archive || first.starts_with(header::MAGIC) {
-        return Ok(Opened { file, length: about.len(), archive });
+        return Ok(Opened { file, length, archive });
     }
+    let wanted = "a NumPy array (.npy) or archive (.npz)";
     let (found, advice) = match &first[..] {
         [] => ("the file is empty", "Copy or save it again"),
-        [0x89, b'H', b'D', b'F', ..] => {
-            ("it is an HDF5 file", "Give it as --experiment, or save the array inside it with numpy.save")
-        }
+        [0x89, b'H', b'D', b'F', ..] => ("it is an HDF5 file", "Name the array in it as FILE:NAME"),
         [0x80, 2..=5, ..] => ("it is a Python pickle, which can run any program", "Save it with numpy.save"),
         _ => ("it begins like neither", "Save the array with numpy.save"),
     };
@@ -151,10 +166,8 @@ struct Found {
 }
 
 fn locate(path: &Path, member: Option<&str>) -> Result<Found> {
-    let (path, within) = match member {
-        Some(name) => (path.to_path_buf(), Some(name.to_string())),
-        None => split_member(path),
-    };
+    let (path, within) = split_member(path);
+    let within = member.map(str::to_string).or(within);
     let Opened { mut file, length, archive } = open(&path)?;
     if !archive {
         if let Some(name) = within {
@@ -174,60 +187,97 @@ fn locate(path: &Path, member: Option<&str>) -> Result<Found> {
 }
 
 fn member_header(place: &Path, path: &Path, file: &mut File, member: &Member) -> Result<Header> {
-    if !member.stored {
-        return header::parse(place, &mut Inflate::open(path, member)?, member.size);
-    }
-    file.seek(std::io::SeekFrom::Start(member.start)).map_err(|why| Error::unreadable(path, &why))?;
-    header::parse(place, &mut BufReader::new(file), member.size)
+    header::parse(place, &mut member_bytes(path, file, member)?, member.size)
 }
 
-/// What a file holds, from headers only: one array of a `.npy`, every array of an `.npz`.
+/// The bytes of a member from its beginning.
+fn member_bytes<'a>(path: &Path, file: &'a mut File, member: &Member) -> Result<Box<dyn Read + 'a>> {
+    if !member.stored {
+        return Ok(Box::new(Inflate::open(path, member)?));
+    }
+    file.seek(std::io::SeekFrom::Start(member.start)).map_err(|why| Error::unreadable(path, &why))?;
+    Ok(Box::new(BufReader::new(file.take(member.size))))
+}
+
+/// What a file holds, from headers only: one array of a `.npy`, every array of an `.npz`, HDF5 or MATLAB
+/// file, or the one that `FILE:NAME` names.
 ///
 /// # Errors
 /// A file that is missing, neither of the two, damaged, or holds something other than numbers.
 pub fn info(path: &Path) -> Result<Vec<ArrayInfo>> {
+    if let Some(infos) = elsewhere::info(path)? {
+        return Ok(infos);
+    }
+    if let (_, Some(_)) = split_member(path) {
+        let Found { member, header, .. } = locate(path, None)?;
+        return Ok(vec![info_of(member.map(|member| member.name), &header)]);
+    }
     let Opened { mut file, length, archive } = open(path)?;
     if !archive {
         return Ok(vec![info_of(None, &header::parse(path, &mut file, length)?)]);
     }
-    let each = |(name, header): (String, Result<Header>)| Ok(info_of(Some(name), &header?));
-    headers(path, file, length)?.into_iter().map(each).collect()
+    let Archive { zip, members } = Archive::open(path, file, length)?;
+    let mut file = zip.into_inner().into_inner();
+    let each = |member: Member| {
+        let header = member_header(&member_place(path, &member), path, &mut file, &member);
+        Ok(info_of(Some(member.name), &header?))
+    };
+    members.into_iter().map(each).collect()
 }
 
-/// The arrays of an `.npz` archive by name, from headers only; those that are no numbers with what they are.
+fn member_place(path: &Path, member: &Member) -> PathBuf {
+    PathBuf::from(format!("{}:{}", path.display(), member.name))
+}
+
+/// What one array of an archive is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Contents {
+    /// Numbers.
+    Numbers(ArrayInfo),
+    /// Texts, with NumPy's name of their type.
+    Texts {
+        /// Lengths of the axes.
+        shape: Vec<usize>,
+        /// `<U5`, `|S3`.
+        dtype: String,
+    },
+}
+
+/// The arrays of an `.npz` archive by name, from headers only; those that are neither numbers nor texts
+/// with what they are.
 ///
 /// # Errors
 /// A file that is missing, no archive, or damaged as a whole.
-pub fn members(path: &Path) -> Result<Vec<(String, Result<ArrayInfo>)>> {
+pub fn members(path: &Path) -> Result<Vec<(String, Result<Contents>)>> {
     let Opened { file, length, archive } = open(path)?;
     if !archive {
         return Err(Error::input(path, "it is one array (.npy)", "an .npz archive", ""));
     }
-    let each = |(name, header): (String, Result<Header>)| {
-        let info = header.map(|header| info_of(Some(name.clone()), &header));
-        (name, info)
-    };
-    Ok(headers(path, file, length)?.into_iter().map(each).collect())
-}
-
-fn headers(path: &Path, file: File, length: u64) -> Result<Vec<(String, Result<Header>)>> {
     let Archive { zip, members } = Archive::open(path, file, length)?;
     let mut file = zip.into_inner().into_inner();
-    let header = |member: Member| {
-        let place = PathBuf::from(format!("{}:{}", path.display(), member.name));
-        let header = member_header(&place, path, &mut file, &member);
-        (member.name, header)
+    let mut contents = |member: &Member| {
+        let place = member_place(path, member);
+        let preamble = header::preamble(&place, &mut member_bytes(path, &mut file, member)?, member.size)?;
+        if let Some(width) = texts::width(&preamble.descr) {
+            preamble.check(&place, member.size, width, &preamble.descr)?;
+            return Ok(Contents::Texts { shape: preamble.shape, dtype: preamble.descr });
+        }
+        let header = header::numbers(&place, preamble, member.size)?;
+        Ok(Contents::Numbers(info_of(Some(member.name.clone()), &header)))
     };
-    Ok(members.into_iter().map(header).collect())
+    Ok(members.iter().map(|member| (member.name.clone(), contents(member))).collect())
 }
 
-/// Reads a whole array as f32, in C order whatever the order in the file; `member` names an array of an
-/// `.npz` (or the path does, as in `FILE.npz:member`; an archive of one array needs no name). NaN is kept.
+/// Reads a whole array as f32, in C order whatever the order in the file; `member` names an array in it
+/// (or the path does, as in `FILE:NAME`; a file of one array needs no name). NaN is kept.
 ///
 /// # Errors
 /// A file that is missing, damaged, or holds something other than numbers; several arrays and none named.
 pub fn read(path: &Path, member: Option<&str>) -> Result<ArrayD<f32>> {
-    load(path, member, decode_f32)
+    match Elsewhere::open(path, member)? {
+        Some(array) => Ok(array.store.whole(&array.name)?.into_f32()),
+        None => load(path, member, decode_f32),
+    }
 }
 
 /// [`read`], as f64.
@@ -235,7 +285,18 @@ pub fn read(path: &Path, member: Option<&str>) -> Result<ArrayD<f32>> {
 /// # Errors
 /// Those of [`read`].
 pub fn read_f64(path: &Path, member: Option<&str>) -> Result<ArrayD<f64>> {
-    load(path, member, decode_f64)
+    match Elsewhere::open(path, member)? {
+        Some(array) => Ok(array.store.whole(&array.name)?.into_f64()),
+        None => load(path, member, decode_f64),
+    }
+}
+
+/// The type of the elements of an array, by its header.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn element(path: &Path, member: Option<&str>) -> Result<Element> {
+    Ok(locate(path, member)?.header.element)
 }
 
 fn load<T: Clone>(path: &Path, member: Option<&str>, decode: Decode<T>) -> Result<ArrayD<T>> {
@@ -289,7 +350,8 @@ pub fn encode_u8(array: ArrayViewD<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Header of a `.npy` file (version 1.0, C order) for values of an element such as `<f4`; the values follow.
+/// Header of a `.npy` file (version 1.0, C order) for values of an element such as `<f4`; the values
+/// follow.
 pub(crate) fn header_bytes(element: &str, shape: &[usize]) -> Vec<u8> {
     let shape: String = match shape {
         [only] => format!("({only},)"),
@@ -312,6 +374,14 @@ pub(crate) fn header_bytes(element: &str, shape: &[usize]) -> Vec<u8> {
 /// [`crate::Kind::Output`] where the file cannot be written.
 pub fn write(path: &Path, array: ArrayViewD<f32>) -> Result<()> {
     commit::write(path, &encode(array))
+}
+
+/// The same for float64.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_f64(path: &Path, array: ArrayViewD<f64>) -> Result<()> {
+    commit::write(path, &encode_f64(array))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ const COUNTING_COLUMNS: usize = 8;
 #[derive(Debug)]
 pub(super) struct Table {
     /// (rows, columns); NaN where a cell is empty, `NaN` or `NA`.
-    pub values: Array2<f32>,
+    pub values: Array2<f64>,
     /// The first column, when it holds names.
     pub row_names: Option<Vec<String>>,
     /// The first row, when it is a header.
@@ -27,7 +27,7 @@ pub(super) struct Table {
 struct Raw {
     first: StringRecord,
     /// Values of the later rows, without their first cells.
-    values: Vec<f32>,
+    values: Vec<f64>,
     /// First cells of the later rows, end to end: a `String` each would cost many times the file.
     corner: String,
     /// Where each of them ends.
@@ -38,7 +38,7 @@ struct Raw {
 
 impl Raw {
     fn read(path: &Path) -> Result<Raw> {
-        let file = std::fs::File::open(path).map_err(|why| Error::unreadable(path, &why))?;
+        let file = super::file::open(path)?;
         let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(file);
         let mut raw = Raw::default();
         if !reader.read_record(&mut raw.first).map_err(|why| broken(path, why))? {
@@ -139,13 +139,13 @@ pub(super) fn broken(path: &Path, why: csv::Error) -> Error {
 
 /// Whether the first row names the columns: a cell is no number, or the cells count up from 0 or 1.
 fn has_header(first: &StringRecord, skip: usize) -> bool {
-    let cells: Vec<Option<f32>> = first.iter().skip(skip).map(number).collect();
+    let cells: Vec<Option<f64>> = first.iter().skip(skip).map(number).collect();
     if cells.iter().any(Option::is_none) {
         return true;
     }
     let labelled = skip == 1 && is_label(first.get(0).unwrap_or("").trim());
     let counts_from = |start: usize| {
-        cells.iter().enumerate().all(|(at, cell)| cell.is_some_and(|cell| cell == (start + at) as f32))
+        cells.iter().enumerate().all(|(at, cell)| cell.is_some_and(|cell| cell == (start + at) as f64))
     };
     labelled || cells.len() >= COUNTING_COLUMNS && (counts_from(0) || counts_from(1))
 }
@@ -155,9 +155,9 @@ fn is_label(corner: &str) -> bool {
 }
 
 /// A cell as a number; NaN for an empty one and for `NA`.
-fn number(cell: &str) -> Option<f32> {
+fn number(cell: &str) -> Option<f64> {
     match cell.trim() {
-        "" | "NA" => Some(f32::NAN),
+        "" | "NA" => Some(f64::NAN),
         text => text.parse().ok(),
     }
 }

@@ -3,19 +3,24 @@
 use std::path::Path;
 use std::str::FromStr;
 
-use ndarray::{Array2, Array3, ArrayD, Axis, Ix3};
+use ndarray::{Array, Array2, Array3, ArrayD, ArrayView, ArrayView2, Axis, Ix3, RemoveAxis};
 
 use super::{npy, response_table};
 use crate::error::{Error, Kind, Result};
 
 const ADVICE_LAYOUT: &str = "Say the order of the axes with --responses-layout";
 
+/// Repeats of an image at most: more are another axis, and each is shuffled a thousand times over.
+const MOST_REPEATS: usize = 10_000;
+
 /// Recorded responses of all neurons to all images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Responses {
-    /// (neurons, images, repeats); NaN where a repeat is missing. Every neuron has at least one repeat per
-    /// image.
+    /// (neurons, images, repeats), less the neuron's offset; NaN where a repeat is missing. Every neuron has at
+    /// least one repeat per image.
     pub repeats: Array3<f32>,
+    /// What was taken off all responses of a neuron in f64, before they became f32: 0 or its mean.
+    pub offsets: Vec<f64>,
     /// One name per neuron, when the file has them.
     pub neuron_names: Option<Vec<String>>,
 }
@@ -64,7 +69,7 @@ impl FromStr for Layout {
 
 impl Layout {
     /// The array with its axes in the order neurons, images, repeats (one repeat where the layout has none).
-    fn arrange(&self, path: &Path, mut array: ArrayD<f32>) -> Result<Array3<f32>> {
+    fn arrange<T: Clone>(&self, path: &Path, mut array: ArrayD<T>) -> Result<Array3<T>> {
         if self.0.len() != array.ndim() {
             let found = format!("has {} axes ({})", array.ndim(), product(array.shape()));
             let wanted = format!("the {} axes of --responses-layout", self.0.len());
@@ -102,22 +107,52 @@ impl Responses {
     /// When the file cannot be read; its axes do not fit `layout` or `n_images`, or fit in two ways; a value
     /// is infinite; or a neuron has no response at all to some image.
     pub fn read(path: &Path, layout: Option<Layout>, n_images: Option<usize>) -> Result<Responses> {
+        Self::load(path, layout, n_images, false)
+    }
+
+    /// The same less each neuron's mean, which is taken off in f64: a mean that is large beside what varies
+    /// leaves f32 no digits for that.
+    ///
+    /// # Errors
+    /// As [`Responses::read`].
+    pub fn read_centred(path: &Path, layout: Option<Layout>, n_images: Option<usize>) -> Result<Responses> {
+        Self::load(path, layout, n_images, true)
+    }
+
+    fn load(
+        path: &Path,
+        layout: Option<Layout>,
+        n_images: Option<usize>,
+        centred: bool,
+    ) -> Result<Responses> {
         let is_csv = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"));
-        let responses = if is_csv {
-            Self::from_table(path, layout, n_images)?
+        let layout_of = |shape: &[usize]| match layout.clone() {
+            Some(layout) => Ok(layout),
+            None => default_layout(path, shape, n_images),
+        };
+        let (repeats, offsets, neuron_names) = if is_csv {
+            let (values, names) = Self::from_table(path, layout, n_images)?;
+            let (repeats, offsets) = less_means(values, centred);
+            (repeats, offsets, names)
+        } else if npy::element(path, None)?.is_wide() {
+            let array = npy::read_f64(path, None)?;
+            let (repeats, offsets) = less_means(layout_of(array.shape())?.arrange(path, array)?, centred);
+            (repeats, offsets, None)
         } else {
             let array = npy::read(path, None)?;
-            let layout = match layout {
-                Some(layout) => layout,
-                None => default_layout(path, array.shape(), n_images)?,
-            };
-            Responses { repeats: layout.arrange(path, array)?, neuron_names: None }
+            let (repeats, offsets) = less_means(layout_of(array.shape())?.arrange(path, array)?, centred);
+            (repeats, offsets, None)
         };
+        let responses = Responses { repeats, offsets, neuron_names };
         responses.check(path, n_images)?;
         Ok(responses)
     }
 
-    fn from_table(path: &Path, layout: Option<Layout>, n_images: Option<usize>) -> Result<Responses> {
+    fn from_table(
+        path: &Path,
+        layout: Option<Layout>,
+        n_images: Option<usize>,
+    ) -> Result<(Array3<f64>, Option<Vec<String>>)> {
         if layout.as_ref().is_some_and(|layout| layout.0.contains(&Counts::Repeats)) {
             let advice = "Give the repeats as a 3-D .npy array, or the averages as a table";
             return Err(Error::input(path, "is a table, which has no repeats", "two axes", advice));
@@ -130,7 +165,7 @@ impl Responses {
             None => default_layout(path, table.values.shape(), n_images)?,
         };
         let neuron_names = if rows_are_images { table.column_names } else { table.row_names };
-        Ok(Responses { repeats: layout.arrange(path, table.values.into_dyn())?, neuron_names })
+        Ok((layout.arrange(path, table.values.into_dyn())?, neuron_names))
     }
 
     fn check(&self, path: &Path, n_images: Option<usize>) -> Result<()> {
@@ -138,6 +173,11 @@ impl Responses {
         if self.repeats.is_empty() {
             let found = format!("is empty: {neurons} neurons, {images} images, {repeats} repeats");
             return Err(Error::input(path, found, "at least one of each", "Check how the file was written"));
+        }
+        if repeats > MOST_REPEATS {
+            let found = format!("has {repeats} repeats of {images} images");
+            let advice = format!("{ADVICE_LAYOUT}, or average repeats into fewer");
+            return Err(Error::input(path, found, format!("at most {MOST_REPEATS} repeats"), advice));
         }
         if let Some(wanted) = n_images.filter(|&wanted| wanted != images) {
             let found = format!("has responses to {images} images");
@@ -167,13 +207,26 @@ impl Responses {
         name.map_or_else(|| format!("neuron {neuron}"), |name| format!("neuron {neuron} ({})", shorten(name)))
     }
 
-    /// The mean over the repeats that are present: (neurons, images), summed in f64.
-    pub fn average(&self) -> Array2<f32> {
+    /// The mean over the repeats that are present, less the neuron's offset: (neurons, images), in f64.
+    pub fn average(&self) -> Array2<f64> {
         self.repeats.map_axis(Axis(2), |values| {
             let present = values.iter().filter(|v| !v.is_nan());
             let (sum, count) = present.fold((0.0, 0.0), |(sum, count), &v| (sum + f64::from(v), count + 1.0));
-            (sum / count) as f32
+            sum / count
         })
+    }
+
+    /// Values of neurons, the first axis, with their offsets.
+    pub fn with_offsets<T, D>(&self, values: ArrayView<'_, T, D>) -> Array<f64, D>
+    where
+        T: Copy + Into<f64>,
+        D: RemoveAxis,
+    {
+        let mut all = values.mapv(Into::into);
+        for (mut neuron, offset) in all.outer_iter_mut().zip(&self.offsets) {
+            neuron += *offset;
+        }
+        all
     }
 
     /// How many neurons.
@@ -190,6 +243,23 @@ impl Responses {
     pub fn n_repeats(&self) -> usize {
         self.repeats.dim().2
     }
+}
+
+/// Responses of neurons, the first axis, less their means over all that are there, where that is asked; and
+/// these.
+fn less_means<T: Copy + Into<f64>>(values: Array3<T>, centred: bool) -> (Array3<f32>, Vec<f64>) {
+    let mean = |neuron: ArrayView2<'_, T>| {
+        let present = neuron.iter().map(|v| (*v).into()).filter(|v: &f64| !v.is_nan());
+        let (sum, count) = present.fold((0.0, 0.0), |(sum, count), v| (sum + v, count + 1.0));
+        // What is infinite is refused by its place.
+        Some(sum / count).filter(|mean| centred && mean.is_finite()).unwrap_or(0.0)
+    };
+    let offsets: Vec<f64> = values.outer_iter().map(mean).collect();
+    let mut left = Array3::zeros(values.raw_dim());
+    for ((mut to, from), offset) in left.outer_iter_mut().zip(values.outer_iter()).zip(&offsets) {
+        to.zip_mut_with(&from, |to, from| *to = ((*from).into() - offset) as f32);
+    }
+    (left, offsets)
 }
 
 /// (neurons, images[, repeats]), unless the sizes say otherwise.
@@ -290,6 +360,7 @@ mod tests {
         let error = message(&square, None, Some(8));
         assert!(error.contains("more than one axis") && error.contains("--responses-layout"), "{error}");
         Responses::read(&square, Some("images,neurons".parse().unwrap()), Some(8)).unwrap();
+        assert!(message(&stored("long", &[1, 1, 10_001], |_| {}), None, None).contains("10001 repeats of 1"));
         assert!(message(&stored("one", &[9], |_| {}), None, None).contains("has 1 axes (9)"));
         assert!(message(&stored("none", &[0, 9], |_| {}), None, Some(9)).contains("is empty"));
     }

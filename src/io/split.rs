@@ -40,7 +40,7 @@ impl Split {
     /// With the line number: an unknown tier, an image named twice or out of range; and when there are no
     /// training or no test images.
     pub fn read(path: &Path, n_images: usize) -> Result<Split> {
-        let file = std::fs::File::open(path).map_err(|why| Error::unreadable(path, &why))?;
+        let file = super::file::open(path)?;
         let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(file);
         let headers = reader.headers().map_err(|why| broken(path, why))?;
         let column = |name: &str| {

@@ -1,4 +1,4 @@
-//! Named arrays in one file: HDF5 (also NWB) and `.npz`, behind one trait.
+//! Named arrays in one file: HDF5 (also NWB), `.npz` and MATLAB, behind one trait.
 //!
 //! Arrays are read a region at a time, exactly as stored. Nothing is allocated on a file's word: what one
 //! read may take is checked against the region that was asked for and against the length of the file.
@@ -14,6 +14,8 @@ pub use super::npy::Values;
 use crate::error::{Error, Kind, Result};
 
 mod hdf5;
+mod mat;
+mod mat73;
 mod npz;
 
 /// Named arrays in one file. A member's path has slashes, and one at its beginning makes no difference:
@@ -235,12 +237,15 @@ impl Attribute {
     }
 }
 
-/// Whether a file is HDF5, told by its content, which may begin after a block of something else.
+/// Whether a file is HDF5 or of MATLAB, told by its content.
 ///
 /// # Errors
 /// A file that cannot be read.
-pub fn is_hdf5(path: &Path) -> Result<bool> {
-    hdf5::recognise(path).map_err(|why| Error::unreadable(path, &why))
+pub fn is_named_arrays(path: &Path) -> Result<bool> {
+    let mut file = super::file::open(path)?;
+    let mut found =
+        || -> std::io::Result<bool> { Ok(hdf5::recognise(&mut file)? || mat::recognise(&mut file)?) };
+    found().map_err(|why| Error::unreadable(path, &why))
 }
 
 /// Opens a file of named arrays, told by its content.
@@ -248,19 +253,24 @@ pub fn is_hdf5(path: &Path) -> Result<bool> {
 /// # Errors
 /// A file that is missing, damaged, or of another kind.
 pub fn open(path: &Path) -> Result<Box<dyn Store>> {
-    let unreadable = |why: &std::io::Error| Error::unreadable(path, why);
-    let about = std::fs::metadata(path).map_err(|why| unreadable(&why))?;
-    let wanted = "an HDF5 file (.h5, .nwb) or an .npz archive";
-    if !about.is_file() {
-        return Err(Error::input(path, "it is no file", wanted, "Name the file inside it"));
+    let unreadable = |why: std::io::Error| Error::unreadable(path, &why);
+    let mut file = super::file::open(path)?;
+    if hdf5::recognise(&mut file).map_err(unreadable)? {
+        let store = hdf5::Hdf5::open(path)?;
+        return Ok(match mat73::recognise(path, &mut file).map_err(unreadable)? {
+            true => Box::new(mat73::Mat73(store)),
+            false => Box::new(store),
+        });
     }
-    if is_hdf5(path)? {
-        return Ok(Box::new(hdf5::Hdf5::open(path)?));
+    if mat::recognise(&mut file).map_err(unreadable)? {
+        return Ok(Box::new(mat::Mat::open(path)?));
     }
-    if npz::recognise(path).map_err(|why| unreadable(&why))? {
+    if npz::recognise(&mut file).map_err(unreadable)? {
         return Ok(Box::new(npz::Npz::open(path)?));
     }
-    let found = if about.len() == 0 { "the file is empty" } else { "it begins like neither" };
+    let length = file.metadata().map_err(unreadable)?.len();
+    let wanted = "an HDF5 file (.h5, .nwb), an .npz archive or a MATLAB file (.mat)";
+    let found = if length == 0 { "the file is empty" } else { "it begins like none of them" };
     Err(Error::input(path, found, wanted, "Check the path"))
 }
 

@@ -83,7 +83,7 @@ impl TrialRow {
 /// With the line: an image or repeat that the responses do not have, one that is named twice, a covariate
 /// that is no number.
 pub fn read(path: &Path, images: usize, repeats: usize) -> Result<Vec<TrialRow>> {
-    let file = std::fs::File::open(path).map_err(|why| Error::unreadable(path, &why))?;
+    let file = super::file::open(path)?;
     let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(file);
     let header = reader.headers().map_err(|why| broken(path, why))?.clone();
     let column = |name: &str| header.iter().position(|cell| cell.eq_ignore_ascii_case(name));

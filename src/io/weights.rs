@@ -3,13 +3,13 @@
 //! Opening reads names, shapes and places only; a tensor's bytes are read when it is asked for. PyTorch's
 //! files are pickles: a small machine reads tensors out of them and refuses everything that could run.
 
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayD, IxDyn};
 
 use crate::error::{Error, Result};
+use crate::io::file;
 
 mod geometry;
 mod pickle;
@@ -18,9 +18,11 @@ mod safetensors;
 mod torch;
 mod torch_legacy;
 mod torch_zip;
+mod wrappers;
 
 use geometry::Geometry;
 use published::Fold;
+use wrappers::Peeled;
 
 /// Name, shape and element type of one tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +106,7 @@ pub struct WeightFile {
     entries: Vec<Entry>,
     tensors: Vec<TensorInfo>,
     fold: Option<Fold>,
+    peeled: Option<Peeled>,
 }
 
 impl WeightFile {
@@ -113,12 +116,8 @@ impl WeightFile {
     /// A file that is missing, of another format, damaged, or a pickle of something other than tensors.
     pub fn open(path: &Path) -> Result<Self> {
         let unreadable = |why| Error::unreadable(path, &why);
-        let mut file = File::open(path).map_err(unreadable)?;
-        let about = file.metadata().map_err(unreadable)?;
-        if about.is_dir() {
-            return Err(Error::input(path, "it is a folder", "a weight file", "Name the file inside it"));
-        }
-        let length = about.len();
+        let mut file = file::open(path)?;
+        let length = file.metadata().map_err(unreadable)?.len();
         let mut first = Vec::new();
         file.by_ref().take(16).read_to_end(&mut first).map_err(unreadable)?;
         file.rewind().map_err(unreadable)?;
@@ -133,7 +132,7 @@ impl WeightFile {
             return Err(unknown(path, &first));
         };
         let tensors = entries.iter().map(|e| e.info.clone()).collect();
-        Ok(WeightFile { path: path.into(), format, length, entries, tensors, fold: None })
+        Ok(WeightFile { path: path.into(), format, length, entries, tensors, fold: None, peeled: None })
     }
 
     /// The tensors, in the file's order.
@@ -177,23 +176,48 @@ impl WeightFile {
         match &self.fold {
             Some(fold) if fold.concerns(name) => fold.read(self, name),
             Some(fold) => match fold.original(name) {
-                Some(original) => self.read_entry(original, name),
+                Some(original) => self.read_entry(self.stored_name(original), name),
                 None => Err(self.missing(name)),
             },
-            None => self.read_entry(name, name),
+            None => self.read_entry(self.stored_name(name), name),
         }
+    }
+
+    /// A vector as f64, where it is stored so; else as [`WeightFile::read`].
+    ///
+    /// # Errors
+    /// Those of [`WeightFile::read`].
+    pub fn read_f64(&self, name: &str) -> Result<Vec<f64>> {
+        let rounded = self.read(name)?;
+        let wide = |e: &&Entry| e.info.name == name && matches!(e.float, Some(Float::F64));
+        let Some(entry) = self.entries.iter().find(wide).filter(|e| e.info.shape.len() == 1 && !e.big_endian)
+        else {
+            return Ok(rounded.iter().copied().map(f64::from).collect());
+        };
+        // That all of it is there was checked by the first reading.
+        let unreadable = |why| Error::unreadable(&self.path, &why);
+        let mut file = file::open(&self.path)?;
+        file.seek(SeekFrom::Start(entry.first)).map_err(unreadable)?;
+        let mut bytes = vec![0_u8; 8 * rounded.len()];
+        file.read_exact(&mut bytes).map_err(unreadable)?;
+        Ok(bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect())
     }
 
     /// The same file under torchvision's names and for torchvision's input (RGB in 0..1, minus mean, over
     /// deviation), where it is a published file that Striate knows: the mean-normalised VGG-19 whose key `0`
-    /// is a 1x1 convolution from RGB to BGR, which is folded into `features.0`. Any other file comes back as
-    /// it is.
-    pub fn as_torchvision(mut self) -> Self {
+    /// is a 1x1 convolution from RGB to BGR, which is folded into `features.0`. What training programs put in
+    /// front of names (`state_dict.`, `module.` and their like) is taken off. Any other file comes back as it
+    /// is.
+    ///
+    /// # Errors
+    /// A file that wraps several networks.
+    pub fn as_torchvision(mut self) -> Result<Self> {
+        self.peel()?;
         if let Some(fold) = Fold::recognise(&self.tensors) {
             self.tensors = fold.tensors(&self.tensors);
             self.fold = Some(fold);
         }
-        self
+        Ok(self)
     }
 
     /// Reads a tensor by the name it has in the file; `shown` is the name to speak of.
@@ -245,7 +269,7 @@ impl WeightFile {
             let found = format!("tensor '{name}' reaches beyond the end of the file");
             return Err(Error::input(&self.path, found, "the whole file", "Copy or download it again"));
         }
-        let mut file = File::open(&self.path).map_err(unreadable)?;
+        let mut file = file::open(&self.path)?;
         file.seek(SeekFrom::Start(entry.first)).map_err(unreadable)?;
         let mut values = Vec::with_capacity(count);
         let mut piece = vec![0_u8; PIECE.min(count * float.bytes())];

@@ -4,7 +4,9 @@
 //! - `alexnet-krizhevsky`: Krizhevsky, Sutskever and Hinton 2012: two groups, normalisation before pooling. k
 //!   = 2, and alpha as in section 3.3 of the paper, used with this crate's division by `size`.
 //! - `caffenet`: Caffe's variant of it: pooling before normalisation, k = 1.
-//! - `vgg11` to `vgg19`: configurations A, B, D and E of Simonyan and Zisserman 2015.
+//! - `vgg11` to `vgg19`: configurations A, B, D and E of Simonyan and Zisserman 2015; `vgg11_bn` to `vgg19_bn`
+//!   with batch normalisation (Ioffe and Szegedy 2015) after each convolution, as torchvision has them. The two
+//!   are one step here, so that there is no layer between them.
 
 use super::{Entry, INPUT_CHANNELS, Operation};
 
@@ -14,10 +16,14 @@ pub(super) fn entries(name: &str) -> Vec<Entry> {
         "alexnet" => alexnet(),
         "alexnet-krizhevsky" => two_groups(2.0, true),
         "caffenet" => two_groups(1.0, false),
-        "vgg11" => vgg([1, 1, 2, 2, 2]),
-        "vgg13" => vgg([2, 2, 2, 2, 2]),
-        "vgg16" => vgg([2, 2, 3, 3, 3]),
-        "vgg19" => vgg([2, 2, 4, 4, 4]),
+        "vgg11" => vgg([1, 1, 2, 2, 2], false),
+        "vgg11_bn" => vgg([1, 1, 2, 2, 2], true),
+        "vgg13" => vgg([2, 2, 2, 2, 2], false),
+        "vgg13_bn" => vgg([2, 2, 2, 2, 2], true),
+        "vgg16" => vgg([2, 2, 3, 3, 3], false),
+        "vgg16_bn" => vgg([2, 2, 3, 3, 3], true),
+        "vgg19" => vgg([2, 2, 4, 4, 4], false),
+        "vgg19_bn" => vgg([2, 2, 4, 4, 4], true),
         _ => Vec::new(),
     }
 }
@@ -35,24 +41,35 @@ impl Builder {
         Builder { entries: Vec::new(), sequential: "features", module: 0, channels: INPUT_CHANNELS }
     }
 
+    fn key(&self) -> String {
+        format!("{}.{}", self.sequential, self.module)
+    }
+
     fn add(&mut self, name: impl Into<String>, operation: Operation) {
-        let key = format!("{}.{}", self.sequential, self.module);
-        self.entries.push(Entry { key, name: name.into(), operation });
+        self.entries.push(Entry { key: self.key(), name: name.into(), operation, normalises: None });
+        self.module += 1;
+    }
+
+    /// Makes the convolution that was added last one step with the batch normalisation that follows it.
+    fn normalise(&mut self, suffix: &str) {
+        let key = self.key();
+        if let Some(entry) = self.entries.last_mut() {
+            entry.normalises = Some(std::mem::replace(&mut entry.key, key));
+            entry.name = format!("bn{suffix}");
+        }
         self.module += 1;
     }
 
     /// A convolution and the rectification that follows it: `conv<suffix>`, `relu<suffix>`.
-    fn convolution(
-        &mut self,
-        suffix: &str,
-        outputs: usize,
-        [kernel, stride, padding]: [usize; 3],
-        groups: usize,
-    ) {
+    fn convolution(&mut self, suffix: &str, outputs: usize, geometry: [usize; 3], groups: usize) {
+        self.linear(suffix, outputs, geometry, groups);
+        self.add(format!("relu{suffix}"), Operation::Relu);
+    }
+
+    fn linear(&mut self, suffix: &str, outputs: usize, [kernel, stride, padding]: [usize; 3], groups: usize) {
         let inputs = self.channels;
         let operation = Operation::Convolution { inputs, outputs, kernel, stride, padding, groups };
         self.add(format!("conv{suffix}"), operation);
-        self.add(format!("relu{suffix}"), Operation::Relu);
         self.channels = outputs;
     }
 
@@ -62,7 +79,8 @@ impl Builder {
 
     fn average_pool(&mut self, side: usize) {
         let (key, name) = ("avgpool".to_owned(), "avgpool".to_owned());
-        self.entries.push(Entry { key, name, operation: Operation::AdaptiveAveragePool { side } });
+        let operation = Operation::AdaptiveAveragePool { side };
+        self.entries.push(Entry { key, name, operation, normalises: None });
     }
 
     /// The three dense layers over a map of `side` x `side`. torchvision's AlexNet puts its two dropouts
@@ -118,12 +136,17 @@ fn two_groups(k: f32, normalisation_first: bool) -> Vec<Entry> {
     network.classifier(6, false)
 }
 
-/// Five blocks with that many convolutions each.
-fn vgg(convolutions: [usize; 5]) -> Vec<Entry> {
+/// Five blocks with that many convolutions each, with batch normalisation or without.
+fn vgg(convolutions: [usize; 5], normalised: bool) -> Vec<Entry> {
     let mut network = Builder::new();
     for (block, (count, outputs)) in convolutions.into_iter().zip([64, 128, 256, 512, 512]).enumerate() {
         for number in 1..=count {
-            network.convolution(&format!("{}_{number}", block + 1), outputs, [3, 1, 1], 1);
+            let suffix = format!("{}_{number}", block + 1);
+            network.linear(&suffix, outputs, [3, 1, 1], 1);
+            if normalised {
+                network.normalise(&suffix);
+            }
+            network.add(format!("relu{suffix}"), Operation::Relu);
         }
         network.pool(block + 1, 2);
     }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::weights::{Fit, best_fits};
 
 /// What `weights/manifest.toml` says.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// The published files.
@@ -20,7 +20,7 @@ pub struct Manifest {
 }
 
 /// A published weight file.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Published {
     /// File name without its ending, e.g. `vgg19-dcbb9e9d`.
@@ -31,8 +31,17 @@ pub struct Published {
     pub address: String,
     /// How its SHA-256 begins, in lower-case hexadecimal digits.
     pub sha256: String,
+    /// Its size in MiB, as its publisher states it.
+    pub mebibytes: f64,
     /// Which of [`Manifest::licences`] applies.
     pub licence: String,
+}
+
+impl Published {
+    /// The name under which it is downloaded.
+    pub fn file_name(&self) -> String {
+        format!("{}.pth", self.name)
+    }
 }
 
 /// The manifest.
@@ -45,7 +54,7 @@ pub fn manifest() -> &'static Manifest {
 }
 
 /// What a weight file is, as far as its name, its hash and its tensors tell. Displays as one sentence.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Identification {
     /// The published file it is called after, or, under whatever name, has the hash of.
     pub published: Option<&'static Published>,
@@ -128,13 +137,19 @@ mod tests {
 
     #[test]
     fn the_manifest_agrees_with_itself() {
-        assert_eq!(manifest().files.len(), 5);
+        assert_eq!(manifest().files.len(), 9);
         for file in &manifest().files {
             assert_eq!(Network::named(&file.network).unwrap().name, file.network);
             assert!(file.name.ends_with(&format!("-{}", file.sha256)), "{}", file.name);
             assert!(file.sha256.len() == 8 && file.sha256.bytes().all(|b| b"0123456789abcdef".contains(&b)));
             assert_eq!(file.address, format!("https://download.pytorch.org/models/{}.pth", file.name));
             assert!(manifest().licences.contains_key(&file.licence), "{}", file.name);
+            // Four bytes a parameter, and the pickle around them.
+            let parameters = Network::named(&file.network).unwrap().parameters_up_to(usize::MAX);
+            let values =
+                parameters.iter().flat_map(|p| p.tensors()).map(|(_, shape)| shape.iter().product::<usize>());
+            let mebibytes = 4.0 * values.sum::<usize>() as f64 / f64::from(1 << 20);
+            assert!((0.0..0.03).contains(&(file.mebibytes - mebibytes)), "{} {mebibytes}", file.name);
         }
     }
 

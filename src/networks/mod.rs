@@ -13,7 +13,7 @@ mod shapes;
 pub mod weights;
 
 pub use places::Places;
-pub use shapes::{LARGEST_SIDE, Parameter, Shape};
+pub use shapes::{LARGEST_SIDE, NORMALISATION, Parameter, Shape};
 
 use crate::error::{Error, Kind, Result};
 
@@ -21,8 +21,20 @@ use crate::error::{Error, Kind, Result};
 pub const INPUT_CHANNELS: usize = 3;
 
 /// The names that [`Network::named`] knows.
-pub const NAMES: [&str; 8] =
-    ["pixels", "alexnet", "alexnet-krizhevsky", "caffenet", "vgg11", "vgg13", "vgg16", "vgg19"];
+pub const NAMES: [&str; 12] = [
+    "pixels",
+    "alexnet",
+    "alexnet-krizhevsky",
+    "caffenet",
+    "vgg11",
+    "vgg11_bn",
+    "vgg13",
+    "vgg13_bn",
+    "vgg16",
+    "vgg16_bn",
+    "vgg19",
+    "vgg19_bn",
+];
 
 /// A feed-forward network: its entries run one after the other, the first on an image.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,10 +51,13 @@ pub struct Network {
 pub struct Entry {
     /// Module path in torchvision: `features.11`, `avgpool`, `classifier.1`.
     pub key: String,
-    /// Name in the literature: `conv3_1`, `relu3_1`, `pool1`, `norm1`, `fc6`.
+    /// Name in the literature: `conv3_1`, `bn3_1`, `relu3_1`, `pool1`, `norm1`, `fc6`.
     pub name: String,
     /// What it does.
     pub operation: Operation,
+    /// The convolution that this entry normalises by the statistics of its batches: its key, where the two are
+    /// one step. Then `key` and `name` are those of the normalisation.
+    pub normalises: Option<String>,
 }
 
 /// What an entry does to a map of channels by height by width.
@@ -176,6 +191,15 @@ mod tests {
             ("vgg11", "fc6", "classifier.0"),
             ("vgg16", "relu7", "classifier.4"),
             ("vgg19", "fc8", "classifier.6"),
+            ("vgg11_bn", "bn1_1", "features.1"),
+            ("vgg11_bn", "relu1_1", "features.2"),
+            ("vgg11_bn", "pool5", "features.28"),
+            ("vgg13_bn", "pool1", "features.6"),
+            ("vgg16_bn", "relu3_3", "features.22"),
+            ("vgg16_bn", "pool5", "features.43"),
+            ("vgg19_bn", "bn3_1", "features.15"),
+            ("vgg19_bn", "pool5", "features.52"),
+            ("vgg19_bn", "fc8", "classifier.6"),
             ("alexnet", "conv1", "features.0"),
             ("alexnet", "pool2", "features.5"),
             ("alexnet", "relu5", "features.11"),

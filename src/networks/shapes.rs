@@ -24,15 +24,32 @@ impl Shape {
     }
 }
 
-/// The weight and bias of an entry, as torch stores them under `<key>.weight` and `<key>.bias`.
+/// The weight and bias of an entry, as torch stores them under `<key>.weight` and `<key>.bias`, and those of
+/// the batch normalisation in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameter {
-    /// The entry's key, e.g. `features.10`.
+    /// The key of the convolution or dense layer, e.g. `features.10`.
     pub key: String,
     /// (outputs, inputs / groups, kernel, kernel) of a convolution, (outputs, inputs) of a dense layer.
     pub weight_shape: Vec<usize>,
     /// (outputs).
     pub bias_shape: Vec<usize>,
+    /// The key of the batch normalisation, e.g. `features.11`: its [`NORMALISATION`] have the bias's shape.
+    pub normalisation: Option<String>,
+}
+
+/// What torch stores of a batch normalisation: `y = (x - running_mean) / sqrt(running_var + 1e-5) * weight +
+/// bias`, channel by channel.
+pub const NORMALISATION: [&str; 4] = ["weight", "bias", "running_mean", "running_var"];
+
+impl Parameter {
+    /// Names and shapes of all its tensors, as torch stores them.
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        let weight = (format!("{}.weight", self.key), self.weight_shape.clone());
+        let bias = (format!("{}.bias", self.key), self.bias_shape.clone());
+        let of = |key| NORMALISATION.map(|part| (format!("{key}.{part}"), self.bias_shape.clone()));
+        [weight, bias].into_iter().chain(self.normalisation.iter().flat_map(of)).collect()
+    }
 }
 
 impl Entry {
@@ -45,7 +62,11 @@ impl Entry {
             Operation::Dense { inputs, outputs } => (vec![outputs, inputs], outputs),
             _ => return None,
         };
-        Some(Parameter { key: self.key.clone(), weight_shape, bias_shape: vec![outputs] })
+        let (key, normalisation) = match &self.normalises {
+            Some(convolution) => (convolution.clone(), Some(self.key.clone())),
+            None => (self.key.clone(), None),
+        };
+        Some(Parameter { key, weight_shape, bias_shape: vec![outputs], normalisation })
     }
 }
 
@@ -214,10 +235,16 @@ mod tests {
             ("vgg16", 138_357_544),
             ("vgg19", 143_667_240),
             ("caffenet", 60_965_224),
+            ("vgg11_bn", 132_868_840),
+            ("vgg13_bn", 133_053_736),
+            ("vgg16_bn", 138_365_992),
+            ("vgg19_bn", 143_678_248),
         ] {
             let parameters = Network::named(name).unwrap().parameters_up_to(usize::MAX);
-            let count = |shape: &[usize]| shape.iter().product::<usize>();
-            let total: usize = parameters.iter().map(|p| count(&p.weight_shape) + count(&p.bias_shape)).sum();
+            // Running statistics are no parameters.
+            let learnt = |(name, _): &(String, _)| !name.contains("running");
+            let tensors = parameters.iter().flat_map(Parameter::tensors).filter(learnt);
+            let total: usize = tensors.map(|(_, shape)| shape.iter().product::<usize>()).sum();
             assert_eq!(total, wanted, "{name}");
         }
     }

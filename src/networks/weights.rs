@@ -13,6 +13,8 @@ use crate::error::{Error, Kind, Result};
 /// Random weight and bias of the entry with that key: weights from a normal distribution with mean 0 and
 /// variance 2 / fan-in (He et al. 2015, equation 10), bias 0. Shapes are those of [`Parameter`].
 ///
+/// Batch normalisation draws nothing: a fresh one changes nothing.
+///
 /// Each entry draws from a stream of its own, made from `seed` and `key` alone: the same seed gives the same
 /// weights whichever layer one stops at, and networks that share a key and a shape share its weights.
 ///
@@ -20,7 +22,7 @@ use crate::error::{Error, Kind, Result};
 /// [`Kind::Usage`] if the network has no entry with weights under this key.
 pub fn he_normal(network: &Network, seed: u64, key: &str) -> Result<(ArrayD<f32>, Vec<f32>)> {
     let parameter = network.entries.iter().find(|entry| entry.key == key).and_then(Entry::parameter);
-    let Some(Parameter { weight_shape, bias_shape, .. }) = parameter else {
+    let Some(Parameter { key, weight_shape, bias_shape, .. }) = parameter else {
         let known: Vec<String> =
             network.parameters_up_to(usize::MAX).into_iter().map(|parameter| parameter.key).collect();
         return Err(Error::new(
@@ -32,7 +34,7 @@ pub fn he_normal(network: &Network, seed: u64, key: &str) -> Result<(ArrayD<f32>
         ));
     };
     let fan_in: usize = weight_shape[1..].iter().product();
-    let values = normal(stream(seed, key), weight_shape.iter().product(), (2.0 / fan_in as f64).sqrt());
+    let values = normal(stream(seed, &key), weight_shape.iter().product(), (2.0 / fan_in as f64).sqrt());
     let weight = ArrayD::from_shape_vec(weight_shape, values)
         .map_err(|error| Error::internal("random weights", error))?;
     Ok((weight, vec![0.0; bias_shape.iter().product()]))
@@ -77,19 +79,18 @@ pub struct Fit {
     pub complete: bool,
 }
 
-/// How far `tensors` (name, shape) carry this network, or `None` if they do not give its first weights.
+/// How far `tensors` (name, shape) carry this network, or `None` if they do not give its first weights, or hold
+/// batch normalisation that it has not.
 pub fn fit(network: &Network, tensors: &[(String, Vec<usize>)]) -> Option<Fit> {
-    let holds = |name: String, shape: &[usize]| shape_of(tensors, &name) == Some(shape);
+    if foreign_normalisation(network, tensors).is_some() {
+        return None;
+    }
+    let holds = |(name, shape): &(String, Vec<usize>)| shape_of(tensors, name) == Some(shape);
     let parameters = network.parameters_up_to(usize::MAX);
-    let depth = parameters
-        .iter()
-        .take_while(|parameter| {
-            holds(format!("{}.weight", parameter.key), &parameter.weight_shape)
-                && holds(format!("{}.bias", parameter.key), &parameter.bias_shape)
-        })
-        .count();
+    let depth = parameters.iter().take_while(|parameter| parameter.tensors().iter().all(holds)).count();
     let last = parameters.get(depth.checked_sub(1)?)?;
-    let last = network.entries.iter().find(|entry| entry.key == last.key)?.name.clone();
+    let is_last = |entry: &&Entry| entry.parameter().is_some_and(|parameter| parameter == *last);
+    let last = network.entries.iter().find(is_last)?.name.clone();
     Some(Fit { network: network.name, depth, last, complete: depth == parameters.len() })
 }
 
@@ -104,15 +105,42 @@ pub fn best_fits(tensors: &[(String, Vec<usize>)]) -> Vec<Fit> {
     fits.into_iter().filter(|fit| fit.depth == furthest).collect()
 }
 
+/// A tensor of a batch normalisation that the network has not: running statistics, or a weight of one axis,
+/// which no convolution and no dense layer has.
+fn foreign_normalisation<'a>(network: &Network, tensors: &'a [(String, Vec<usize>)]) -> Option<&'a str> {
+    let of_network = |name: &str| name.starts_with("features.") || name.starts_with("classifier.");
+    let own: Vec<String> = network
+        .parameters_up_to(usize::MAX)
+        .into_iter()
+        .filter_map(|parameter| parameter.normalisation)
+        .collect();
+    let foreign = |(name, shape): &&(String, Vec<usize>)| {
+        let (key, part) = name.rsplit_once('.').unwrap_or_default();
+        let normalises = part.starts_with("running_") || part == "num_batches_tracked";
+        of_network(name)
+            && (normalises || part == "weight" && shape.len() == 1)
+            && !own.iter().any(|own| own == key)
+    };
+    tensors.iter().find(foreign).map(|(name, _)| name.as_str())
+}
+
 /// Checks that `tensors` (name, shape), found in `file`, hold all weights that `network` needs up to and with
 /// the entry `up_to`. Further tensors do not matter.
 ///
 /// # Errors [`Kind::Input`] for the first tensor that is missing or has another shape; says which network's
 /// weights these look like, or how far they reach.
 pub fn check(network: &Network, up_to: usize, file: &Path, tensors: &[(String, Vec<usize>)]) -> Result<()> {
+    if network.parameters_up_to(up_to).is_empty() {
+        return Ok(());
+    }
+    if let Some(name) = foreign_normalisation(network, tensors) {
+        let found = format!("{name} belongs to a batch normalisation, which {} has not there", network.name);
+        let wanted = format!("weights of {}", network.name);
+        return Err(Error::input(file, found, wanted, advice(network, name, tensors)));
+    }
     for entry in network.entries.iter().take(up_to.saturating_add(1)) {
-        let Some(Parameter { key, weight_shape, bias_shape }) = entry.parameter() else { continue };
-        for (name, shape) in [(format!("{key}.weight"), weight_shape), (format!("{key}.bias"), bias_shape)] {
+        let Some(parameter) = entry.parameter() else { continue };
+        for (name, shape) in parameter.tensors() {
             let found = match shape_of(tensors, &name) {
                 Some(found) if *found == *shape => continue,
                 Some(found) => format!("{name} has the shape {}", tuple(found)),
@@ -179,9 +207,7 @@ pub(super) mod tests {
         network
             .parameters_up_to(network.find(layer).unwrap())
             .into_iter()
-            .flat_map(|p| {
-                [(format!("{}.weight", p.key), p.weight_shape), (format!("{}.bias", p.key), p.bias_shape)]
-            })
+            .flat_map(|parameter| parameter.tensors())
             .collect()
     }
 
@@ -281,6 +307,34 @@ pub(super) mod tests {
         assert!(said.contains("looks like the weights of vgg19:"), "{said}");
         let said = complaint("alexnet", "relu1", &tensors("caffenet", "relu2"));
         assert!(said.contains("alexnet-krizhevsky or caffenet"), "{said}");
+    }
+
+    #[test]
+    fn batch_normalisation_is_run_or_refused_and_never_left_out() {
+        let refused = |layer: &str, tensors: &[_]| {
+            let said = complaint("vgg16", layer, tensors);
+            assert!(said.contains("batch normalisation") && said.contains("choose that network"), "{said}");
+            said
+        };
+        let whole = tensors("vgg16_bn", "fc8");
+        assert!(refused("relu1_1", &whole).contains("weights of vgg16_bn:"));
+        // As far as one convolution and its normalisation, all these networks are the same.
+        refused("relu1_1", &tensors("vgg16_bn", "bn1_1"));
+        let network = Network::named("vgg16_bn").unwrap();
+        check(&network, usize::MAX, Path::new("some.pth"), &whole).unwrap();
+        for missing in ["features.4.running_var", "features.4.weight", "features.3.bias"] {
+            let mut partial = whole.clone();
+            partial.retain(|(name, _)| name != missing);
+            assert!(complaint("vgg16_bn", "relu1_2", &partial).contains(&format!("no {missing}")));
+            assert!(complaint("vgg16", "relu1_2", &partial).contains("batch normalisation"));
+        }
+        assert!(complaint("vgg16_bn", "relu1_1", &tensors("vgg16", "fc8")).contains("weights of vgg16:"));
+        // Only a scale and a shift, without statistics.
+        let mut scaled = tensors("vgg11", "relu1_1");
+        scaled.push(("features.1.weight".into(), vec![64]));
+        assert!(complaint("vgg11", "relu1_1", &scaled).contains("features.1.weight belongs"));
+        let names: Vec<_> = best_fits(&whole).iter().map(|fit| fit.network).collect();
+        assert_eq!(names, ["vgg16_bn"]);
     }
 
     #[test]

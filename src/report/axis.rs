@@ -100,7 +100,10 @@ fn tick_text(value: f64, step: f64, decimals: usize) -> String {
         return "0".into();
     }
     if !(1e-4..1e5).contains(&step) {
-        return format!("{value:.0e}").replace('-', "\u{2212}");
+        // As many digits as tell neighbouring ticks apart.
+        let power = |v: f64| (v.abs().log10() + 1e-9).floor();
+        let digits = (power(value) - power(step)).clamp(0.0, 12.0) as usize;
+        return format!("{value:.digits$e}").replace('-', "\u{2212}");
     }
     format!("{value:.decimals$}").replace('-', "\u{2212}")
 }
@@ -120,6 +123,19 @@ mod tests {
             ["\u{2212}0.2", "0", "0.2", "0.4", "0.6", "0.8", "1.0"]
         );
         assert_eq!(texts(&Axis::linear("", 0.0, 37.0)), ["0", "5", "10", "15", "20", "25", "30", "35"]);
+        let small = Axis::linear("", 0.0, 3e-4);
+        assert_eq!(
+            texts(&small),
+            [
+                "0",
+                "5e\u{2212}5",
+                "1.0e\u{2212}4",
+                "1.5e\u{2212}4",
+                "2.0e\u{2212}4",
+                "2.5e\u{2212}4",
+                "3.0e\u{2212}4"
+            ]
+        );
         for (low, high) in [(1.0, 1.0 + 1e-9), (-3e9, 5e12), (0.0, 1e-7), (-1e-300, 1e-300)] {
             let axis = Axis::linear("", low, high);
             assert!((2..12).contains(&axis.ticks.len()), "{axis:?}");

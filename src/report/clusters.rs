@@ -42,7 +42,7 @@ pub(super) fn section(run: &Run) -> Result<Option<Section>> {
     let order = read_order(run, n)?;
     let linkage = run.matrix("linkage.npy", n.saturating_sub(1), "joins")?;
     // The matrix may be large: it is not copied into the order.
-    let ordered = |a: usize, b: usize| f64::from(matrix[[order.neurons[a], order.neurons[b]]]);
+    let ordered = |a: usize, b: usize| matrix[[order.neurons[a], order.neurons[b]]];
     let (small, each) = reduced((n, n), ordered);
     let corners = [(0.0, 1.0), (n as f64, 0.0)];
     let mut marks = vec![Mark::Cells { corners, cells: Cells::signed(small.view(), 1.0) }];
@@ -149,7 +149,7 @@ fn strip(order: &Order, areas: &[String]) -> Mark {
 
 /// The joins as brackets, the highest only. Rows of SciPy's linkage: two clusters, their distance, their
 /// size.
-fn dendrogram(path: &Path, linkage: &Array2<f32>, order: &Order) -> Result<Vec<Mark>> {
+fn dendrogram(path: &Path, linkage: &Array2<f64>, order: &Order) -> Result<Vec<Mark>> {
     let n = order.neurons.len();
     let damaged = |found: String| Error::input(path, found, "the linkage of the neurons, as SciPy's", AGAIN);
     if linkage.ncols() != 4 {
@@ -162,7 +162,6 @@ fn dendrogram(path: &Path, linkage: &Array2<f32>, order: &Order) -> Result<Vec<M
     }
     let mut joins = Vec::new();
     for (row, join) in linkage.outer_iter().enumerate() {
-        let join = join.mapv(f64::from);
         let cluster = |value: f64| clusters.get(value as usize).copied().filter(|_| value >= 0.0);
         let (Some(a), Some(b)) = (cluster(join[0]), cluster(join[1])) else {
             return Err(damaged(format!("row {row} joins clusters that are not there yet")));

@@ -21,8 +21,8 @@ const MOST_DOTS: usize = 1500;
 
 /// Predicted and measured responses, (neurons, images), and which images were held out.
 pub(super) struct Tested {
-    predicted: Array2<f32>,
-    measured: Array2<f32>,
+    predicted: Array2<f64>,
+    measured: Array2<f64>,
     test: Vec<usize>,
 }
 
@@ -63,7 +63,7 @@ impl Tested {
 
     /// Test images with a neuron's predicted and measured response.
     fn pairs(&self, neuron: usize) -> Vec<(usize, f64, f64)> {
-        let value = |of: &Array2<f32>, image: &usize| f64::from(of[[neuron, *image]]);
+        let value = |of: &Array2<f64>, image: &usize| of[[neuron, *image]];
         let pair = |image: &usize| (*image, value(&self.predicted, image), value(&self.measured, image));
         self.test.iter().map(pair).filter(|(_, p, m)| p.is_finite() && m.is_finite()).collect()
     }

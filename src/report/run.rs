@@ -2,8 +2,6 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Ix2};
@@ -14,10 +12,8 @@ use super::stimuli::{Obstacle, Stimuli};
 use super::table::{AGAIN, Table};
 use crate::error::{Error, Result};
 use crate::io::commit::RECORD;
-use crate::io::npy;
-
-/// No record is longer.
-const LONGEST_RECORD: u64 = 64 << 20;
+use crate::io::file::LONGEST_RECORD;
+use crate::io::{self, npy};
 
 /// Which command wrote a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -138,12 +134,12 @@ impl Run {
     ///
     /// # Errors
     /// Input, where it is damaged or has another number of rows or of axes.
-    pub(super) fn matrix(&self, name: &str, rows: usize, of: &str) -> Result<Option<Array2<f32>>> {
+    pub(super) fn matrix(&self, name: &str, rows: usize, of: &str) -> Result<Option<Array2<f64>>> {
         let path = self.folder.join(name);
         if !path.exists() {
             return Ok(None);
         }
-        let array = npy::read(&path, None)?;
+        let array = npy::read_f64(&path, None)?;
         let shape = array.shape().to_vec();
         let matrix = array.into_dimensionality::<Ix2>().ok().filter(|matrix| matrix.nrows() == rows);
         let matrix = matrix.ok_or_else(|| {
@@ -168,15 +164,7 @@ impl Run {
 
 /// A record as JSON, of whatever program.
 fn json(file: &Path) -> Result<Value> {
-    let unreadable = |why| Error::unreadable(file, &why);
-    let mut text = Vec::new();
-    let opened = File::open(file).map_err(unreadable)?;
-    opened.take(LONGEST_RECORD + 1).read_to_end(&mut text).map_err(unreadable)?;
-    if text.len() as u64 > LONGEST_RECORD {
-        let found = format!("is longer than {} MiB", LONGEST_RECORD >> 20);
-        return Err(Error::input(file, found, "a record of Striate", AGAIN));
-    }
-    serde_json::from_slice(&text)
+    serde_json::from_slice(&io::file::read(file, LONGEST_RECORD)?)
         .map_err(|why| Error::input(file, format!("is no JSON: {why}"), "a record of Striate", AGAIN))
 }
 

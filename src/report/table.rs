@@ -22,7 +22,7 @@ impl Table {
     /// # Errors
     /// A file that cannot be read, and a row with another number of fields than the first line, by its line.
     pub(super) fn read(path: &Path) -> Result<Table> {
-        let file = std::fs::File::open(path).map_err(|why| Error::unreadable(path, &why))?;
+        let file = crate::io::file::open(path)?;
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
         let damaged = |why: csv::Error| {
             Error::input(path, format!("is no table ({why})"), "a table that Striate wrote", AGAIN)

@@ -1,6 +1,5 @@
 //! Where in the image, and to which features, the readouts of a few neurons look.
 
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -18,6 +17,7 @@ use super::svg::Colour;
 use super::table::{AGAIN, Sheet, field};
 use super::words::{number, percent, short};
 use crate::error::{Error, Result};
+use crate::io::file;
 use crate::io::weights::{TensorInfo, WeightFile};
 
 const MODEL: &str = "model.safetensors";
@@ -106,7 +106,7 @@ fn row(path: &Path, model: &WeightFile, name: &str, wanted: &[usize], neuron: us
     };
     let unreadable = |why| Error::unreadable(path, &why);
     let length: usize = wanted.iter().product();
-    let mut file = File::open(path).map_err(unreadable)?;
+    let mut file = file::open(path)?;
     file.seek(SeekFrom::Start(at + 4 * (neuron * length) as u64)).map_err(unreadable)?;
     // The header was checked against the file's length when it was opened.
     let mut bytes = vec![0; 4 * length];

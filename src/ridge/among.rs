@@ -2,6 +2,7 @@
 //! images best.
 
 use super::device::{fold_losses, refit};
+use super::room;
 use super::spectrum::{Space, Spectrum};
 use super::targets::{Refitted, Targets, scales};
 use super::{Factorisation, FactorisationTaken, Plan, cholesky, host, least_bytes, overflow};
@@ -117,6 +118,8 @@ pub fn fit_among_by(
     if spaces.iter().any(|space| space.images() != images) || neurons == 0 || spaces.is_empty() {
         return Err(Error::internal("ridge", format!("{images} responses for other rows")));
     }
+    // Predictions and weights, of a space and of all.
+    room(2 * neurons * images)?;
     let folds = spaces.len() * plan.folds.len();
     let steps = (folds + 1) as f64;
     let (mut grids, mut lasts, mut factorisations) = (Vec::new(), Vec::new(), Vec::new());
@@ -269,7 +272,13 @@ impl Among {
         let mut taken = self.factorisations[number].search;
         let found = match (space, taken) {
             (Space::Kernel(k), Factorisation::Tridiagonal) => {
-                let last = last.or_else(|| host::Last::new(k, plan, penalties));
+                let last = match last {
+                    Some(last) => Some(last),
+                    None => {
+                        room(k.nrows() * plan.fit.len())?;
+                        host::Last::new(k, plan, penalties)
+                    }
+                };
                 last.and_then(|last| host::refit(&last, &targets, &chosen, penalties))
             }
             (Space::Kernel(k), Factorisation::Cholesky) => {

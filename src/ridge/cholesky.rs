@@ -3,6 +3,7 @@
 
 use super::Plan;
 use super::device::LEAST_NEURONS;
+use super::room;
 use super::spectrum::centred_kernel;
 use super::targets::{Refitted, Targets};
 use crate::error::Result;
@@ -26,7 +27,7 @@ pub(super) fn fold_losses(
     held_out: &[usize],
     penalties: &[f64],
 ) -> Result<Option<Array2<f64>>> {
-    let (own, across) = definite(kernel, targets.train, held_out, targets.centred);
+    let (own, across) = definite(kernel, targets.train, held_out, targets.centred)?;
     // The rest is for chunks of neurons, and for the estimate of the error.
     let at_once = Systems::at_once(gpu, own.nrows(), across.nrows(), gpu.ledger().free() / 2);
     if at_once == 0 {
@@ -69,7 +70,13 @@ pub(super) fn fold_losses(
 
 /// As [`centred_kernel`], but that the matrix is not singular for having been centred: the mean eigenvalue is
 /// added to that of constants, which is 0. No solution is another for it, as all right sides add up to 0.
-fn definite(kernel: &Array2<f64>, train: &[usize], other: &[usize], centred: bool) -> (Mat<f64>, Mat<f64>) {
+fn definite(
+    kernel: &Array2<f64>,
+    train: &[usize],
+    other: &[usize],
+    centred: bool,
+) -> Result<(Mat<f64>, Mat<f64>)> {
+    room((train.len() + other.len()) * train.len())?;
     let (mut own, across) = centred_kernel(kernel, train, other, centred);
     if centred {
         let n = own.nrows();
@@ -78,7 +85,7 @@ fn definite(kernel: &Array2<f64>, train: &[usize], other: &[usize], centred: boo
             own.col_as_slice_mut(column).iter_mut().for_each(|v| *v += mean / n as f64);
         }
     }
-    (own, across)
+    Ok((own, across))
 }
 
 /// Neurons of one launch.
@@ -125,7 +132,7 @@ pub(super) fn refit(
     penalties: &[f64],
 ) -> Result<Option<Refitted>> {
     let every: Vec<usize> = (0..kernel.nrows()).collect();
-    let (own, across) = definite(kernel, &plan.fit, &every, plan.intercept);
+    let (own, across) = definite(kernel, &plan.fit, &every, plan.intercept)?;
     let Some(weights) = weights(gpu, own.as_ref(), targets, (chosen, penalties))? else { return Ok(None) };
     let mut found = Refitted::zeros(targets);
     let mut first = 0;

@@ -3,12 +3,12 @@
 //! Every sum is made by one thread in pieces of fixed size, so that its bits depend neither on how many
 //! threads there are nor on memory.
 
-use super::Plan;
 use super::spectrum::centred_kernel;
 use super::targets::{Refitted, Targets};
 use super::tridiagonal::{Shifted, Tridiagonal, rounding};
+use super::{Plan, room};
 use crate::error::{Error, Result};
-use crate::gpu::host_memory_available;
+use crate::host::{memory_available, no_thread};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
 use ndarray::{Array2, ArrayView2};
@@ -51,8 +51,9 @@ fn reduced(own: Mat<f64>, penalties: &[f64]) -> Option<Tridiagonal> {
     penalties.iter().all(|penalty| *penalty > rounding).then(|| Tridiagonal::new(own))
 }
 
-/// How many of the plan's matrices are worked on at once, by what the host's memory has left; at least one.
-fn matrices_at_once(plan: &Plan, neurons: usize, penalties: usize) -> usize {
+/// How many of the plan's matrices are worked on at once, by what the host's memory has left; at least one. There is
+/// room for them then, which the decompositions themselves do not ask for.
+fn matrices_at_once(plan: &Plan, neurons: usize, penalties: usize) -> Result<usize> {
     let penalties = penalties.min(rayon::current_num_threads());
     let words = |(train, held_out): &(Vec<usize>, Vec<usize>)| {
         let (n, held_out) = (train.len(), held_out.len());
@@ -61,8 +62,15 @@ fn matrices_at_once(plan: &Plan, neurons: usize, penalties: usize) -> usize {
     let all_rows = plan.fit.len().pow(2);
     let most = plan.folds.iter().map(words).max().unwrap_or(1).max(all_rows).max(1);
     // Half is left to everything else.
-    let fit = host_memory_available().map(|free| free / 16 / most as u64);
-    fit.map_or(usize::MAX, |fit| usize::try_from(fit).unwrap_or(usize::MAX)).max(1)
+    let fit = memory_available().map_or(u64::MAX, |free| free / 16 / most as u64);
+    let mut at_once = fit.clamp(1, plan.folds.len() as u64 + 1);
+    while let Err(why) = room(most * at_once as usize) {
+        if at_once == 1 {
+            return Err(why);
+        }
+        at_once /= 2;
+    }
+    Ok(at_once as usize)
 }
 
 /// Held-out mean squared error of every penalty and neuron in each fold of the plan, and if asked, and if
@@ -77,7 +85,7 @@ pub(super) fn search(
     with_last: bool,
     done: &mut dyn FnMut(usize),
 ) -> Result<Option<(Vec<Losses>, Option<Last>)>> {
-    let at_once = matrices_at_once(plan, responses.nrows(), penalties.len());
+    let at_once = matrices_at_once(plan, responses.nrows(), penalties.len())?;
     let with_last = with_last && at_once > plan.folds.len();
     let (sender, finished) = mpsc::channel();
     let folds = move || {
@@ -98,8 +106,9 @@ pub(super) fn search(
     };
     std::thread::scope(|scope| {
         // The largest matrix first, since one core works on each.
+        let all = || rayon::join(|| with_last.then(|| Last::new(kernel, plan, penalties)), folds);
         let work =
-            scope.spawn(|| rayon::join(|| with_last.then(|| Last::new(kernel, plan, penalties)), folds));
+            std::thread::Builder::new().spawn_scoped(scope, all).map_err(|why| no_thread("ridge", &why))?;
         for (number, ()) in finished.iter().enumerate() {
             done(number + 1);
         }

@@ -28,6 +28,7 @@ pub use spectrum::Space;
 
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
+use crate::host::room as host_room;
 use crate::routines::PIECE_ROWS;
 use ndarray::{Array1, Array2, ArrayView2};
 
@@ -100,6 +101,13 @@ pub fn fit(
         return Err(Error::internal("ridge", "a space without a grid"));
     };
     Ok(Fit { penalties, unit, chosen, losses, predictions, coefficients, intercepts })
+}
+
+/// Whether the host has room for so many words of f64 and for what products take beside them: faer's have 64 MiB
+/// for each thread, which they keep, and abort without.
+fn room(words: usize) -> Result<()> {
+    const PACKED: u64 = 64 << 20;
+    host_room("ridge", 8 * words as u64 + PACKED * (rayon::current_num_threads() as u64 + 1))
 }
 
 /// The error of numbers that f32 cannot hold.

@@ -1,5 +1,6 @@
 //! The eigendecomposition that one set of training rows needs, in f64.
 
+use super::room;
 use crate::error::{Error, Result};
 use faer::{Mat, Side};
 use ndarray::Array2;
@@ -57,6 +58,9 @@ pub(super) struct Spectrum {
 
 impl Spectrum {
     pub fn new(space: &Space, train: &[usize], other: &[usize], centred: bool) -> Result<Self> {
+        // The decomposition works beside its matrix in five others of that size, and aborts where it cannot.
+        let (n, rows) = (space.rank().min(train.len().max(other.len())), train.len() + other.len());
+        room(7 * n * n + 2 * rows * n)?;
         match space {
             Space::Kernel(k) => Self::of_kernel(k, train, other, centred),
             Space::Features(x) => Self::of_features(x, train, other, centred),

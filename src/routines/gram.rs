@@ -3,6 +3,7 @@
 
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Matrix, Recording};
+use crate::host::room;
 use crate::kernels::gemm::{self, Gemm, Operand};
 use crate::kernels::panel_sum::PanelSum;
 use ndarray::Array2;
@@ -179,6 +180,7 @@ impl Gram {
     /// # Errors
     /// As [`Gpu::download`].
     pub fn finish(&self, gpu: &Gpu) -> Result<Array2<f64>> {
+        room("kernel matrix", 8 * (self.rows * self.rows) as u64)?;
         let mut gram = Array2::zeros((self.rows, self.rows));
         for stripe in &self.stripes {
             let high: Vec<f32> = gpu.download(&stripe.high)?;

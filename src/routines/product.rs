@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::gpu::{Gpu, Matrix, Recording};
+use crate::host::room;
 use crate::kernels::gemm::{self, Gemm, Operand};
 use faer::MatRef;
 
@@ -18,6 +19,7 @@ const PIECE_UNIT: usize = 64;
 pub fn upload_rows(gpu: &Gpu, what: &str, rows: MatRef<'_, f64>) -> Result<Matrix> {
     let matrix = Matrix::zeros(gpu, what, rows.nrows(), rows.ncols())?;
     let pitch = matrix.pitch();
+    room(what, 4 * (rows.nrows() * pitch) as u64)?;
     let mut words = vec![0f32; rows.nrows() * pitch];
     // Column by column, as faer stores it.
     for c in 0..rows.ncols() {

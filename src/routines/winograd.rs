@@ -4,6 +4,7 @@
 use super::winograd_tiles::virtual_weights;
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Maps, Recording};
+use crate::host::room;
 use crate::kernels::conv2d::Geometry;
 use crate::kernels::gemm::{Gemm, Operand};
 use crate::kernels::winograd::{Span, Tiling, filter_matrix};
@@ -209,6 +210,7 @@ fn transform(weight: ArrayView4<'_, f32>, tiling: &Tiling) -> Result<Vec<f32>> {
     let channels = Channels { inputs: per_group * tiling.groups, outputs };
     let (depth, width) = (depth(tiling, channels.inputs), width(tiling, outputs));
     let own = outputs / tiling.groups;
+    room("filters", 4 * filter_words(tiling, channels) as u64)?;
     let along = [filter_matrix(tiling.rows.points, taps[0]), filter_matrix(tiling.columns.points, taps[1])];
     // Along the rows first, channels last, so that all channels of a point are made together.
     let half: Vec<Vec<f64>> = (0..outputs)

@@ -49,7 +49,7 @@ pub fn correlation(y: &[f64], p: &[f64]) -> f64 {
 /// [`crate::Kind::Internal`] when shapes differ.
 pub fn trial_scores(
     responses: ArrayView2<f32>,
-    predictions: ArrayView2<f32>,
+    predictions: ArrayView2<f64>,
     images: &[usize],
 ) -> Result<Vec<TrialScores>> {
     if responses.dim() != predictions.dim() || responses.ncols() != images.len() {
@@ -73,10 +73,10 @@ fn by_image(images: impl Iterator<Item = usize>) -> Vec<Vec<usize>> {
     groups
 }
 
-fn neuron_scores(responses: ArrayView1<f32>, predictions: ArrayView1<f32>, images: &[usize]) -> TrialScores {
+fn neuron_scores(responses: ArrayView1<f32>, predictions: ArrayView1<f64>, images: &[usize]) -> TrialScores {
     let present: Vec<usize> = (0..images.len()).filter(|at| !responses[*at].is_nan()).collect();
-    let [y, p] = [responses, predictions]
-        .map(|values| -> Vec<f64> { present.iter().map(|at| f64::from(values[*at])).collect() });
+    let y: Vec<f64> = present.iter().map(|at| f64::from(responses[*at])).collect();
+    let p: Vec<f64> = present.iter().map(|at| predictions[*at]).collect();
     let groups = by_image(present.iter().map(|at| images[*at]));
     let of_images = |values: &[f64]| -> Vec<Vec<f64>> {
         groups.iter().map(|group| group.iter().map(|at| values[*at]).collect()).collect()
@@ -169,7 +169,7 @@ mod tests {
     fn predictions_of_images_score_as_in_a_fit() {
         let y = array![[1.0, 3.0, f32::NAN, 4.0, 5.0, 7.0, 6.0, 8.0]];
         let images = [0, 0, 0, 1, 1, 2, 2, 2];
-        let p = [3.0f32, 4.0, 7.0];
+        let p = [3.0, 4.0, 7.0];
         let predictions = Array2::from_shape_fn((1, 8), |(_, trial)| p[images[trial]]);
         let found = trial_scores(y.view(), predictions.view(), &images).unwrap()[0];
         let repeats = array![[[1.0, 3.0, f32::NAN], [4.0, 5.0, f32::NAN], [7.0, 6.0, 8.0]]];
@@ -190,8 +190,9 @@ mod tests {
         let all = CompetitionScores::new(&[one, TrialScores { fev: LEAST_FEV, feve: 0.25, ..one }]);
         assert_eq!((all.feve, all.feve_neurons), (0.25, 1));
         let y = array![[1.0f32, 2.0]];
-        assert!(trial_scores(y.view(), y.view(), &[0]).is_err());
-        let once = trial_scores(y.view(), y.view(), &[0, 1]).unwrap();
+        let same = y.mapv(f64::from);
+        assert!(trial_scores(y.view(), same.view(), &[0]).is_err());
+        let once = trial_scores(y.view(), same.view(), &[0, 1]).unwrap();
         assert!(once[0].fev.is_nan() && CompetitionScores::new(&once).feve.is_nan());
     }
 
@@ -216,7 +217,7 @@ mod tests {
             let matrix = |rows: &[Vec<f32>]| {
                 Array2::from_shape_vec((rows.len(), case.images.len()), rows.concat()).unwrap()
             };
-            let (y, p) = (matrix(&case.responses), matrix(&case.predictions));
+            let (y, p) = (matrix(&case.responses), matrix(&case.predictions).mapv(f64::from));
             let found = trial_scores(y.view(), p.view(), &case.images).unwrap();
             let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-11 * b.abs().max(1.0), "{a} {b}");
             for (n, one) in found.iter().enumerate() {

@@ -105,7 +105,12 @@ fn what_is_written_is_read_again() {
 fn ridge_from_pixels_predicts_simple_cells() {
     let e = experiment(60, 10);
     let pixels = e.images.mapv(|l| f64::from(l) / 127.5 - 1.0).into_shape_with_order((320, 64 * 64)).unwrap();
-    let average = Responses { repeats: e.responses.clone(), neuron_names: None }.average();
+    let average = Responses {
+        offsets: vec![0.0; e.responses.dim().0],
+        repeats: e.responses.clone(),
+        neuron_names: None,
+    }
+    .average();
     let (train, test) = (pixels.select(Axis(0), &e.split.train), pixels.select(Axis(0), &e.split.test));
     let mut kernel = train.dot(&train.t());
     // The best of a few penalties for all neurons together is enough here.
@@ -114,11 +119,11 @@ fn ridge_from_pixels_predicts_simple_cells() {
     let factor = cholesky(&kernel);
     let mut r = Vec::new();
     for (at, _) in e.neurons.iter().enumerate().filter(|(_, n)| n.cell == Cell::Simple) {
-        let y: Vec<f64> = e.split.train.iter().map(|&i| f64::from(average[[at, i]])).collect();
+        let y: Vec<f64> = e.split.train.iter().map(|&i| average[[at, i]]).collect();
         let mean = y.iter().sum::<f64>() / y.len() as f64;
         let dual = solve(&factor, y.iter().map(|y| y - mean).collect());
         let prediction = test.dot(&train.t().dot(&ndarray::Array1::from(dual)));
-        let truth: Vec<f64> = e.split.test.iter().map(|&i| f64::from(average[[at, i]])).collect();
+        let truth: Vec<f64> = e.split.test.iter().map(|&i| average[[at, i]]).collect();
         r.push(crate::scores::agreement::pearson_r(&truth, prediction.as_slice().unwrap()));
     }
     r.sort_by(f64::total_cmp);

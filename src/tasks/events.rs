@@ -1,27 +1,29 @@
 //! Events of traces: a recording or an array goes in, an `.npz` comes out that `--events` reads back.
 
 mod counts;
+mod job;
 
 use counts::Counts;
 pub use counts::EventsWarning;
+use job::Job;
 
 use super::Progress;
 use super::clock::Clock;
 use super::record::{AdapterRecord, hashes};
 use crate::error::{Error, Kind, Result};
 use crate::events::{DecayFrom, Fitted, Method, infer, traces_at_once};
-use crate::experiment::{self, ExperimentRequest, Recorded, Trace, Traces};
+use crate::experiment::{ExperimentRequest, Trace};
 use crate::gpu::Gpu;
 use crate::io::commit::{self, Claim, Draft};
-use crate::io::npy::{ArchiveWriter, Rows};
+use crate::io::file::{self, LONGEST_RECORD};
+use crate::io::npy::ArchiveWriter;
 use crate::numbers::median;
-use ndarray::{Array2, ArrayView1, Ix2};
+use ndarray::ArrayView1;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Where traces come from.
@@ -29,12 +31,21 @@ use std::path::{Path, PathBuf};
 pub enum EventsSource {
     /// A recording.
     Experiment(ExperimentRequest),
-    /// An array (neurons, frames): `.npy`, or `FILE.npz:member`.
+    /// Traces (neurons, frames) without a recording: what [`crate::experiment::TraceFile::open`] takes.
     Array {
-        /// The file.
+        /// `FILE`, or `FILE:NAME`.
         path: PathBuf,
-        /// Frames a second.
-        rate: f64,
+        /// Frames a second; as the file says where none is given.
+        rate: Option<f64>,
+    },
+    /// A plane of suite2p.
+    Suite2p {
+        /// The folder of `F.npy`.
+        folder: PathBuf,
+        /// Frames a second; as its `ops.npy` says where none is given.
+        rate: Option<f64>,
+        /// The share of the neuropil's fluorescence that is taken off.
+        neuropil: Option<f64>,
     },
 }
 
@@ -102,8 +113,8 @@ pub struct EventsSummary {
     pub n_without_trace: usize,
     /// Neurons whose events could not be solved for: all of theirs is NaN.
     pub n_unsolved: usize,
-    /// Median over neurons of the events that are not zero, a second of frames that are not missing. None for
-    /// fast-OOPSI, which has some at every frame.
+    /// Median over neurons of the events that are not zero, a second of frames that are not missing. None
+    /// for fast-OOPSI, which has some at every frame.
     pub median_events_per_second: Option<f64>,
     /// Median over neurons of the noise's standard deviation, in the trace's units.
     pub median_noise: f64,
@@ -123,88 +134,7 @@ pub struct EventsSummary {
 /// through once for every block.
 const BLOCK_BYTES: usize = 512 << 20;
 
-/// Traces to read from.
-enum Source {
-    Recording(Traces, Trace),
-    Array(Rows),
-}
-
-/// What is open, and the resolved request.
-struct Job {
-    source: Source,
-    neurons: usize,
-    frames: usize,
-    rate: f64,
-    trace: Trace,
-    method: Method,
-    /// Files that went in, with their roles.
-    files: Vec<(&'static str, PathBuf)>,
-}
-
 impl EventsRequest {
-    fn open(&self) -> Result<Job> {
-        let (source, [neurons, frames], rate, trace, files) = match &self.source {
-            EventsSource::Experiment(request) => {
-                let experiment = experiment::open(request)?;
-                let Recorded::Traces(traces) = experiment.recorded else {
-                    let found = "it holds responses of trials, and no traces";
-                    let advice = "Name a recording with traces, or give them by --traces";
-                    return Err(Error::input(&request.path, found, "traces over frames", advice));
-                };
-                let trace = self.trace.unwrap_or_else(|| self.usual(|trace| traces.has(trace)));
-                // Says which there are, if it is not there.
-                traces.time_major(trace)?;
-                let (shape, rate) = ([traces.neurons, traces.frames], traces.rate);
-                let files = vec![("experiment", request.path.clone())];
-                (Source::Recording(traces, trace), shape, rate, trace, files)
-            }
-            EventsSource::Array { path, rate } => {
-                let rows = Rows::open(path, None)?;
-                let [neurons, frames] = rows.info().shape[..] else {
-                    let found = format!("its shape is {:?}", rows.info().shape);
-                    let advice = "Save one row for each neuron";
-                    return Err(Error::input(path, found, "two axes, neurons and frames", advice));
-                };
-                let files = vec![("traces", path.clone())];
-                (Source::Array(rows), [neurons, frames], *rate, self.trace.unwrap_or(Trace::Dff), files)
-            }
-        };
-        if neurons == 0 || frames < 2 {
-            let (_, path) = &files[0];
-            let found = format!("its traces have the shape {neurons} x {frames}");
-            return Err(Error::input(path, found, "a neuron and two frames at least", "Check the file"));
-        }
-        let method = self.method(trace);
-        method.check(rate)?;
-        Ok(Job { source, neurons, frames, rate, trace, method, files })
-    }
-
-    fn usual(&self, has: impl Fn(Trace) -> bool) -> Trace {
-        let l0 = matches!(self.method, MethodRequest::L0 { .. });
-        let [first, second] =
-            if l0 { [Trace::Corrected, Trace::Dff] } else { [Trace::Dff, Trace::Corrected] };
-        if has(first) || !has(second) { first } else { second }
-    }
-
-    fn has_penalty(&self) -> bool {
-        match self.method {
-            MethodRequest::Oasis { penalty, smallest, .. } => penalty.is_some() || smallest > 0.0,
-            MethodRequest::OasisAr2 { penalty, .. } | MethodRequest::L0 { penalty, .. } => penalty.is_some(),
-            MethodRequest::Oopsi { .. } => false,
-        }
-    }
-
-    fn method(&self, trace: Trace) -> Method {
-        match self.method {
-            MethodRequest::Oasis { decay, penalty, smallest } => Method::Oasis { decay, penalty, smallest },
-            MethodRequest::OasisAr2 { decay, penalty } => Method::OasisAr2 { decay, penalty },
-            MethodRequest::Oopsi { decay } => Method::Oopsi { decay },
-            MethodRequest::L0 { half_life, penalty } => {
-                Method::L0 { half_life, penalty, is_change: trace == Trace::Dff }
-            }
-        }
-    }
-
     /// The record: `events.npz` has `events.json` beside it.
     fn record(&self) -> PathBuf {
         self.out.with_extension("json")
@@ -220,7 +150,7 @@ impl EventsRequest {
         let own = |bytes: Vec<u8>| {
             serde_json::from_slice::<serde_json::Value>(&bytes).is_ok_and(|v| v["command"] == "events")
         };
-        if std::fs::read(&record).is_ok_and(|bytes| !own(bytes)) {
+        if file::read(&record, LONGEST_RECORD).is_ok_and(|bytes| !own(bytes)) {
             let found = format!("{} would be replaced by the record of events", record.display());
             return wrong(found, "a name FILE.npz beside which no other FILE.json lies");
         }
@@ -239,8 +169,9 @@ impl EventsRequest {
     }
 }
 
-/// Infers events and writes them: `ev` and `calcium` (neurons, frames) f32; `baseline`, `lambda` and `noise`
-/// (neurons) and `g` (neurons, 2) f64. The file appears when it is whole.
+/// Infers events and writes them: `ev` and `calcium` (neurons, frames) f32; `baseline`, `lambda` and
+/// `noise` (neurons) and `g` (neurons, 2) f64; `ids` (neurons) i64, where traces come from a file that
+/// numbers its neurons. The file appears when it is whole.
 ///
 /// # Errors
 /// Usage or Input, if options, traces and method do not fit each other; Output, if the file cannot be
@@ -283,6 +214,7 @@ pub fn events(gpu: &Gpu, request: &EventsRequest, progress: &mut Progress<'_>) -
     let record = json!({
         "striate": env!("CARGO_PKG_VERSION"), "command": "events", "method": job.method,
         "inputs": hashes(&job.files)?, "summary": summary, "adapter": AdapterRecord::of(gpu),
+        "neurons": job.ids,
     });
     let record = serde_json::to_vec_pretty(&record).map_err(|e| Error::internal("record", e))?;
     let record = Draft::new(&request.record(), |to| to.write_all(&record))?;
@@ -290,8 +222,8 @@ pub fn events(gpu: &Gpu, request: &EventsRequest, progress: &mut Progress<'_>) -
     Ok(summary)
 }
 
-/// The archive: events as they are inferred; calcium, which an archive takes only after them, waits in a file
-/// beside it.
+/// The archive: events as they are inferred; calcium, which an archive takes only after them, waits in a
+/// file beside it.
 fn write(
     gpu: &Gpu,
     request: &EventsRequest,
@@ -335,6 +267,13 @@ fn write(
     archive.begin("g", "<f8", &[job.neurons, 2]).map_err(failed)?;
     let all: Vec<u8> = counts.fitted.iter().flat_map(|f| f.decay).flat_map(f64::to_le_bytes).collect();
     archive.write_all(&all).map_err(failed)?;
+    if let Some(ids) = job.ids.as_ref().and_then(|ids| ids.iter().map(|id| id.parse().ok()).collect()) {
+        let ids: Vec<i64> = ids;
+        archive.begin("ids", "<i8", &[job.neurons]).map_err(failed)?;
+        archive
+            .write_all(&ids.into_iter().flat_map(i64::to_le_bytes).collect::<Vec<u8>>())
+            .map_err(failed)?;
+    }
     archive.finish().map_err(failed)
 }
 
@@ -346,25 +285,6 @@ fn columns() -> [Column; 3] {
 
 fn bytes(row: ArrayView1<'_, f32>) -> Vec<u8> {
     row.iter().flat_map(|v| v.to_le_bytes()).collect()
-}
-
-impl Job {
-    /// Traces of some neurons. Frames are missing where they are NaN; infinities are refused.
-    fn read(&mut self, neurons: Range<usize>) -> Result<Array2<f32>> {
-        let traces = match &mut self.source {
-            Source::Recording(traces, trace) => traces.block(*trace, neurons.clone(), 0..self.frames)?,
-            Source::Array(rows) => {
-                let values = rows.read(neurons.clone())?.into_dimensionality::<Ix2>();
-                values.map_err(|why| Error::internal("traces", why))?
-            }
-        };
-        if let Some(((row, frame), value)) = traces.indexed_iter().find(|(_, v)| v.is_infinite()) {
-            let found = format!("neuron {} is {value} at frame {frame}", neurons.start + row);
-            let advice = "Write NaN where a frame is missing";
-            return Err(Error::input(&self.files[0].1, found, "numbers, or NaN", advice));
-        }
-        Ok(traces)
-    }
 }
 
 /// The median of those that are numbers.

@@ -155,7 +155,7 @@ fn rows(
 ) -> Result<()> {
     let images = summary.n_images;
     let all: Vec<usize> = (0..images).collect();
-    let mut source = request.input.measured(&all)?.open()?;
+    let mut source = request.input.measured(&all, gpu.ledger().budget())?.open()?;
     let at_once = rows_at_once(&summary.layers).min(images);
     let mut slabs = Vec::new();
     for (number, layer) in summary.layers.iter().enumerate() {

@@ -7,7 +7,6 @@ use super::plan::{self, FitPlan};
 use super::recording::{Recording, RecordingRequest};
 use super::reliability;
 use super::ridge_fit::{RidgeJob, RidgeRequest, SmoothRidgeRequest};
-use super::rows::Rows;
 use super::run_folder::{self, FILES, Found};
 use super::smooth::Smooth;
 use super::trained_fit::{TrainedJob, TrainedRequest};
@@ -41,6 +40,15 @@ impl ReadoutRequest {
             ReadoutRequest::Ridge(_) => "ridge",
             ReadoutRequest::SmoothRidge(_) => "smooth-ridge",
             ReadoutRequest::Trained(asked) => asked.shared.model.name(),
+        }
+    }
+
+    /// Whether it is the same readout with any number added to a neuron's responses, but for its intercept.
+    pub(super) fn centres_responses(&self) -> bool {
+        match self {
+            ReadoutRequest::Ridge(asked) => asked.intercept,
+            ReadoutRequest::SmoothRidge(asked) => asked.ridge.intercept,
+            ReadoutRequest::Trained(asked) => asked.shared.standardise_responses,
         }
     }
 }
@@ -140,7 +148,7 @@ pub(super) struct Work<'a> {
     pub gpu: &'a Gpu,
     pub request: &'a FitRequest,
     pub source: Source,
-    pub rows: &'a Rows,
+    pub recording: &'a Recording,
     pub folder: &'a Folder,
     pub clock: &'a mut Clock,
 }
@@ -148,9 +156,12 @@ pub(super) struct Work<'a> {
 impl Work<'_> {
     /// The input with its normalisation measured over the images of the rows that are fitted, and its source.
     pub fn measured(&mut self, fitted: &[usize]) -> Result<Input> {
-        let input = self.request.input.measured(&self.rows.images_of(fitted))?;
+        let input = self
+            .request
+            .input
+            .measured(&self.recording.rows.images_of(fitted), self.gpu.ledger().budget())?;
         if input != self.request.input {
-            self.source = self.rows.source(input.open()?)?;
+            self.source = self.recording.rows.source(input.open()?)?;
         }
         self.clock.done("reading");
         Ok(input)
@@ -166,7 +177,7 @@ impl<'a> FitJob<'a> {
     pub fn read(request: &'a FitRequest) -> Result<Self> {
         let mut clock = Clock::new();
         let source = request.input.open()?;
-        let recording = request.recording.read(source.images())?;
+        let recording = request.recording.read(source.images(), request.readout.centres_responses())?;
         let source = match &request.readout {
             ReadoutRequest::Trained(_) => recording.rows.stored(source)?.0,
             _ => recording.rows.source(source)?,
@@ -211,7 +222,7 @@ impl<'a> FitJob<'a> {
         let FitJob { source, method, request, mut clock, recording } = self;
         let folder = Folder::create(&request.out, &FILES)?;
         let shape = source.shape();
-        let work = Work { gpu, request, source, rows: &recording.rows, folder: &folder, clock: &mut clock };
+        let work = Work { gpu, request, source, recording: &recording, folder: &folder, clock: &mut clock };
         let readout = match method {
             Method::Ridge(job) => job.run(work, &plan, progress)?,
             Method::Trained(job) => job.run(work, progress)?,

@@ -7,11 +7,14 @@ use super::model::{FILE, Model};
 use super::plan::working_bytes;
 use super::record::RunRecord;
 use super::rows::TrialsRecord;
+use super::run_folder::check_finite;
 use super::trained_model;
 use crate::error::{Error, Kind, Result};
 use crate::features::{FeatureSpace, SlabPlan, Source, Trials, UNIT};
 use crate::gpu::Gpu;
 use crate::io::commit;
+use crate::io::file::{self, LONGEST_RECORD};
+use crate::io::hash::sha256_file;
 use crate::training::{self, Resident, Shared};
 use ndarray::Array2;
 use serde::de::DeserializeOwned;
@@ -43,11 +46,26 @@ pub(super) enum Shown<'a> {
 /// Input, if the folder holds none, or one that cannot be understood.
 fn read_record(run: &Path) -> Result<RunRecord> {
     let path = run.join(commit::RECORD);
-    let bytes = std::fs::read(&path).map_err(|e| Error::unreadable(&path, &e).at(path.display()))?;
+    let bytes = file::read(&path, LONGEST_RECORD)?;
     serde_json::from_slice(&bytes).map_err(|e| {
         let found = format!("is not the record of a fit: {e}");
         Error::input(&path, found, "a folder that `striate fit` wrote", "Check the path")
     })
+}
+
+/// Refuses a record that was written for another model, or was changed since.
+fn check_binding(folder: &Path, record: &RunRecord) -> Result<()> {
+    let wrong = |found: &str| {
+        let wanted = format!("the record and the {FILE} that one `striate fit` wrote");
+        Err(Error::input(&folder.join(commit::RECORD), found, wanted, "Run `striate fit` again"))
+    };
+    if record.binding.is_empty() {
+        return wrong("does not say which model it belongs to, as records before version 0.1.0 did not");
+    }
+    if record.command != "fit" || record.bound_to(&sha256_file(&folder.join(FILE))?)? != record.binding {
+        return wrong("belongs to another model, or one of the two was changed since");
+    }
+    Ok(())
 }
 
 /// One of the record's options, if it is there.
@@ -72,6 +90,7 @@ impl FittedRun {
         let layers =
             shared.as_ref().is_some_and(|shared| matches!(shared.model, training::Model::Mlp { .. }));
         let model = if layers { None } else { Some(Model::open(&folder.join(FILE))?) };
+        check_binding(folder, &record)?;
         Ok(FittedRun { folder: folder.into(), record, trials, shared, model })
     }
 
@@ -118,15 +137,26 @@ impl FittedRun {
         gpu: &Gpu,
         (source, input): (Source, Input),
         progress: &mut Progress<'_>,
-    ) -> Result<Array2<f32>> {
+    ) -> Result<Array2<f64>> {
         check_memory(gpu, &source)?;
+        let predictions = self.unchecked(gpu, (source, input), progress)?;
+        check_finite(&self.folder, "new", &predictions)?;
+        Ok(predictions)
+    }
+
+    fn unchecked(
+        &self,
+        gpu: &Gpu,
+        (source, input): (Source, Input),
+        progress: &mut Progress<'_>,
+    ) -> Result<Array2<f64>> {
         match (&self.shared, &self.model) {
             (Some(shared), None) => self.by_layers(gpu, shared, (source, input), progress),
             (None, None) => Err(Error::internal("predict", "a readout without a model")),
             (shared, Some(model)) => {
                 let mut predictions = as_sum(gpu, source, model, progress)?;
                 if let Some(shared) = shared {
-                    predictions.mapv_inplace(|sum| shared.nonlinearity.apply(f64::from(sum)) as f32);
+                    predictions.mapv_inplace(|sum| shared.nonlinearity.apply(sum));
                 }
                 Ok(predictions)
             }
@@ -138,9 +168,11 @@ impl FittedRun {
         &self,
         gpu: &Gpu,
         shared: &Shared,
-        (source, input): (Source, Input),
+        (mut source, input): (Source, Input),
         progress: &mut Progress<'_>,
-    ) -> Result<Array2<f32>> {
+    ) -> Result<Array2<f64>> {
+        let file = self.folder.join(FILE);
+        let taken = source.take_off(&trained_model::feature_means(&file)?);
         let features = HostFeatures::of(gpu, source, input, progress)?;
         let fitted = self.record.summary.get("feature_shape").cloned().unwrap_or_default();
         if fitted != serde_json::json!(features.shape) {
@@ -149,11 +181,13 @@ impl FittedRun {
             let advice = "Compute them the same way";
             return Err(Error::new(Kind::Input, self.folder.display(), found, wanted, advice));
         }
-        let readout = trained_model::read(&self.folder.join(FILE), shared, features.shape)?;
+        let (readout, means) = trained_model::read(&file, shared, features.shape, taken)?;
         let values = features.values.view();
         let resident = Resident::with(gpu, values, features.shape, readout.standardisation(), shared)?;
         let all: Vec<usize> = (0..resident.images).collect();
-        readout.predict(gpu, &resident, &all)
+        let mut predictions = readout.predict(gpu, &resident, &all)?.mapv(f64::from);
+        predictions.rows_mut().into_iter().zip(means).for_each(|(mut row, mean)| row += mean);
+        Ok(predictions)
     }
 }
 
@@ -175,10 +209,11 @@ fn check_memory(gpu: &Gpu, source: &Source) -> Result<()> {
 }
 
 /// Predictions of a readout without hidden layers, without its nonlinearity: (neurons, rows).
-fn as_sum(gpu: &Gpu, source: Source, model: &Model, progress: &mut Progress<'_>) -> Result<Array2<f32>> {
+fn as_sum(gpu: &Gpu, mut source: Source, model: &Model, progress: &mut Progress<'_>) -> Result<Array2<f64>> {
+    let means_off = source.take_off(&model.means);
     let (images, features) = (source.images(), source.features());
     let (budget, taken) = (gpu.ledger().budget(), source.overhead(gpu)? + working_bytes(gpu));
     let plan = SlabPlan::new(gpu, images, features, budget.saturating_sub(taken))?;
     let mut space = FeatureSpace::new(source, plan, Vec::new());
-    model.predict(gpu, &mut space, &mut |share| progress("features", share))
+    model.predict(gpu, &mut space, means_off, &mut |share| progress("features", share))
 }

@@ -6,13 +6,16 @@ use super::rows::Rows;
 use crate::error::{Kind, Result};
 use crate::features::{FeatureSpace, SlabPlan, Source, UNIT, affordable};
 use crate::gpu::Gpu;
+use crate::host::room;
 use crate::training::{Resident, Shared};
 use ndarray::{Array2, ArrayView2, s};
 
-/// Features as a network gave them, neither centred nor scaled.
+/// Features as a network or a file gave them, neither centred nor scaled, but for offsets.
 pub(super) struct HostFeatures {
     /// (rows, features); of images, where each is shown in several rows.
     pub values: Array2<f32>,
+    /// What was taken off the first features, as [`Source::offsets`]; none may have been.
+    pub offsets: Vec<f64>,
     /// The image that each row shows, where values are of images.
     shown: Option<Vec<u32>>,
     /// Channels, height and width of one row's features; `[features, 1, 1]` where they are no maps.
@@ -23,7 +26,8 @@ pub(super) struct HostFeatures {
 
 impl HostFeatures {
     /// Computes the features of the rows of a recording from `input`; pixels are normalised over the images
-    /// of the rows `train`, if they have to be.
+    /// of the rows `train`, if they have to be. `standardised`: whether features are used by their distances
+    /// from means alone.
     ///
     /// # Errors
     /// Memory, if they do not fit; as [`FeatureSpace::visit`].
@@ -32,10 +36,14 @@ impl HostFeatures {
         input: &Input,
         rows: &Rows,
         train: &[usize],
+        standardised: bool,
         progress: &mut super::Progress<'_>,
     ) -> Result<Self> {
-        let input = input.measured(&rows.images_of(train))?;
-        let (source, shown) = rows.stored(input.open()?)?;
+        let input = input.measured(&rows.images_of(train), gpu.ledger().budget())?;
+        let (mut source, shown) = rows.stored(input.open()?)?;
+        if !standardised {
+            source.keep_raw();
+        }
         Ok(HostFeatures { shown, ..Self::of(gpu, source, input, progress)? })
     }
 
@@ -62,13 +70,15 @@ impl HostFeatures {
             }
             source.too_large(gpu, "features", needed)
         })?;
+        room("features", 8 * images as u64 * features as u64)?;
         let mut values = Array2::<f32>::zeros((images, features));
         let mut space = FeatureSpace::new(source, plan, Vec::new());
         space.visit(gpu, &mut |share| progress("features", share), &mut |slab| {
             values.slice_mut(s![.., slab.columns.clone()]).assign(&slab.matrix.download(gpu)?);
             Ok(())
         })?;
-        Ok(HostFeatures { values, shown: None, shape, input })
+        let offsets = space.source().offsets().to_vec();
+        Ok(HostFeatures { values, offsets, shown: None, shape, input })
     }
 }
 

@@ -51,6 +51,13 @@ pub struct NetworkInput {
     /// How convolutions are computed.
     #[serde(default = "Convolution::direct")]
     pub convolution: Convolution,
+    /// Bits of the images' whole numbers that are wider than a byte; in the record of a run those that were
+    /// found, so that new images are read on the same scale.
+    #[serde(default)]
+    pub bits: Option<u32>,
+    /// What a person should know of how images and weights were read.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// Normalisation, which may have to be measured first.
@@ -69,17 +76,30 @@ impl NetworkInput {
     /// # Errors
     /// Input, if there are no images.
     pub fn open_images(&self) -> Result<Images> {
-        Images::open(&self.images)
+        Ok(Images::open(&self.images)?.with_bits(self.bits))
     }
 
-    /// The same input with its normalisation measured over the given images, if it has to be.
+    /// The same input with the bits of its images, and with what a person should know of how they and the
+    /// weights were read. Decoding takes at most `memory` bytes at once.
     ///
     /// # Errors
     /// Input, if an image cannot be used.
-    pub fn measured(&self, train: &[usize]) -> Result<Self> {
-        let mut input = self.clone();
+    pub fn looked_at(&self, memory: u64) -> Result<Self> {
+        let (bits, mut notes) = self.open_images()?.within(memory).reading()?;
+        notes.extend(self.weight_source()?.notes());
+        Ok(NetworkInput { bits: bits.or(self.bits), notes, ..self.clone() })
+    }
+
+    /// The same input looked at, with its normalisation measured over the given images, if it has to be.
+    /// Decoding takes at most `memory` bytes at once.
+    ///
+    /// # Errors
+    /// Input, if an image cannot be used.
+    pub fn measured(&self, train: &[usize], memory: u64) -> Result<Self> {
+        let mut input = self.looked_at(memory)?;
         if input.normalise == NormaliseRequest::Data {
-            let (mean, std) = self.open_images()?.channel_statistics(train, self.size, self.filter)?;
+            let images = input.open_images()?.within(memory);
+            let (mean, std) = images.channel_statistics(train, self.size, self.filter)?;
             input.normalise = NormaliseRequest::As(Normalise::Channels { mean, std });
         }
         Ok(input)
@@ -91,6 +111,10 @@ impl NetworkInput {
     /// Input, if the first image cannot be read.
     pub fn image_size(&self) -> Result<Size> {
         self.open_images()?.data_size_for(&self.preparation())
+    }
+
+    fn weight_source(&self) -> Result<WeightSource> {
+        WeightSource::parse(self.weights.as_deref().unwrap_or("random:0"))
     }
 
     fn preparation(&self) -> Preparation {
@@ -117,7 +141,7 @@ impl NetworkInput {
     pub fn check(&self) -> Result<()> {
         let network = Network::named(&self.network)?;
         let entries = self.layers.iter().map(|name| network.find(name)).collect::<Result<Vec<_>>>()?;
-        let weights = WeightSource::parse(self.weights.as_deref().unwrap_or("random:0"))?;
+        let weights = self.weight_source()?;
         entries.into_iter().max().map_or(Ok(()), |last| weights.check(&network, last))
     }
 
@@ -133,7 +157,7 @@ impl NetworkInput {
             let request = |name: &String| LayerRequest::new(&network, Some(name), self.pool);
             self.layers.iter().map(request).collect::<Result<_>>()?
         };
-        let weights = WeightSource::parse(self.weights.as_deref().unwrap_or("random:0"))?;
+        let weights = self.weight_source()?;
         let mut source = NetworkSource::new(images, self.preparation(), network, weights, requests)?;
         source.convolve_by(self.convolution);
         if let Some((count, seed)) = self.subsample {
@@ -172,15 +196,34 @@ impl Input {
         }
     }
 
+    /// The same input looked at.
+    ///
+    /// # Errors
+    /// As [`NetworkInput::looked_at`].
+    pub fn looked_at(&self, memory: u64) -> Result<Self> {
+        Ok(match self {
+            Input::Features(features) => Input::Features(features.clone()),
+            Input::Network(network) => Input::Network(network.looked_at(memory)?),
+        })
+    }
+
     /// The same input with its normalisation measured over the given images.
     ///
     /// # Errors
     /// As [`NetworkInput::measured`].
-    pub fn measured(&self, train: &[usize]) -> Result<Self> {
+    pub fn measured(&self, train: &[usize], memory: u64) -> Result<Self> {
         Ok(match self {
             Input::Features(features) => Input::Features(features.clone()),
-            Input::Network(network) => Input::Network(network.measured(train)?),
+            Input::Network(network) => Input::Network(network.measured(train, memory)?),
         })
+    }
+
+    /// What a person should know of how images and weights were read.
+    pub fn notes(&self) -> &[String] {
+        match self {
+            Input::Features(_) => &[],
+            Input::Network(network) => &network.notes,
+        }
     }
 
     /// The same input with the size that its images have where none was asked for, so that other images are

@@ -11,6 +11,7 @@ mod model;
 mod plan;
 mod predict;
 mod profile;
+pub mod published;
 mod record;
 mod recording;
 mod reliability;

@@ -1,18 +1,18 @@
-//! A fitted linear readout on disk: safetensors with `weights [neurons, features]`, `feature_means
-//! [features]`, `intercepts [neurons]` and `penalties [neurons]`, all f32. `y = (x - feature_means) weightsᵀ
-//! + intercepts`.
+//! A fitted linear readout on disk: safetensors with `weights [neurons, features]` and `penalties [neurons]` in
+//! f32, `feature_means [features]` and `intercepts [neurons]` in f64. `y = (x - feature_means) weightsᵀ +
+//! intercepts`.
 
 use crate::error::{Error, Result};
 use crate::features::{FeatureSpace, Slab};
 use crate::gpu::{Gpu, Matrix, Recording};
 use crate::io::commit::unwritable;
 use crate::io::disk;
+use crate::io::file;
 use crate::io::weights::WeightFile;
 use crate::kernels::centre::Centre;
 use crate::kernels::gemm::{self, Gemm};
 use crate::kernels::transpose::Transpose;
 use ndarray::{Array2, ArrayView2, s};
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -32,14 +32,14 @@ pub struct Model {
     /// Number of features.
     pub features: usize,
     /// What is taken off every feature.
-    pub means: Vec<f32>,
+    pub means: Vec<f64>,
     /// What is added to every prediction.
-    pub intercepts: Vec<f32>,
+    pub intercepts: Vec<f64>,
 }
 
 /// The vectors that a model holds beside its weights.
 pub(super) struct Vectors {
-    pub intercepts: Vec<f32>,
+    pub intercepts: Vec<f64>,
     pub penalties: Vec<f32>,
 }
 
@@ -62,20 +62,25 @@ pub(super) fn write(
     let failed = |why: std::io::Error| unwritable(path, &why);
     let mut file = disk::File::create(path).map_err(failed)?;
     file.write_all(&header).map_err(failed)?;
-    let mut put = |at: u64, words: &[f32]| -> Result<()> {
+    let mut put = |at: u64, bytes: &[u8]| -> Result<()> {
         file.seek(SeekFrom::Start(header.len() as u64 + at)).map_err(failed)?;
-        file.write_all(bytemuck::cast_slice(words)).map_err(failed)
+        file.write_all(bytes).map_err(failed)
     };
-    put(starts[1], &vectors.intercepts)?;
-    put(starts[2], &vectors.penalties)?;
+    put(starts[1], bytemuck::cast_slice(&vectors.intercepts))?;
+    put(starts[2], bytemuck::cast_slice(&vectors.penalties))?;
     let weights_at = 0;
+    let mut means = vec![0.0; features];
     space.visit(gpu, progress, &mut |slab| {
-        let means = if slab.means.is_empty() { vec![0.0; slab.columns.len()] } else { slab.means.clone() };
-        put(starts[0] + 4 * slab.columns.start as u64, &means)?;
+        let own = means[slab.columns.clone()].iter_mut().zip(&slab.means);
+        own.for_each(|(mean, own)| *mean = f64::from(*own));
         slab_weights(gpu, slab, image_weights, finish, &mut |neuron, row| {
-            put(weights_at + 4 * (neuron * features + slab.columns.start) as u64, row)
+            let at = weights_at + 4 * (neuron * features + slab.columns.start) as u64;
+            put(at, bytemuck::cast_slice(row))
         })
-    })
+    })?;
+    // Features of a file were read less these.
+    means.iter_mut().zip(space.source().offsets()).for_each(|(mean, offset)| *mean += offset);
+    put(starts[0], bytemuck::cast_slice(&means))
 }
 
 /// Neurons from `first` on whose rows, of `words` in all their operands, stay within [`CHUNK_BYTES`] and a
@@ -102,20 +107,20 @@ pub(super) fn file_bytes(neurons: usize, features: usize) -> u64 {
 
 /// Header of the file, padded to a multiple of 8 as the format asks, and where the vectors start after it.
 fn header(neurons: usize, features: usize) -> (Vec<u8>, [u64; 3]) {
-    let vectors = [("feature_means", features), ("intercepts", neurons), ("penalties", neurons)];
+    let vectors = [("feature_means", features, 8), ("intercepts", neurons, 8), ("penalties", neurons, 4)];
     let mut at = 4 * (neurons * features) as u64;
-    let tensor = |shape: &[usize], from: u64, to: u64| {
-        let offsets = [from, to];
-        serde_json::json!({"dtype": "F32", "shape": shape, "data_offsets": offsets})
+    let tensor = |shape: &[usize], bytes: usize, from: u64, to: u64| {
+        let (element, offsets) = (if bytes == 8 { "F64" } else { "F32" }, [from, to]);
+        serde_json::json!({"dtype": element, "shape": shape, "data_offsets": offsets})
     };
     let mut all = serde_json::Map::new();
     all.insert("__metadata__".into(), serde_json::json!({"format": "striate readout"}));
-    all.insert("weights".into(), tensor(&[neurons, features], 0, at));
+    all.insert("weights".into(), tensor(&[neurons, features], 4, 0, at));
     let mut starts = [0; 3];
-    for ((name, length), start) in vectors.into_iter().zip(&mut starts) {
+    for ((name, length, bytes), start) in vectors.into_iter().zip(&mut starts) {
         *start = at;
-        at += 4 * length as u64;
-        all.insert(name.into(), tensor(&[length], *start, at));
+        at += (bytes * length) as u64;
+        all.insert(name.into(), tensor(&[length], bytes, *start, at));
     }
     let mut json = serde_json::Value::Object(all).to_string().into_bytes();
     json.resize(json.len().next_multiple_of(8), b' ');
@@ -172,8 +177,8 @@ impl Model {
             return Err(wrong("has no weights [neurons, features]".into()));
         };
         let (neurons, features) = (*neurons, *features);
-        let vector = |name: &str, length: usize| -> Result<Vec<f32>> {
-            let values: Vec<f32> = file.read(name)?.iter().copied().collect();
+        let vector = |name: &str, length: usize| -> Result<Vec<f64>> {
+            let values = file.read_f64(name)?;
             if values.len() == length {
                 Ok(values)
             } else {
@@ -191,7 +196,7 @@ impl Model {
     /// Weights of some neurons for some features: (neurons, features).
     fn weights(&self, neurons: Range<usize>, columns: Range<usize>) -> Result<Array2<f32>> {
         let unreadable = |why| Error::unreadable(&self.path, &why);
-        let mut file = File::open(&self.path).map_err(unreadable)?;
+        let mut file = file::open(&self.path)?;
         let mut weights = Array2::<f32>::zeros((neurons.len(), columns.len()));
         let mut row_bytes = vec![0u8; 4 * columns.len()];
         for (neuron, mut row) in neurons.zip(weights.rows_mut()) {
@@ -209,7 +214,8 @@ impl Model {
         Ok(weights)
     }
 
-    /// Predictions for every image of a feature space, which must not be centred: (neurons, images).
+    /// Predictions for every image of a feature space, which must not be centred but for the first `taken`
+    /// features, from which the means are taken off already: (neurons, images).
     ///
     /// # Errors
     /// As [`FeatureSpace::visit`].
@@ -217,11 +223,14 @@ impl Model {
         &self,
         gpu: &Gpu,
         space: &mut FeatureSpace,
+        taken: usize,
         progress: &mut dyn FnMut(f64),
-    ) -> Result<Array2<f32>> {
+    ) -> Result<Array2<f64>> {
+        let left = |(feature, mean): (usize, &f64)| if feature < taken { 0.0 } else { *mean as f32 };
+        let all_means: Vec<f32> = self.means.iter().enumerate().map(left).collect();
         let mut sums = Array2::<f64>::zeros((self.neurons, space.source().images()));
         space.visit(gpu, progress, &mut |slab| {
-            let means = ArrayView2::from_shape((1, slab.columns.len()), &self.means[slab.columns.clone()])
+            let means = ArrayView2::from_shape((1, slab.columns.len()), &all_means[slab.columns.clone()])
                 .map_err(|e| Error::internal("feature means", e))?;
             let means = Matrix::upload(gpu, "feature means", means)?;
             let mut recording = Recording::new();
@@ -244,8 +253,8 @@ impl Model {
             Ok(())
         })?;
         for (mut row, intercept) in sums.rows_mut().into_iter().zip(&self.intercepts) {
-            row += f64::from(*intercept);
+            row += *intercept;
         }
-        Ok(sums.mapv(|v| v as f32))
+        Ok(sums)
     }
 }

@@ -38,6 +38,8 @@ pub struct PredictSummary {
     pub n_neurons: usize,
     /// Features of an image.
     pub n_features: usize,
+    /// What a person should know of how images and weights were read.
+    pub notes: Vec<String>,
     /// Further inputs of the readout, which stand at their means over training trials.
     pub covariates_at_mean: Vec<Covariate>,
     /// The adapter.
@@ -130,13 +132,15 @@ impl PredictRequest {
 pub fn predict(gpu: &Gpu, request: &PredictRequest, progress: &mut Progress<'_>) -> Result<PredictSummary> {
     let Parts { run, input, source } = request.parts()?;
     check_weights(&run.record, &input)?;
+    let notes = input.looked_at(gpu.ledger().budget())?.notes().to_vec();
     let n_features = source.features();
     let predictions = run.predict(gpu, (source, input), progress)?;
-    npy::write(&request.out, predictions.view().into_dyn())?;
+    npy::write_f64(&request.out, predictions.view().into_dyn())?;
     Ok(PredictSummary {
         n_images: predictions.ncols(),
         n_neurons: predictions.nrows(),
         n_features,
+        notes,
         covariates_at_mean: run.trials.covariates.iter().map(|scaled| scaled.covariate).collect(),
         adapter: gpu.describe(),
         out: request.out.clone(),

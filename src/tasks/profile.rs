@@ -290,7 +290,9 @@ impl<'a> ProfileJob<'a> {
         }
         let inputs = request.inputs()?;
         let images = inputs.first().map(|(_, input)| input.open()).transpose()?;
-        let recording = request.fit.recording.read(images.map_or(0, |source| source.images()))?;
+        let (images, centred) =
+            (images.map_or(0, |source| source.images()), request.fit.readout.centres_responses());
+        let recording = request.fit.recording.read(images, centred)?;
         let mut runs = Vec::new();
         for (random, input) in inputs {
             let readout = (ratios, request.trained().is_some());

@@ -1,13 +1,14 @@
 //! The record of a run: everything that is needed to repeat it.
 
 use super::input::Input;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{AdapterReport, Gpu};
-use crate::io::hash::sha256_path;
+use crate::io::commit::RECORD;
+use crate::io::hash::{sha256_bytes, sha256_file, sha256_path};
 use crate::io::npy::split_member;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A file that went in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,7 +36,9 @@ pub(super) fn hashes(files: &[(&str, PathBuf)]) -> Result<Vec<InputRecord>> {
 /// The adapter that worked, and its limits.
 #[derive(Debug, Clone, Serialize)]
 pub struct AdapterRecord {
-    /// Name, backend, driver, limits.
+    /// The machine's name in its network.
+    pub host: Option<String>,
+    /// Name, slot, backend, driver, limits.
     #[serde(flatten)]
     pub report: AdapterReport,
     /// Which family of the heavy kernels ran.
@@ -52,6 +55,7 @@ impl AdapterRecord {
     /// Of an open device.
     pub fn of(gpu: &Gpu) -> Self {
         AdapterRecord {
+            host: crate::host::name(),
             report: gpu.report().clone(),
             family: gpu.family(),
             memory_budget_bytes: gpu.ledger().budget(),
@@ -80,4 +84,30 @@ pub struct RunRecord {
     pub adapter: serde_json::Value,
     /// Seconds of each step.
     pub seconds: BTreeMap<String, f64>,
+    /// SHA-256 of the model file's SHA-256 and of `command`, `input`, `options`, `inputs` and the shape of
+    /// features: which model and which record belong to each other. Empty in records of no model.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub binding: String,
+}
+
+impl RunRecord {
+    /// What [`RunRecord::binding`] has to be beside a model of this SHA-256.
+    ///
+    /// # Errors
+    /// Internal, if the record is no JSON.
+    pub(super) fn bound_to(&self, model_sha256: &str) -> Result<String> {
+        let shape = self.summary.get("feature_shape");
+        let parts = (model_sha256, &self.command, &self.input, &self.options, &self.inputs, shape);
+        let text = serde_json::to_vec(&parts).map_err(|why| Error::internal(RECORD, why))?;
+        Ok(sha256_bytes(&text))
+    }
+
+    /// The bytes of the record, bound to the model beside it.
+    ///
+    /// # Errors
+    /// Input, if the model cannot be read.
+    pub(super) fn bound_bytes(mut self, model: &Path) -> Result<Vec<u8>> {
+        self.binding = self.bound_to(&sha256_file(model)?)?;
+        serde_json::to_vec_pretty(&self).map_err(|why| Error::internal(RECORD, why))
+    }
 }

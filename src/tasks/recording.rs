@@ -56,14 +56,18 @@ impl RecordingRequest {
         files
     }
 
-    /// Reads the responses to so many images, which of these train and test, and the trials.
+    /// Reads the responses to so many images, which of these train and test, and the trials; responses less
+    /// their means, where `centred`.
     ///
     /// # Errors
     /// Usage or Input, if files are damaged or do not fit each other, or hold nothing of a covariate that is
     /// asked for.
-    pub(super) fn read(&self, images: usize) -> Result<Recording> {
+    pub(super) fn read(&self, images: usize, centred: bool) -> Result<Recording> {
         let layout = self.layout.as_ref().map(|text| text.parse::<Layout>()).transpose()?;
-        let responses = Responses::read(&self.responses, layout, Some(images))?;
+        let responses = match centred {
+            true => Responses::read_centred(&self.responses, layout, Some(images))?,
+            false => Responses::read(&self.responses, layout, Some(images))?,
+        };
         let split = match &self.split {
             SplitRequest::File(path) => Split::read(path, images)?,
             SplitRequest::Random { test_fraction } => Split::random(images, *test_fraction, self.seed)?,

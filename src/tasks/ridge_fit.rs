@@ -13,6 +13,7 @@ use super::smooth::{Frequencies, Smooth};
 use crate::error::{Error, Kind, Result};
 use crate::features::FeatureSpace;
 use crate::gpu::{Gpu, Matrix};
+use crate::host::room;
 use crate::io::split::folds;
 use crate::ridge::{self, Factorisation, FactorisationTaken, Penalties, Ratios, Space};
 use crate::routines::Gram;
@@ -89,6 +90,9 @@ impl RidgeJob {
         let gpu = work.gpu;
         let input = work.measured(&self.plan.fit)?;
         let centre = if self.plan.intercept { self.plan.fit.clone() } else { Vec::new() };
+        if !self.plan.intercept {
+            work.source.keep_raw();
+        }
         let mut space = FeatureSpace::new(work.source, plan.slabs.clone(), centre);
         let frequencies = self.smooth.as_ref().map(|smooth| Frequencies::new(gpu, smooth)).transpose()?;
         if let Some(frequencies) = &frequencies {
@@ -104,11 +108,12 @@ impl RidgeJob {
         work.clock.done("features");
         let mut report = |share| progress("ridge", share);
         let how = (&self.plan, self.request.factorisation);
-        let fitted = ridge::fit_among_by(gpu, &spaces, work.rows.responses.view(), how, &mut report)?;
+        let Recording { responses, rows, .. } = work.recording;
+        let fitted = ridge::fit_among_by(gpu, &spaces, rows.responses.view(), how, &mut report)?;
         work.clock.done("ridge");
 
         let vectors = Vectors {
-            intercepts: fitted.intercepts.iter().map(|v| *v as f32).collect(),
+            intercepts: responses.with_offsets(fitted.intercepts.view()).to_vec(),
             penalties: fitted.penalties().iter().map(|v| *v as f32).collect(),
         };
         let finish = |gpu: &Gpu, weights: Matrix, neurons: Range<usize>| match &frequencies {
@@ -119,7 +124,7 @@ impl RidgeJob {
         let mut report = |share| progress("weights", share);
         model::write(gpu, &mut space, image_weights, &vectors, &finish, &file, &mut report)?;
         work.clock.done("writing");
-        Ok(self.readout((input, work.rows), fitted))
+        Ok(self.readout((input, rows), fitted))
     }
 
     fn readout(&self, (input, rows): (Input, &Rows), fitted: ridge::Among) -> Readout {
@@ -217,6 +222,8 @@ fn all(
     plan: &FitPlan,
     progress: &mut dyn FnMut(f64),
 ) -> Result<Array2<f64>> {
+    // And a slab, which may be all of them, as it comes and in f64.
+    room("features", 20 * (plan.n_rows * plan.n_features) as u64)?;
     let mut features = Array2::<f64>::zeros((plan.n_rows, plan.n_features));
     space.visit(gpu, progress, &mut |slab| {
         let values = slab.matrix.download(gpu)?.mapv(f64::from);

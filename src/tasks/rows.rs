@@ -57,7 +57,7 @@ pub struct Rows {
     images: Vec<usize>,
     /// The repeat that each row is, where rows are single trials.
     repeats: Option<Vec<usize>>,
-    /// (neurons, rows): means over repeats, or single responses.
+    /// (neurons, rows): means over repeats, or single responses, less the neurons' offsets.
     pub responses: Array2<f32>,
     /// Further inputs.
     pub covariates: Vec<Scaled>,
@@ -85,7 +85,7 @@ impl Rows {
             Some(path) => Some(trials::read(path, n_images, n_repeats)?),
             None => None,
         };
-        let average = responses.average();
+        let average = responses.average().mapv(|v| v as f32);
         let mut rows = match request.single {
             false => Rows::averaged(average, n_images),
             true => Rows::single(responses, &average, table.as_deref(), request)?,

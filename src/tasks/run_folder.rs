@@ -15,11 +15,13 @@ use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
 use crate::io::commit::{self, Claim, Folder, RECORD};
 use crate::io::npy;
+use crate::io::responses::Responses;
 use crate::report;
 use crate::scores::bootstrap::{DRAWS, Interval, pearson_intervals};
 use crate::scores::{NeuronScores, Predicted, score};
 use ndarray::{Array2, Array3, Axis};
 use serde_json::{Map, Value, json};
+use std::path::Path;
 
 /// Predictions of single trials, where those of an image differ: laid out as responses are, (neurons, images,
 /// repeats).
@@ -46,7 +48,7 @@ pub(super) struct Readout {
     pub input: Input,
     /// Images that the readout was fitted to in the end.
     pub n_fitted: usize,
-    /// (neurons, rows).
+    /// (neurons, rows), less the neurons' offsets.
     pub predictions: Array2<f32>,
     /// What each neuron took of the grids.
     pub chosen: Chosen,
@@ -80,6 +82,8 @@ impl<'a> Found<'a> {
         let all: Vec<usize> = (0..rows.count()).collect();
         let predictions = rows.by_image(readout.predictions.view(), &all);
         let of_trials = rows.by_repeat(readout.predictions.view(), &all, responses.n_repeats());
+        let place = format!("predictions of the {} readout", request.readout.name());
+        check_finite(Path::new(&place), "fitted", &predictions)?;
         let held_out = responses.repeats.select(Axis(1), &split.test);
         let tested = predictions.select(Axis(1), &split.test);
         let tested_trials = of_trials.as_ref().map(|trials| trials.select(Axis(1), &split.test));
@@ -91,14 +95,34 @@ impl<'a> Found<'a> {
     }
 }
 
+/// Refuses predictions that are not finite; `what` says which.
+///
+/// # Errors
+/// Input, naming the first one.
+pub(super) fn check_finite<T>(place: &Path, what: &str, predictions: &Array2<T>) -> Result<()>
+where
+    T: Copy + Into<f64>,
+{
+    let mut values = predictions.indexed_iter().map(|(at, &value)| (at, value.into()));
+    let Some(((neuron, image), value)) = values.find(|(_, value): &(_, f64)| !value.is_finite()) else {
+        return Ok(());
+    };
+    let found = format!("the {what} prediction for neuron {neuron} and image {image} is {value}");
+    let advice = "Look at the weights, features and responses for numbers beyond 1e30";
+    Err(Error::input(place, found, "finite numbers", advice))
+}
+
 /// Writes all but readout and record.
 pub(super) fn write(folder: &Folder, found: &Found<'_>) -> Result<()> {
     let Recording { responses, split, .. } = found.recording;
-    npy::write(&folder.file("predictions.npy"), found.predictions.view().into_dyn())?;
+    // In f64: of a large mean f32 would lose what varies.
+    let predictions = responses.with_offsets(found.predictions.view());
+    npy::write_f64(&folder.file("predictions.npy"), predictions.view().into_dyn())?;
     if let Some(trials) = &found.of_trials {
-        npy::write(&folder.file(TRIAL_PREDICTIONS), trials.view().into_dyn())?;
+        let trials = responses.with_offsets(trials.view());
+        npy::write_f64(&folder.file(TRIAL_PREDICTIONS), trials.view().into_dyn())?;
     }
-    npy::write(&folder.file("measured.npy"), responses.average().view().into_dyn())?;
+    write_measured(folder, responses)?;
     let names = responses.neuron_names.as_deref();
     let table = scores_table(names, &found.scores, &found.intervals, &found.readout.chosen)?;
     commit::write(&folder.file("scores.csv"), &table)?;
@@ -112,6 +136,12 @@ pub(super) fn reported(folder: Folder) -> Result<Claim> {
         Err(why) if why.kind() == Kind::Output => Err(why),
         drawn => folder.commit().and_then(|claim| drawn.map(|_| claim)),
     }
+}
+
+/// Writes what was measured: means over repeats, (neurons, images).
+pub(super) fn write_measured(folder: &Folder, responses: &Responses) -> Result<()> {
+    let measured = responses.with_offsets(responses.average().view());
+    npy::write_f64(&folder.file("measured.npy"), measured.view().into_dyn())
 }
 
 /// Writes the record: everything that is needed to repeat the fit.
@@ -145,6 +175,7 @@ pub(super) fn write_record(
         summary: serde_json::to_value(summary).map_err(failed)?,
         adapter: serde_json::to_value(AdapterRecord::of(gpu)).map_err(failed)?,
         seconds: summary.seconds.clone(),
+        binding: String::new(),
     };
-    commit::write(&folder.file(RECORD), &serde_json::to_vec_pretty(&record).map_err(failed)?)
+    commit::write(&folder.file(RECORD), &record.bound_bytes(&folder.file(model::FILE))?)
 }

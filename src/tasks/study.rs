@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
 use crate::io::commit::{self, Claim, RECORD, is_temporary, unwritable};
 use crate::io::disk;
+use crate::io::file::{self, LONGEST_RECORD};
 use crate::report;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -227,7 +228,7 @@ impl StudyPart {
 /// The summary in the record of a run folder.
 fn read(folder: &Path) -> Result<Value> {
     let path = folder.join(RECORD);
-    let bytes = std::fs::read(&path).map_err(|why| Error::unreadable(&path, &why))?;
+    let bytes = file::read(&path, LONGEST_RECORD)?;
     let record: RunRecord = serde_json::from_slice(&bytes).map_err(|why| {
         Error::input(&path, format!("is damaged: {why}"), "the record of a run", "Delete that folder")
     })?;
@@ -239,7 +240,7 @@ fn read(folder: &Path) -> Result<Value> {
 /// # Errors
 /// Output, if the folder holds something else.
 fn begun(out: &Path) -> Result<Record> {
-    let record = std::fs::read(out.join(RECORD)).ok();
+    let record = file::read(&out.join(RECORD), LONGEST_RECORD).ok();
     let record = record.and_then(|bytes| serde_json::from_slice::<Record>(&bytes).ok());
     match record.filter(|record| record.command == "study") {
         Some(record) => Ok(record),

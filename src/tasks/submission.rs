@@ -73,7 +73,7 @@ pub fn submission(
     let neuron_ids = list(neurons.iter().map(|id| literal(id)));
     let row = |(at, trial): (usize, &&str)| {
         let image = &tier.experiment.stimuli.ids[tier.images[at]];
-        let prediction = list(predictions.column(at).iter().map(|value| format!("{value:?}")));
+        let prediction = list(predictions.column(at).iter().map(|value| shortest(*value)));
         vec![trial.to_string(), image.clone(), prediction, neuron_ids.clone()]
     };
     let header = ["trial_indices", "image_ids", "prediction", "neuron_ids"];
@@ -89,6 +89,12 @@ pub fn submission(
 /// A list as Python writes it.
 fn list(items: impl Iterator<Item = String>) -> String {
     format!("[{}]", items.collect::<Vec<_>>().join(", "))
+}
+
+/// A number in as few digits as tell it from others, those of f32 where it is one.
+fn shortest(value: f64) -> String {
+    let short = value as f32;
+    if f64::from(short) == value { format!("{short:?}") } else { format!("{value:?}") }
 }
 
 /// A name as Python writes it: a number as such, anything else as a text.

@@ -128,8 +128,8 @@ impl TierTrials {
     /// # Errors
     /// Input, if its shape is none of those of [`PredictionsRequest::File`], or means two things, or a value
     /// is no number.
-    pub fn read(&self, path: &Path) -> Result<Array2<f32>> {
-        let array = npy::read(path, None)?;
+    pub fn read(&self, path: &Path) -> Result<Array2<f64>> {
+        let array = npy::read_f64(path, None)?;
         let shape = array.shape().to_vec();
         let neurons = self.experiment.neurons.len();
         let counts = [self.trials.len(), self.experiment.stimuli.len(), self.experiment.trials.len()];
@@ -167,7 +167,7 @@ impl TierTrials {
     ///
     /// # Errors
     /// Input, if the run does not fit the experiment; as [`super::predict()`].
-    pub fn predict(&self, gpu: &Gpu, run: &Path, progress: &mut Progress<'_>) -> Result<Array2<f32>> {
+    pub fn predict(&self, gpu: &Gpu, run: &Path, progress: &mut Progress<'_>) -> Result<Array2<f64>> {
         let fitted = FittedRun::open(run)?;
         let Input::Network(network) = fitted.record.input.clone() else {
             let found = "was fitted from a file of features, and cannot see the images of the experiment";
@@ -201,7 +201,7 @@ impl TierTrials {
     fn seen(&self, images: Vec<usize>) -> Result<Images> {
         let stimuli = &self.experiment.stimuli;
         let size = Size { height: stimuli.height, width: stimuli.width };
-        let (shape, bytes) = ([images.len(), stimuli.channels], stimuli.is_bytes()?);
+        let (shape, scale) = ([images.len(), stimuli.channels], stimuli.scale()?);
         let experiment = Arc::clone(&self.experiment);
         let read = move |range: std::ops::Range<usize>| {
             let each = |image: &usize| experiment.stimuli.read(*image..image + 1);
@@ -209,12 +209,12 @@ impl TierTrials {
             let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
             ndarray::concatenate(Axis(0), &views).map_err(|why| Error::internal("images of a tier", why))
         };
-        Ok(Images::read_by(&self.experiment.path, shape, size, bytes, Box::new(read)))
+        Ok(Images::read_by(&self.experiment.path, shape, size, scale, Box::new(read)))
     }
 }
 
 /// Refuses predictions that are no numbers.
-fn check(place: &Path, predictions: &Array2<f32>) -> Result<()> {
+fn check(place: &Path, predictions: &Array2<f64>) -> Result<()> {
     let Some(((neuron, trial), value)) = predictions.indexed_iter().find(|(_, v)| !v.is_finite()) else {
         return Ok(());
     };

@@ -11,7 +11,7 @@ use super::trained_model;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
 use crate::io::commit;
-use crate::training::{CurvePoint, Data, Outcome, Resident, Settings, Shared, Trainer};
+use crate::training::{CurvePoint, Data, Outcome, Resident, Settings, Shared, Standardise, Trainer};
 use ndarray::ArrayView2;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -80,9 +80,12 @@ impl TrainedJob {
     /// Trains, and writes readout and curves into the folder.
     pub fn run(&self, work: Work<'_>, progress: &mut Progress<'_>) -> Result<Readout> {
         let gpu = work.gpu;
-        let features = HostFeatures::compute(gpu, &work.request.input, work.rows, &self.train, progress)?;
+        let Recording { responses: recorded, rows, .. } = work.recording;
+        let standardised = self.request.shared.standardise != Standardise::None;
+        let (input, train) = (&work.request.input, &self.train);
+        let features = HostFeatures::compute(gpu, input, rows, train, standardised, progress)?;
         work.clock.done("features");
-        let responses = work.rows.responses.view();
+        let responses = rows.responses.view();
         let rounds = if self.request.refit { 2.0 } else { 1.0 };
         let stopped = self.train(gpu, &features, responses, Round::Stopped, &mut |share| {
             progress("training", share / rounds);
@@ -100,18 +103,19 @@ impl TrainedJob {
         work.clock.done("training");
         let all: Vec<usize> = (0..resident.images).collect();
         let predictions = outcome.readout.predict(gpu, &resident, &all)?;
-        trained_model::write(&work.folder.file(super::model::FILE), &outcome.readout)?;
+        let offsets = [features.offsets.as_slice(), &recorded.offsets];
+        trained_model::write(&work.folder.file(super::model::FILE), &outcome.readout, offsets)?;
         work.clock.done("writing");
         let fitted = if self.request.refit { self.fitted() } else { self.train.clone() };
         Ok(Readout {
             input: features.input,
-            n_fitted: work.rows.images_of(&fitted).len(),
+            n_fitted: rows.images_of(&fitted).len(),
             predictions,
             chosen: Chosen { penalties: Vec::new(), ratios: Vec::new() },
             at_grid_edges: None,
             ratios_at_grid_edges: None,
             factorisation_not_kept: false,
-            options: self.options(work.rows, best_epoch),
+            options: self.options(rows, best_epoch),
         })
     }
 

@@ -3,6 +3,7 @@
 use super::settings::{Model, Shared, Standardise};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Buffer, Gpu, Matrix, Recording};
+use crate::host::room;
 use crate::kernels::gather_rows::GatherRows;
 use half::f16;
 use ndarray::ArrayView2;
@@ -152,6 +153,7 @@ impl Resident {
         let mut chunks = Vec::new();
         for first in (0..features.nrows()).step_by(at_once) {
             let count = at_once.min(features.nrows() - first);
+            room("features", 6 * (count * layout.words()) as u64)?;
             let mut words = vec![0f32; count * layout.words()];
             words.par_chunks_exact_mut(layout.words()).enumerate().for_each(|(image, out)| {
                 let row = features.row(first + image);

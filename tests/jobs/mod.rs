@@ -71,6 +71,8 @@ impl Scratch {
             pool: Some(2),
             subsample: None,
             convolution: Convolution::Direct,
+            bits: None,
+            notes: Vec::new(),
         }
     }
 
@@ -122,6 +124,11 @@ pub type Job = fn(&Gpu, &Scratch, &Path) -> Result<()>;
 pub const FIT: Job = |gpu, here, out| {
     fit(gpu, &here.fit(here.features(), Factorisation::Eigen, out), &mut |_, _| ()).map(drop)
 };
+/// On the host's cores.
+pub const HOST_FIT: Job = |gpu, here, out| {
+    let request = here.fit(here.features(), Factorisation::Tridiagonal, out);
+    fit(gpu, &request, &mut |_, _| ()).map(drop)
+};
 pub const NETWORK: Job = |gpu, here, out| {
     let input = Input::Network(here.network(&["relu1_1"]));
     fit(gpu, &here.fit(input, Factorisation::Auto, out), &mut |_, _| ()).map(drop)
@@ -138,7 +145,7 @@ pub const FEATURES: Job = |gpu, here, out| {
     extract(gpu, &request, &mut |_, _| ()).map(drop)
 };
 pub const EVENTS: Job = |gpu, here, out| {
-    let source = EventsSource::Array { path: here.path("traces.npy"), rate: 30.0 };
+    let source = EventsSource::Array { path: here.path("traces.npy"), rate: Some(30.0) };
     let decay = DecayFrom::Times(0.4, None);
     let method = MethodRequest::Oasis { decay, penalty: None, smallest: 0.0 };
     let request = EventsRequest { source, trace: None, method, out: out.join("events.npz") };
@@ -197,9 +204,14 @@ fn names(folder: &Path) -> Vec<String> {
     entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
 }
 
+/// Whether a job goes on where it failed.
+pub fn resumes(job: Job) -> bool {
+    job as usize == SWEEP as usize
+}
+
 /// What a failed job may leave: nothing; a sweep its journal, with which it goes on.
 pub fn check_left(job: Job, out: &Path, place: &str) {
     let left = names(out);
-    let journal = job as usize == SWEEP as usize && left.iter().all(|name| name == "sweep.partial");
+    let journal = resumes(job) && left.iter().all(|name| name == "sweep.partial");
     assert!(left.is_empty() || journal, "{place} left {left:?}");
 }

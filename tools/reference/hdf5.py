@@ -10,6 +10,7 @@ Written with h5py 3.16.0 over HDF5 2.0.0 and NumPy 2.4.6. The files hold the tim
 changes from run to run.
 """
 
+import itertools
 import json
 import sys
 import zlib
@@ -104,6 +105,65 @@ def low_level(file, values):
         made = h5py.h5d.create(group.id, name.encode(), h5py.h5t.STD_I16LE, space, plist)
         made.write(h5py.h5s.ALL, h5py.h5s.ALL, data)
         values[f"low/{name}"] = data
+
+
+def grown(file, values, new):
+    """Arrays with room to grow, some of them grown, cut short, or written in part: every kind of index of chunks."""
+    filters = {
+        "plain": {},
+        "filtered": {"compression": "gzip", "shuffle": True, "fletcher32": True},
+        "checked": {"fletcher32": True},
+    }
+    room = {
+        "within_bounds": ((5, 7), (9, 20)), "rows": ((5, 7), (50, 7)), "columns": ((5, 7), (5, 50)),
+        "one_unlimited": ((5, 7), (None, 20)), "other_unlimited": ((5, 7), (20, None)),
+        "two_unlimited": ((5, 7), (None, None)), "line": ((10,), (30,)), "endless_line": ((10,), (None,)),
+        "cube": ((3, 5, 4), (3, 50, 9)), "half_endless_cube": ((3, 5, 4), (20, None, 9)),
+    }
+    for (how, options), (name, (shape, largest)) in itertools.product(filters.items(), room.items()):
+        # Files of the old format have one kind of index, and take some kB for each.
+        if how != "plain" and name not in ["within_bounds", "cube"] or not new and name not in ["line", "cube"]:
+            continue
+        chunks = (2, 3, 2)[: len(shape)]
+        kind = "<i2" if len(shape) % 2 else ">f4"
+        made = dict(chunks=chunks, maxshape=largest, **options)
+        data = array(kind, shape)
+        path = f"{how}/{name}"
+        keep_grown(file, values, f"{path}/whole", made, data, shape)
+        # Two more of each axis, of which nothing is written; and one more, whose last corner is.
+        keep_grown(file, values, f"{path}/grown", made, data, tuple(n + (2 if m != n else 0) for n, m in zip(shape, largest)))
+        corner = keep_grown(file, values, f"{path}/corner", made, data, tuple(n + (m != n) for n, m in zip(shape, largest)))
+        corner[tuple(slice(-2, None) for _ in shape)] = 5
+        values[f"{path}/corner"] = corner[()]
+        # Cut short and grown again: what was cut off is gone.
+        cut = keep_grown(file, values, f"{path}/cut", made, data, tuple(max(1, n - 2) for n in shape))
+        cut.resize(shape)
+        values[f"{path}/cut"] = cut[()]
+        part = file.create_dataset(f"{path}/part", shape, kind, fillvalue=-7, **made)
+        part[tuple(slice(1, 4) for _ in shape)] = 3
+        values[f"{path}/part"] = part[()]
+    early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    early.set_chunk((2, 3))
+    early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    space = h5py.h5s.create_simple((5, 7), (9, 20))
+    made = h5py.h5d.create(file.require_group("early").id, b"chunks", h5py.h5t.STD_I16LE, space, early)
+    made.write(h5py.h5s.ALL, h5py.h5s.ALL, array("<i2", (5, 7)))
+    grown = h5py.Dataset(made)
+    grown.resize((6, 11))
+    grown[5, 10] = 1
+    values["early/chunks"] = grown[()]
+    if new:
+        # So many chunks that their index has pages, most of them without an entry.
+        pages = file.create_dataset("pages", (40, 60), "<i2", chunks=(1, 1), maxshape=(40, 90))
+        pages[30:32, 50:] = array("<i2", (2, 10))
+        values["pages"] = pages[()]
+
+
+def keep_grown(file, values, path, options, data, shape):
+    made = file.create_dataset(path, data=data, **options)
+    made.resize(shape)
+    values[path] = made[()]
+    return made
 
 
 def links(file):
@@ -280,6 +340,14 @@ def main():
         numbers(file, values, new=True)
     with h5py.File(OUT / "behind_a_block.h5", "w", libver=("v110", "v110"), userblock_size=1024) as file:
         file["types/f8_little"] = array("<f8", (3, 5))
+    for name, libver in {"old": "earliest", "new": "latest"}.items():
+        kept_grown = {}
+        with h5py.File(OUT / f"grown_{name}.h5", "w", libver=libver) as file:
+            grown(file, kept_grown, name == "new")
+            file.create_dataset("texts", data=np.array([b"V1", b"LM", b"AL"], "S2"), chunks=(2,), maxshape=(9,))
+            file["texts"].resize((5,))
+            kept[f"grown_{name}.h5:/texts"] = ["V1", "LM", "AL", "", ""]
+        np.savez_compressed(OUT / f"grown_{name}.npz", **kept_grown)
     for name, options in {"old": {"libver": "earliest"}, "new": {"libver": "latest"}}.items():
         with h5py.File(OUT / f"links_{name}.h5", "w", **options) as file:
             links(file)

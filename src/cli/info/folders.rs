@@ -1,19 +1,17 @@
 //! Folders: runs, simulated experiments, images.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use striate::experiment;
+use striate::io;
 use striate::io::commit::RECORD;
+use striate::io::file::LONGEST_RECORD;
 use striate::io::responses::Responses;
 use striate::{Error, Kind, Result};
 
 use super::{Findings, UNDERSTOOD, arrays, experiments, images};
 
-/// No record is longer.
-const LONGEST_RECORD: u64 = 64 << 20;
 /// A text in a record that is longer is cut.
 const LONGEST_TEXT: usize = 80;
 
@@ -68,20 +66,10 @@ fn written(path: &Path) -> Result<Findings> {
 }
 
 fn read(file: &Path) -> Result<Map<String, Value>> {
-    let unreadable = |why| Error::unreadable(file, &why);
-    let mut text = Vec::new();
-    File::open(file)
-        .map_err(unreadable)?
-        .take(LONGEST_RECORD + 1)
-        .read_to_end(&mut text)
-        .map_err(unreadable)?;
-    let advice = "The run is damaged: fit again";
-    if text.len() as u64 > LONGEST_RECORD {
-        let found = format!("is longer than {} MiB", LONGEST_RECORD >> 20);
-        return Err(Error::input(file, found, "a record of Striate", advice));
-    }
-    serde_json::from_slice(&text)
-        .map_err(|why| Error::input(file, format!("is no JSON object: {why}"), "a record of Striate", advice))
+    serde_json::from_slice(&io::file::read(file, LONGEST_RECORD)?).map_err(|why| {
+        let advice = "The run is damaged: fit again";
+        Error::input(file, format!("is no JSON object: {why}"), "a record of Striate", advice)
+    })
 }
 
 fn names(folder: &Path) -> Result<Vec<String>> {

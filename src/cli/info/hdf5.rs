@@ -1,4 +1,4 @@
-//! HDF5 files, also NWB: everything inside, as h5py lists it.
+//! HDF5 files, also NWB, and MATLAB files: everything inside, as h5py lists it.
 
 use std::path::Path;
 
@@ -21,7 +21,8 @@ pub fn look(path: &Path) -> Result<Findings> {
     let all = members.len();
     // What NWB files carry of their schema, which says nothing of the recording.
     members.retain(|member| member.path != SPECIFICATIONS && !member.path.starts_with("/specifications/"));
-    let mut findings = Findings::new("HDF5 file", json!({}));
+    let matlab = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("mat"));
+    let mut findings = Findings::new(if matlab { "MATLAB file" } else { "HDF5 file" }, json!({}));
     let arrays = members.iter().filter(|member| matches!(member.kind, MemberKind::Array(_))).count();
     let left_out = match all - members.len() {
         0 => String::new(),

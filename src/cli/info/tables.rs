@@ -1,6 +1,5 @@
 //! Tables: a split, responses, or any other.
 
-use std::fs::File;
 use std::path::Path;
 
 use serde_json::json;
@@ -47,7 +46,7 @@ pub fn look(path: &Path) -> Result<Findings> {
 }
 
 fn survey(path: &Path) -> Result<Survey> {
-    let file = File::open(path).map_err(|why| Error::unreadable(path, &why))?;
+    let file = striate::io::file::open(path)?;
     let broken = |why: csv::Error| {
         Error::input(path, format!("is no table: {why}"), "a CSV in UTF-8", "Save it again")
     };

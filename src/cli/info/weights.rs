@@ -21,7 +21,8 @@ pub fn look(path: &Path) -> Result<Findings> {
     let values: u128 = tensors.iter().map(values).sum();
     let sha256 = sha256_file(path)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let file = file.as_torchvision();
+    let file = file.as_torchvision()?;
+    let notes = file.notes();
     let known: Vec<_> = file.tensors().iter().map(|t| (t.name.clone(), t.shape.clone())).collect();
     let identity = identify(&name, &sha256, &known);
     let fits: Vec<Value> = identity
@@ -35,7 +36,7 @@ pub fn look(path: &Path) -> Result<Findings> {
     let document = json!({
         "format": format, "sha256": sha256, "identity": identity.to_string(),
         "published": identity.published.map(|file| &file.name), "as_published": identity.hash_agrees,
-        "licence": licence, "fits": fits, "values": values.to_string().parse::<u64>().ok(), "tensors": list,
+        "licence": licence, "fits": fits, "values": values.to_string().parse::<u64>().ok(), "notes": notes, "tensors": list,
     });
     let mut findings = Findings::new("weights", document);
     findings.row("format", format);
@@ -50,6 +51,9 @@ pub fn look(path: &Path) -> Result<Findings> {
             "weights: --net {} --weights of fit, sweep, profile and features",
             nets.join(" or ")
         ));
+    }
+    for note in &notes {
+        findings.row("note", note.as_str());
     }
     findings.row("tensors", format!("{}, {values} values", tensors.len()));
     for tensor in tensors.iter().take(LISTED) {

@@ -160,6 +160,8 @@ mod tests {
             backend: "Vulkan".into(),
             kind: "DiscreteGpu".into(),
             driver: driver.into(),
+            pci: None,
+            memory_bytes: None,
             subgroup: [32, 32],
             max_buffer_bytes: 1 << 30,
             max_binding_bytes: 1 << 30,

@@ -22,7 +22,7 @@ const NAMELESS: (u32, Duration) = (20, Duration::from_millis(25));
 
 /// What `.NAME.claim` holds.
 #[derive(Debug, Serialize, Deserialize)]
-struct Holder {
+pub(super) struct Holder {
     process: String,
     number: u64,
     host: String,
@@ -64,12 +64,10 @@ impl Claim {
             match disk::File::create_new(&place) {
                 Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {}
                 made => {
-                    return made.and_then(|made| begin(made, &content)).map_err(failed).map(|beat| Claim {
-                        path: path.into(),
-                        content,
-                        file,
-                        _beat: beat,
-                    });
+                    let begun = begin(made.map_err(failed)?, &content);
+                    // Half a claim is ours too, and nobody could tell.
+                    let beat = begun.inspect_err(|_| drop(fs::remove_file(&place))).map_err(failed)?;
+                    return Ok(Claim { path: path.into(), content, file, _beat: beat });
                 }
             }
             let there = match fs::read_to_string(&place) {
@@ -133,7 +131,7 @@ fn take_away(place: &Path, ended: &str) -> io::Result<()> {
 }
 
 /// The one error of whoever comes second.
-fn taken(path: &Path, holder: Option<&Holder>) -> Error {
+pub(super) fn taken(path: &Path, holder: Option<&Holder>) -> Error {
     let process = holder.and_then(Holder::process);
     let who = match (holder, process) {
         (Some(holder), Some(process)) => format!("process {} on {}", process.pid, holder.host),

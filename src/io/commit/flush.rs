@@ -20,9 +20,15 @@ pub(super) fn files(paths: &[PathBuf]) -> io::Result<()> {
         return paths.iter().try_for_each(flush);
     }
     std::thread::scope(|scope| {
-        let share =
-            |first| scope.spawn(move || paths.iter().skip(first).step_by(threads).try_for_each(flush));
-        let workers: Vec<_> = (0..threads).map(share).collect();
+        let share = |first| move || paths.iter().skip(first).step_by(threads).try_for_each(flush);
+        let mut workers = Vec::with_capacity(threads);
+        for first in 0..threads {
+            match std::thread::Builder::new().spawn_scoped(scope, share(first)) {
+                Ok(worker) => workers.push(worker),
+                // The system gives no more: this thread does the rest.
+                Err(_) => share(first)()?,
+            }
+        }
         let ended = |worker: std::thread::ScopedJoinHandle<'_, io::Result<()>>| {
             worker.join().unwrap_or_else(|_| Err(io::Error::other("a thread that flushes files panicked")))
         };

@@ -186,6 +186,15 @@ fn names_say_what_is_temporary() {
     let run = Folder::create(&folder.join("run"), &[RECORD]).unwrap();
     assert!(is_being_written(run.here()) && is_being_written(&run.file("plots")));
     assert!(!is_being_written(&folder));
+    let plot = run.file("plots").join("fev.svg");
+    let why = unwritable(&plot, &io::ErrorKind::StorageFull.into()).to_string();
+    let place = folder.join("run/plots/fev.svg");
+    assert!(why.starts_with(&format!("{}: cannot be written", place.display())), "{why}");
+    // As when another process has cleared it away.
+    fs::remove_dir_all(run.here()).unwrap();
+    let why = write(&run.file("a"), b"a").unwrap_err().to_string();
+    assert!(why.contains("run/a: is being written by another process"), "{why}");
+    fs::create_dir(run.here()).unwrap();
     assert!(names(&folder).iter().all(|name| is_temporary(OsStr::new(name))), "{:?}", names(&folder));
     for name in ["run", "run.claim", ".run", "a.partial-1", ".DS_Store", "report.html"] {
         assert!(!is_temporary(OsStr::new(name)), "{name}");

@@ -1,13 +1,17 @@
-//! One PNG, JPEG or TIFF file to pixels, however little the file can be trusted.
+//! One picture file to pixels, however little the file can be trusted.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Seek};
 use std::path::Path;
 
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use super::integrity;
+use super::scale::Scale;
+use super::tiff::Tiff;
 use crate::error::{Error, Result};
+use crate::io::file;
+use crate::io::npy::Element;
 use crate::io::resize::Size;
 
 /// Pixels that every file may claim, however short it is: a blank frame compresses to nearly nothing.
@@ -19,12 +23,12 @@ const PIXELS_AT_MOST: u64 = 100_000_000;
 /// Bytes the decoder may take for each allowed pixel: four channels of 16 bits.
 const BYTES_PER_PIXEL: u64 = 8;
 
-/// Samples as the source holds them.
+/// Samples on a known scale.
 pub(super) enum Samples {
-    /// 0..255.
+    /// 0 (black) to 255 (white).
     Bytes(Vec<u8>),
-    /// Whatever scale the source has.
-    Floats(Vec<f32>),
+    /// 0 (black) to `white`, or on a scale of their own.
+    Floats { values: Vec<f32>, white: Option<f32> },
 }
 
 /// One image, interleaved: height x width x channels, with 1 channel (grey) or 3 (red, green, blue).
@@ -34,47 +38,168 @@ pub(super) struct Picture {
     pub(super) samples: Samples,
 }
 
+/// Samples as a file holds them, interleaved.
+pub(super) enum Values {
+    Bytes(Vec<u8>),
+    /// Of every other element.
+    Numbers(Vec<f32>),
+}
+
+/// One image as its file holds it, without alpha.
+pub(super) struct Stored {
+    pub(super) size: Size,
+    pub(super) channels: usize,
+    pub(super) element: Element,
+    /// The fewest bits that the file says its samples have; 0 where it does not say.
+    pub(super) said: u32,
+    pub(super) values: Values,
+}
+
 /// What the header of a file says.
 pub(super) struct Header {
     pub(super) size: Size,
     pub(super) channels: usize,
-    pub(super) element: &'static str,
+    pub(super) element: Element,
+    /// Images in it.
+    pub(super) pages: usize,
+    /// Bytes that decoding an image of it takes at once.
+    pub(super) bytes: u64,
+}
+
+impl Values {
+    /// Planes one after the other, pixel by pixel.
+    pub(super) fn interleaved(self, planes: usize) -> Self {
+        fn turned<T: Copy>(all: &[T], planes: usize) -> Vec<T> {
+            let each = all.len() / planes;
+            (0..each * planes).map(|at| all[at % planes * each + at / planes]).collect()
+        }
+        match self {
+            Values::Bytes(all) => Values::Bytes(turned(&all, planes)),
+            Values::Numbers(all) => Values::Numbers(turned(&all, planes)),
+        }
+    }
+
+    /// Takes the last of so many samples of each pixel away, where it says that all pixels are opaque.
+    pub(super) fn without_alpha(self, path: &Path, samples: usize, element: Element) -> Result<Self> {
+        fn rest<T: Copy>(all: &[T], samples: usize, opaque: impl Fn(T) -> bool) -> Option<Vec<T>> {
+            let mut pixels = all.chunks_exact(samples);
+            let opaque = pixels.clone().all(|pixel| pixel.last().is_some_and(|alpha| opaque(*alpha)));
+            opaque.then(|| pixels.by_ref().flat_map(|pixel| &pixel[..samples - 1]).copied().collect())
+        }
+        let opaque = match element {
+            Element::U16 => 65_535.0,
+            Element::U32 => u32::MAX as f32,
+            _ => 1.0,
+        };
+        match self {
+            Values::Bytes(all) => rest(&all, samples, |alpha| alpha == u8::MAX).map(Values::Bytes),
+            Values::Numbers(all) => rest(&all, samples, |alpha| alpha == opaque).map(Values::Numbers),
+        }
+        .ok_or_else(|| {
+            let found = "the image has transparent pixels, and nothing says what is behind them";
+            Error::input(
+                path,
+                found,
+                "opaque pixels",
+                "Save it without alpha, on the background that was shown",
+            )
+        })
+    }
+}
+
+impl Stored {
+    /// The picture, on the scale of its set.
+    pub(super) fn scaled(self, scale: &Scale) -> Picture {
+        let samples = match self.values {
+            Values::Bytes(bytes) => Samples::Bytes(bytes),
+            Values::Numbers(values) => scale.samples(self.element, values),
+        };
+        Picture { size: self.size, channels: self.channels, samples }
+    }
 }
 
 /// Reads the header alone.
 pub(super) fn header(path: &Path) -> Result<Header> {
-    let file = File::open(path).map_err(|e| Error::unreadable(path, &e))?;
+    let file = file::open(path)?;
     let length = file.metadata().map_err(|e| Error::unreadable(path, &e))?.len();
-    let (_, decoder) = decoder(path, BufReader::new(file), length)?;
+    let mut reader = BufReader::new(file);
+    let format = format(path, &mut reader)?;
+    if format == ImageFormat::Tiff {
+        let mut tiff = Tiff::open(path)?;
+        let (page, pages) = (tiff.page(0)?, tiff.pages());
+        let bytes = length.saturating_add(page.bytes());
+        return Ok(Header { size: page.size, channels: page.channels, element: page.element, pages, bytes });
+    }
+    let decoder = decoder(path, reader, format, length)?;
     let color = decoder.color_type();
-    let element = match color.bytes_per_pixel() / color.channel_count() {
-        1 => "u8",
-        2 => "u16",
-        _ => "f32",
+    let wide = color.bytes_per_pixel() / color.channel_count() > 1;
+    let element = if wide { Element::U16 } else { Element::U8 };
+    let decoded = decoder.total_bytes();
+    let copied = match (wide, color.has_alpha()) {
+        (true, true) => 4 * decoded,
+        (true, false) => 2 * decoded,
+        (false, alpha) => u64::from(alpha) * decoded,
     };
-    Ok(Header { size: size(&decoder), channels: if color.has_color() { 3 } else { 1 }, element })
+    // The coefficients of a progressive JPEG lie beside its pixels, two bytes each.
+    let held = if format == ImageFormat::Jpeg { 2 * decoded } else { 0 };
+    let bytes = length.saturating_add(decoded + copied + held);
+    let channels = if color.has_color() { 3 } else { 1 };
+    Ok(Header { size: size(&decoder), channels, element, pages: 1, bytes })
 }
 
-/// Decodes a file: 16 bits are rounded to 8, alpha is dropped, CMYK becomes RGB, float TIFF stays float.
-/// Orientation tags, gamma and colour profiles are not applied, as Pillow does not apply them either.
-pub(super) fn picture(path: &Path) -> Result<Picture> {
-    let data = std::fs::read(path).map_err(|e| Error::unreadable(path, &e))?;
-    let (format, decoder) = decoder(path, Cursor::new(&data), data.len() as u64)?;
-    if format == ImageFormat::Jpeg && !integrity::jpeg_has_an_end(&data) {
-        // The decoder would fill the missing part with grey and say nothing.
-        return Err(Error::input(path, "the JPEG breaks off", "a whole file", "Copy it again"));
+/// Decodes a file of one image. Gamma and colour profiles are not applied, as Pillow does not apply them
+/// either; what would have to be turned, or lies on a background, is refused.
+pub(super) fn stored(path: &Path) -> Result<Stored> {
+    let file = file::open(path)?;
+    let format = format(path, &mut BufReader::new(file))?;
+    if format == ImageFormat::Tiff {
+        let mut tiff = Tiff::open(path)?;
+        if tiff.pages() > 1 {
+            let advice = "Name the file itself, or save each page as a file of its own";
+            let found = format!("the TIFF holds {} pages", tiff.pages());
+            return Err(Error::input(path, found, "one image per file of a folder", advice));
+        }
+        return tiff.read(0);
+    }
+    let data = file::read(path, u64::MAX)?;
+    if format == ImageFormat::Jpeg {
+        if !integrity::jpeg_has_an_end(&data) {
+            // The decoder would fill the missing part with grey and say nothing.
+            return Err(Error::input(path, "the JPEG breaks off", "a whole file", "Copy it again"));
+        }
+        if integrity::jpeg_channels(&data) == Some(4) {
+            let (wanted, advice) = ("grey or RGB", "Convert it to RGB with the program that wrote it");
+            return Err(Error::input(path, "the JPEG is CMYK, which has no RGB of its own", wanted, advice));
+        }
+    }
+    let mut decoder = decoder(path, Cursor::new(&data), format, data.len() as u64)?;
+    if !matches!(decoder.orientation(), Ok(Orientation::NoTransforms) | Err(_)) {
+        return Err(turned(path));
     }
     let size = size(&decoder);
     let decoded = DynamicImage::from_decoder(decoder).map_err(|e| undecodable(path, &e))?;
-    let (channels, samples) = match decoded {
-        DynamicImage::ImageRgb32F(x) => (3, Samples::Floats(x.into_raw())),
-        DynamicImage::ImageRgba32F(x) => {
-            (3, Samples::Floats(x.pixels().flat_map(|p| [p[0], p[1], p[2]]).collect()))
-        }
-        x if !x.color().has_color() => (1, Samples::Bytes(x.into_luma8().into_raw())),
-        x => (3, Samples::Bytes(x.into_rgb8().into_raw())),
+    let color = decoded.color();
+    let channels = if color.has_color() { 3 } else { 1 };
+    let (element, mut values) = match decoded {
+        DynamicImage::ImageLuma16(x) => (Element::U16, wide(x.as_raw())),
+        DynamicImage::ImageLumaA16(x) => (Element::U16, wide(x.as_raw())),
+        DynamicImage::ImageRgb16(x) => (Element::U16, wide(x.as_raw())),
+        DynamicImage::ImageRgba16(x) => (Element::U16, wide(x.as_raw())),
+        x => (Element::U8, Values::Bytes(x.into_bytes())),
     };
-    Ok(Picture { size, channels, samples })
+    if color.has_alpha() {
+        values = values.without_alpha(path, channels + 1, element)?;
+    }
+    let said = match (&values, integrity::png_significant_bits(&data)) {
+        // By the standard, samples of fewer bits are spread over all sixteen.
+        (Values::Numbers(x), Some(bits)) if x.iter().any(|x| *x >= (1_u32 << bits.min(16)) as f32) => 16,
+        (_, bits) => bits.unwrap_or(0),
+    };
+    Ok(Stored { size, channels, element, said, values })
+}
+
+fn wide(samples: &[u16]) -> Values {
+    Values::Numbers(samples.iter().map(|sample| f32::from(*sample)).collect())
 }
 
 fn size(decoder: &impl ImageDecoder) -> Size {
@@ -82,44 +207,74 @@ fn size(decoder: &impl ImageDecoder) -> Size {
     Size { height: height as usize, width: width as usize }
 }
 
-/// A decoder that has read the header and found its claims believable for a file of `length` bytes.
-fn decoder<'a, R: BufRead + Seek + 'a>(
-    path: &Path,
-    reader: R,
-    length: u64,
-) -> Result<(ImageFormat, impl ImageDecoder + 'a)> {
-    let reader = ImageReader::new(reader).with_guessed_format().map_err(|e| Error::unreadable(path, &e))?;
-    let format = match reader.format() {
-        Some(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Tiff)) => format,
+fn format(path: &Path, reader: &mut (impl BufRead + Seek)) -> Result<ImageFormat> {
+    let guessed = ImageReader::new(&mut *reader).with_guessed_format();
+    let format = guessed.map_err(|e| Error::unreadable(path, &e))?.format();
+    reader.rewind().map_err(|e| Error::unreadable(path, &e))?;
+    match format {
+        Some(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Tiff)) => Ok(format),
+        // BigTIFF, which the crate's guess leaves out.
+        None if integrity::is_big_tiff(reader) => Ok(ImageFormat::Tiff),
         _ => {
             let advice = "Save it as one of these; renaming is not enough";
-            return Err(Error::input(path, "another kind of file", "a PNG, JPEG or TIFF image", advice));
+            Err(Error::input(path, "another kind of file", "a PNG, JPEG or TIFF image", advice))
         }
-    };
-    let mut inner = reader.into_inner();
-    if format == ImageFormat::Tiff {
-        integrity::check_tiff(path, &mut inner, length)?;
-        inner.rewind().map_err(|e| Error::unreadable(path, &e))?;
     }
-    let mut reader = ImageReader::with_format(inner, format);
-    let pixels = length.saturating_mul(PIXELS_PER_BYTE).clamp(PIXELS_OF_ANY_FILE, PIXELS_AT_MOST);
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(pixels * BYTES_PER_PIXEL);
-    reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(|e| undecodable(path, &e))?;
-    let (width, height) = decoder.dimensions();
+}
+
+/// Bytes that decoding a file of `length` bytes may take.
+pub(super) fn most_bytes(length: u64) -> u64 {
+    most_pixels(length) * BYTES_PER_PIXEL
+}
+
+fn most_pixels(length: u64) -> u64 {
+    length.saturating_mul(PIXELS_PER_BYTE).clamp(PIXELS_OF_ANY_FILE, PIXELS_AT_MOST)
+}
+
+/// Refuses an image of no pixel, or of more than a file of `length` bytes can hold.
+pub(super) fn believable(path: &Path, [width, height]: [u32; 2], length: u64) -> Result<()> {
     if width == 0 || height == 0 {
         return Err(Error::input(path, format!("the image is {height}x{width}"), "at least one pixel", ""));
     }
-    if u64::from(width) * u64::from(height) > pixels || decoder.total_bytes() > pixels * BYTES_PER_PIXEL {
-        return Err(Error::input(
-            path,
-            format!("a file of {length} bytes claims an image of {height}x{width} (height x width)"),
-            format!("at most {pixels} pixels for a file of this length"),
-            "It is damaged, or too large for a stimulus: save it again, smaller",
-        ));
+    let pixels = most_pixels(length);
+    if u64::from(width) * u64::from(height) <= pixels {
+        return Ok(());
     }
-    Ok((format, decoder))
+    Err(Error::input(
+        path,
+        format!("a file of {length} bytes claims an image of {height}x{width} (height x width)"),
+        format!("at most {pixels} pixels for a file of this length"),
+        "It is damaged, or too large for a stimulus: save it again, smaller",
+    ))
+}
+
+/// The error of an image that its file says is to be turned.
+pub(super) fn turned(path: &Path) -> Error {
+    let found = "its orientation tag asks for it to be turned, which some programs do and others do not";
+    Error::input(
+        path,
+        found,
+        "an image that is stored upright",
+        "Save it the way it was shown, without the tag",
+    )
+}
+
+/// A decoder of a PNG or JPEG that has read the header and found its claims believable for a file of `length`
+/// bytes.
+fn decoder<'a, R: BufRead + Seek + 'a>(
+    path: &Path,
+    reader: R,
+    format: ImageFormat,
+    length: u64,
+) -> Result<impl ImageDecoder + 'a> {
+    let mut reader = ImageReader::with_format(reader, format);
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(most_bytes(length));
+    reader.limits(limits);
+    let decoder = reader.into_decoder().map_err(|e| undecodable(path, &e))?;
+    let (width, height) = decoder.dimensions();
+    believable(path, [width, height], length)?;
+    Ok(decoder)
 }
 
 fn undecodable(path: &Path, why: &ImageError) -> Error {
@@ -136,107 +291,5 @@ fn undecodable(path: &Path, why: &ImageError) -> Error {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may panic")]
-mod tests {
-    use super::*;
-    use std::path::PathBuf;
-
-    fn save(name: &str, image: impl Into<DynamicImage>) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("striate-picture-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let path = folder.join(name);
-        image.into().save(&path).unwrap();
-        path
-    }
-
-    fn bytes(path: &Path) -> (usize, Vec<u8>) {
-        match picture(path).unwrap() {
-            Picture { channels, samples: Samples::Bytes(x), .. } => (channels, x),
-            _ => panic!("floats"),
-        }
-    }
-
-    #[test]
-    fn every_pixel_layout_becomes_grey_or_rgb_bytes() {
-        let grey = save("grey.png", image::GrayImage::from_raw(2, 1, vec![7, 200]).unwrap());
-        assert_eq!(bytes(&grey), (1, vec![7, 200]));
-        let alpha =
-            save("alpha.png", image::RgbaImage::from_raw(2, 1, vec![1, 2, 3, 0, 4, 5, 6, 128]).unwrap());
-        assert_eq!(bytes(&alpha), (3, vec![1, 2, 3, 4, 5, 6]));
-        let wide: Vec<u16> = vec![0, 128, 129, 257, 32768, 65535];
-        let deep = image::ImageBuffer::<image::Rgb<u16>, _>::from_raw(2, 1, wide.clone()).unwrap();
-        let rounded = wide.iter().map(|x| ((u32::from(*x) + 128) / 257) as u8).collect::<Vec<_>>();
-        for name in ["deep.png", "deep.tif"] {
-            assert_eq!(bytes(&save(name, deep.clone())), (3, rounded.clone()), "{name}");
-        }
-        let deep = image::ImageBuffer::<image::Luma<u16>, _>::from_raw(6, 1, wide).unwrap();
-        assert_eq!(bytes(&save("deep-grey.png", deep)), (1, rounded));
-        let real = image::Rgb32FImage::from_raw(1, 1, vec![-3.0, 0.5, 400.0]).unwrap();
-        let Samples::Floats(x) = picture(&save("real.tiff", real)).unwrap().samples else { panic!("bytes") };
-        assert_eq!(x, [-3.0, 0.5, 400.0]);
-    }
-
-    #[test]
-    fn a_header_says_size_and_kind() {
-        let found = header(&save("header.jpeg", image::RgbImage::new(9, 4))).unwrap();
-        assert_eq!((found.size, found.channels, found.element), (Size { height: 4, width: 9 }, 3, "u8"));
-    }
-
-    #[test]
-    fn a_small_file_cannot_claim_a_huge_image() {
-        let path = save("huge.png", image::GrayImage::new(3, 3));
-        let mut data = std::fs::read(&path).unwrap();
-        data[16..20].copy_from_slice(&60_000u32.to_be_bytes());
-        data[20..24].copy_from_slice(&60_000u32.to_be_bytes());
-        // The sum over the changed header, so that the claim itself is what is refused.
-        let mut crc = u32::MAX;
-        for byte in &data[12..29] {
-            crc ^= u32::from(*byte);
-            for _ in 0..8 {
-                crc = if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 };
-            }
-        }
-        data[29..33].copy_from_slice(&(!crc).to_be_bytes());
-        std::fs::write(&path, &data).unwrap();
-        for error in [header(&path).err().unwrap(), picture(&path).err().unwrap()] {
-            assert!(error.to_string().contains("claims an image of 60000x60000"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_large_blank_image_is_accepted() {
-        let path = save("blank.png", image::GrayImage::new(3840, 2160));
-        assert_eq!(bytes(&path).1.len(), 3840 * 2160);
-    }
-
-    #[test]
-    fn broken_off_files_are_errors_that_name_the_file() {
-        let image = image::RgbImage::from_fn(40, 40, |x, y| image::Rgb([(x * y) as u8, x as u8, y as u8]));
-        for name in ["cut.png", "cut.jpg", "cut.tif"] {
-            let path = save(name, image.clone());
-            let data = std::fs::read(&path).unwrap();
-            std::fs::write(&path, &data[..data.len() * 2 / 3]).unwrap();
-            let error = picture(&path).err().unwrap_or_else(|| panic!("{name} was read"));
-            assert!(error.to_string().contains(name), "{error}");
-        }
-        let path = save("other.png", image);
-        std::fs::write(&path, "no image at all").unwrap();
-        assert!(picture(&path).err().unwrap().to_string().contains("wanted a PNG, JPEG or TIFF"));
-    }
-
-    #[test]
-    fn a_second_page_or_an_endless_entry_is_an_error() {
-        let path = save("pages.tif", image::GrayImage::new(2, 2));
-        let data = std::fs::read(&path).unwrap();
-        let directory = u32::from_le_bytes(data[4..8].try_into().unwrap()) as usize;
-        let entries = usize::from(u16::from_le_bytes(data[directory..directory + 2].try_into().unwrap()));
-        let refusal = |at: usize, value: u8| {
-            let mut data = data.clone();
-            data[at] = value;
-            std::fs::write(&path, &data).unwrap();
-            picture(&path).err().unwrap().to_string()
-        };
-        assert!(refusal(directory + 2 + 12 * entries, 8).contains("more than one page"));
-        assert!(refusal(directory + 2 + 12 + 6, 1).contains("more values than"));
-    }
-}
+#[path = "picture_tests.rs"]
+mod tests;

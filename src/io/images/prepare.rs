@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::picture::{Picture, Samples};
+use super::scale::WHITE;
 use crate::error::{Error, Kind, Result};
 use crate::io::resize::{Filter, Resizer, Size};
 
@@ -28,14 +29,15 @@ pub struct Preparation {
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Normalise {
-    /// torchvision's: samples in 0..1 (bytes are divided by 255) minus mean .485 .456 .406, over standard
-    /// deviation .229 .224 .225. Floats must lie in 0..1.
+    /// torchvision's: samples from 0 (black) to 1 (white) minus mean .485 .456 .406, over standard deviation
+    /// .229 .224 .225. Floats on a scale of their own are refused.
     Imagenet,
-    /// Caffe's: blue, green, red in 0..255 minus the mean of ILSVRC-2012. Floats must lie in 0..255.
+    /// Caffe's: blue, green, red from 0 (black) to 255 (white) minus the mean of ILSVRC-2012. Floats on a scale
+    /// of their own must lie in 0..255.
     Caffe,
-    /// Samples as they are, bytes as 0..255.
+    /// Whole numbers from 0 (black) to 255 (white), floats as they are.
     None,
-    /// Bytes divided by 255, floats as they are; minus a mean and over a standard deviation of each channel.
+    /// Whole numbers from 0 (black) to 1 (white), floats as they are; minus a mean and over a standard deviation of each channel.
     Channels {
         /// Mean of red, green, blue.
         mean: [f32; 3],
@@ -44,35 +46,46 @@ pub enum Normalise {
     },
 }
 
-/// Output channel `c` is (sample of channel `order[c]` / `divisor` - `mean[c]`) / `std[c]`.
+/// Output channel `c` is (sample of channel `order[c]` * `factor` / `divisor` - `mean[c]`) / `std[c]`.
 struct Terms {
     order: [usize; 3],
+    factor: f32,
     divisor: f32,
     mean: [f32; 3],
     std: [f32; 3],
 }
 
 impl Normalise {
-    fn terms(self, bytes: bool) -> Terms {
-        let divisor = if bytes { 255.0 } else { 1.0 };
-        let order = [0, 1, 2];
+    /// For samples whose white is `white`, if that is known.
+    fn terms(self, white: Option<f32>) -> Terms {
+        let divisor = white.unwrap_or(1.0);
+        let (order, factor) = ([0, 1, 2], 1.0);
         match self {
-            Normalise::Imagenet => Terms { order, divisor, mean: IMAGENET_MEAN, std: IMAGENET_STD },
-            Normalise::Caffe => Terms { order: [2, 1, 0], divisor: 1.0, mean: CAFFE_MEAN, std: [1.0; 3] },
-            Normalise::None => Terms { order, divisor: 1.0, mean: [0.0; 3], std: [1.0; 3] },
-            Normalise::Channels { mean, std } => Terms { order, divisor, mean, std },
+            Normalise::Imagenet => Terms { order, factor, divisor, mean: IMAGENET_MEAN, std: IMAGENET_STD },
+            Normalise::Caffe => {
+                let factor = WHITE / white.unwrap_or(WHITE);
+                Terms { order: [2, 1, 0], factor, divisor: 1.0, mean: CAFFE_MEAN, std: [1.0; 3] }
+            }
+            Normalise::None => Terms { order, factor, divisor: 1.0, mean: [0.0; 3], std: [1.0; 3] },
+            Normalise::Channels { mean, std } => Terms { order, factor, divisor, mean, std },
         }
     }
 
     /// What floats must lie in: smallest, largest, how the limits are said, what to do.
     fn range(self) -> (f32, f32, &'static str, &'static str) {
         match self {
-            Normalise::Imagenet => {
-                (-0.001, 1.001, "u8 or floats in 0..1 for imagenet normalisation", "Divide the images by 255")
-            }
-            Normalise::Caffe => {
-                (-0.5, 255.5, "u8 or floats in 0..255 for caffe normalisation", "Scale the images to 0..255")
-            }
+            Normalise::Imagenet => (
+                -0.001,
+                1.001,
+                "whole numbers, or floats in 0..1, for imagenet normalisation",
+                "Divide the images by what white is among them (255 of bytes)",
+            ),
+            Normalise::Caffe => (
+                -0.5,
+                255.5,
+                "whole numbers, or floats in 0..1 or 0..255, for caffe normalisation",
+                "Scale the images to 0..255",
+            ),
             Normalise::None | Normalise::Channels { .. } => (f32::MIN, f32::MAX, "a finite number", ""),
         }
     }
@@ -96,8 +109,12 @@ impl Normalise {
 impl Picture {
     /// Refuses NaN, infinities and floats on another scale than `normalise` wants. `place` names the image.
     pub(super) fn check(&self, normalise: Normalise, place: &str) -> Result<()> {
-        let Samples::Floats(samples) = &self.samples else { return Ok(()) };
-        let (low, high, wanted, advice) = normalise.range();
+        let Samples::Floats { values: samples, white } = &self.samples else { return Ok(()) };
+        let (low, high, wanted, advice) = match white {
+            // Within its scale, as was seen when that was found; NaN and infinity are none of it.
+            Some(_) => Normalise::None.range(),
+            None => normalise.range(),
+        };
         let Some(at) = samples.iter().position(|x| !(low..=high).contains(x)) else { return Ok(()) };
         let (pixel, channel) = (at / self.channels, at % self.channels);
         let (row, column) = (pixel / self.size.width, pixel % self.size.width);
@@ -127,7 +144,9 @@ impl Picture {
         };
         let samples = match &self.samples {
             Samples::Bytes(x) => Samples::Bytes(resizer.bytes(self.channels, x)?),
-            Samples::Floats(x) => Samples::Floats(resizer.floats(self.channels, x)?),
+            Samples::Floats { values, white } => {
+                Samples::Floats { values: resizer.floats(self.channels, values)?, white: *white }
+            }
         };
         Ok(Picture { size: to, channels: self.channels, samples })
     }
@@ -136,14 +155,14 @@ impl Picture {
     pub(super) fn write(&self, normalise: Normalise, output: &mut [[f32; 4]]) {
         match &self.samples {
             Samples::Bytes(samples) => {
-                let Terms { order, divisor, mean, std } = normalise.terms(true);
+                let Terms { order, divisor, mean, std, .. } = normalise.terms(Some(WHITE));
                 let table: [[f32; 256]; 3] =
                     std::array::from_fn(|c| std::array::from_fn(|x| (x as f32 / divisor - mean[c]) / std[c]));
                 self.spread(samples, order, output, |c, x| table[c][usize::from(x)]);
             }
-            Samples::Floats(samples) => {
-                let Terms { order, divisor, mean, std } = normalise.terms(false);
-                self.spread(samples, order, output, |c, x| (x / divisor - mean[c]) / std[c]);
+            Samples::Floats { values, white } => {
+                let Terms { order, factor, divisor, mean, std } = normalise.terms(*white);
+                self.spread(values, order, output, |c, x| (x * factor / divisor - mean[c]) / std[c]);
             }
         }
     }
@@ -161,11 +180,14 @@ impl Picture {
         }
     }
 
-    /// Number, mean and sum of squared deviations of each channel, bytes on the scale 0..1.
+    /// Number, mean and sum of squared deviations of each channel, on the scale 0..1 where white is known.
     pub(super) fn moments(&self) -> Moments {
         match &self.samples {
-            Samples::Bytes(x) => self.moments_of(x, |x| f64::from(x) / 255.0),
-            Samples::Floats(x) => self.moments_of(x, f64::from),
+            Samples::Bytes(x) => self.moments_of(x, |x| f64::from(x) / f64::from(WHITE)),
+            Samples::Floats { values, white } => {
+                let white = f64::from(white.unwrap_or(1.0));
+                self.moments_of(values, |x| f64::from(x) / white)
+            }
         }
     }
 

@@ -1,26 +1,19 @@
-//! Images as one array in a `.npy` or `.npz` file, or read one range after the other by something else.
+//! Images of one size one after the other: an array in a `.npy` or `.npz` file, the pages of a TIFF, or what
+//! something else reads.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn};
+use ndarray::{ArrayD, Axis};
 
-use super::picture::{Picture, Samples};
+use super::layout::{Layout, SHAPES};
+use super::picture::{Picture, Values};
+use super::scale::{Scale, Seen};
+use super::tiff::Tiff;
 use crate::error::{Error, Result};
 use crate::io::npy::{self, ArrayInfo, Element, Rows};
 use crate::io::resize::Size;
-
-const SHAPES: &str = "(images, height, width), (images, height, width, 3), (images, 1, height, width) or \
-                      (images, 3, height, width)";
-
-/// Where the channels lie.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Layout {
-    Grey,
-    ChannelsLast,
-    ChannelsFirst,
-}
 
 /// Reads a range of images: (images, height, width), and (images, height, width, 3) in colour.
 pub type ReadImages = dyn Fn(Range<usize>) -> Result<ArrayD<f32>> + Send + Sync;
@@ -29,16 +22,16 @@ pub type ReadImages = dyn Fn(Range<usize>) -> Result<ArrayD<f32>> + Send + Sync;
 enum Reader {
     /// One reader for all batches: reopening a compressed member would read it again from its start.
     Rows(Mutex<Rows>),
-    Other(Box<ReadImages>),
+    Pages(Box<Mutex<Tiff>>),
+    Other(Box<ReadImages>, Scale),
 }
 
 /// One array of images.
 pub(super) struct Stack {
+    path: PathBuf,
     read: Reader,
     layout: Layout,
     pub(super) count: usize,
-    pub(super) size: Size,
-    pub(super) channels: usize,
     pub(super) element: Element,
 }
 
@@ -49,82 +42,130 @@ impl Stack {
         let array = match arrays.as_slice() {
             [one] => one,
             many => {
-                let mut fitting = many.iter().filter(|a| layout(&a.shape).is_ok());
+                let mut fitting = many.iter().filter(|a| Layout::of(&a.shape).is_ok());
                 match (fitting.next(), fitting.next()) {
                     (Some(one), None) => one,
                     _ => return Err(no_single_array(path, many)),
                 }
             }
         };
-        let (layout, size, channels) = layout(&array.shape).map_err(|found| {
+        let layout = Layout::of(&array.shape).map_err(|found| {
             Error::input(path, found, SHAPES, "Reshape or transpose the array and save it again")
         })?;
-        if !matches!(array.element, Element::U8 | Element::F32 | Element::F64) {
-            let found = format!("the images are stored as {:?}", array.element);
-            return Err(Error::input(
-                path,
-                found,
-                "u8 (0..255), f32 or f64",
-                "Convert the array with .astype()",
-            ));
-        }
-        let count = array.shape[0];
-        if [count, size.height, size.width].contains(&0) {
-            let found = format!("an array without a pixel: {:?}", array.shape);
-            return Err(Error::input(path, found, SHAPES, ""));
-        }
         let read = Reader::Rows(Mutex::new(Rows::open(path, array.name.as_deref())?));
-        Ok(Stack { read, layout, count, size, channels, element: array.element })
+        Ok(Stack { path: path.into(), read, layout, count: array.shape[0], element: array.element })
     }
 
-    /// Images of 1 or 3 channels that `read` gives; as bytes, if these are whole numbers from 0 to 255.
+    /// The pages of a TIFF, which must be of one kind.
+    pub(super) fn pages(path: &Path) -> Result<Self> {
+        let mut tiff = Tiff::open(path)?;
+        let (first, count) = (tiff.page(0)?, tiff.pages());
+        for number in 1..count {
+            let page = tiff.page(number)?;
+            if page != first {
+                let place = format!("{}, page {number}", path.display());
+                let found =
+                    format!("{} and {:?}, where page 0 is {} and {:?}", page.size, page, first.size, first);
+                let advice = "Save the pages that are stimuli as files of their own";
+                return Err(Error::input(Path::new(&place), found, "pages of one size and kind", advice));
+            }
+        }
+        let layout = Layout::plain(first.size, first.channels);
+        Ok(Stack {
+            path: path.into(),
+            read: Reader::Pages(Box::new(Mutex::new(tiff))),
+            layout,
+            count,
+            element: first.element,
+        })
+    }
+
+    /// Images of 1 or 3 channels that `read` gives, on a scale.
     pub(super) fn read_by(
+        path: &Path,
         [count, channels]: [usize; 2],
         size: Size,
-        bytes: bool,
+        scale: Scale,
         read: Box<ReadImages>,
     ) -> Self {
-        let layout = if channels == 1 { Layout::Grey } else { Layout::ChannelsLast };
-        let element = if bytes { Element::U8 } else { Element::F32 };
-        Stack { read: Reader::Other(read), layout, count, size, channels, element }
+        let layout = Layout::plain(size, channels);
+        Stack { path: path.into(), read: Reader::Other(read, scale), layout, count, element: Element::F32 }
+    }
+
+    pub(super) fn size(&self) -> Size {
+        self.layout.size
+    }
+
+    pub(super) fn channels(&self) -> usize {
+        self.layout.channels
+    }
+
+    /// Bytes that one image takes while it is read.
+    pub(super) fn bytes_each(&self) -> u64 {
+        // As floats, as they lie in the file, and interleaved.
+        (self.layout.values() * (8 + self.element.bytes())) as u64
+    }
+
+    /// What its numbers mean, where that is known already.
+    pub(super) fn known_scale(&self) -> Option<Scale> {
+        if let Reader::Other(_, scale) = self.read { Some(scale) } else { None }
+    }
+
+    /// Looks at all images, so many at once, as long as they can tell anything.
+    pub(super) fn look(&self, at_once: usize) -> Result<Seen> {
+        let mut seen = Seen::default();
+        for first in (0..self.count).step_by(at_once) {
+            if seen.is_settled(self.element) {
+                break;
+            }
+            let read = self.read(first..(first + at_once).min(self.count))?;
+            if let Some(said) = read.said {
+                seen.hear(said);
+            }
+            let values = read.values.as_slice().unwrap_or_default();
+            seen.look(self.element, values, &self.path)?;
+        }
+        Ok(seen)
     }
 
     /// Reads some images as the file holds them: the first axis counts images.
-    pub(super) fn read(&self, images: Range<usize>) -> Result<ArrayD<f32>> {
+    pub(super) fn read(&self, images: Range<usize>) -> Result<Read> {
+        let whole = |values| Ok(Read { values, said: None });
         match &self.read {
-            Reader::Rows(rows) => rows.lock().unwrap_or_else(PoisonError::into_inner).read(images),
-            Reader::Other(read) => read(images),
+            Reader::Rows(rows) => whole(rows.lock().unwrap_or_else(PoisonError::into_inner).read(images)?),
+            Reader::Other(read, _) => whole(read(images)?),
+            Reader::Pages(tiff) => {
+                let mut tiff = tiff.lock().unwrap_or_else(PoisonError::into_inner);
+                let shape = [images.len(), self.layout.values()];
+                let (mut all, mut said) = (Vec::with_capacity(shape[0] * shape[1]), 0);
+                for number in images {
+                    let page = tiff.read(number)?;
+                    said = said.max(page.said);
+                    match page.values {
+                        Values::Bytes(bytes) => all.extend(bytes.into_iter().map(f32::from)),
+                        Values::Numbers(values) => all.extend(values),
+                    }
+                }
+                let values = ArrayD::from_shape_vec(shape.to_vec(), all);
+                let values = values.map_err(|why| Error::internal(self.path.display(), why))?;
+                Ok(Read { values, said: Some(said) })
+            }
         }
     }
 
     /// One image of what [`Stack::read`] gave.
-    pub(super) fn picture(&self, images: &ArrayD<f32>, index: usize) -> Picture {
-        let image: ArrayViewD<f32> = images.index_axis(Axis(0), index);
-        let interleaved = match (self.layout, image.as_slice()) {
-            (Layout::ChannelsFirst, Some(planes)) => interleave(planes, self.channels),
-            (Layout::ChannelsFirst, None) => image.permuted_axes(IxDyn(&[1, 2, 0])).iter().copied().collect(),
-            (_, Some(pixels)) => pixels.to_vec(),
-            (_, None) => image.iter().copied().collect(),
-        };
-        let samples = match self.element {
-            // The reader gives bytes as floats; they are whole numbers in 0..255.
-            Element::U8 => Samples::Bytes(interleaved.into_iter().map(|x| x as u8).collect()),
-            _ => Samples::Floats(interleaved),
-        };
-        Picture { size: self.size, channels: self.channels, samples }
+    pub(super) fn picture(&self, images: &Read, index: usize, scale: &Scale) -> Picture {
+        let values = self.layout.interleaved(images.values.index_axis(Axis(0), index));
+        let samples = scale.samples(self.element, values);
+        Picture { size: self.layout.size, channels: self.layout.channels, samples }
     }
 }
 
-/// Planes of channels, one after the other, pixel by pixel. By hand, for ndarray takes eight times as long to
-/// walk axes whose number it learns at run time.
-fn interleave(planes: &[f32], channels: usize) -> Vec<f32> {
-    let mut pixels = vec![0.0; planes.len()];
-    for (channel, plane) in planes.chunks_exact(planes.len() / channels).enumerate() {
-        for (pixel, value) in pixels.chunks_exact_mut(channels).zip(plane) {
-            pixel[channel] = *value;
-        }
-    }
-    pixels
+/// Images as a source holds them.
+pub(super) struct Read {
+    values: ArrayD<f32>,
+    /// The fewest bits that a TIFF says its samples have.
+    said: Option<u32>,
 }
 
 fn no_single_array(path: &Path, arrays: &[ArrayInfo]) -> Error {
@@ -132,41 +173,4 @@ fn no_single_array(path: &Path, arrays: &[ArrayInfo]) -> Error {
         arrays.iter().map(|a| format!("{} {:?}", a.name.as_deref().unwrap_or("unnamed"), a.shape)).collect();
     let found = if list.is_empty() { "no array".into() } else { format!("the arrays {}", list.join(", ")) };
     Error::input(path, found, format!("exactly one array of {SHAPES}"), "Save the images alone")
-}
-
-/// Layout, size and channels of a shape, or what is wrong with it.
-fn layout(shape: &[usize]) -> std::result::Result<(Layout, Size, usize), String> {
-    let found = |layout, height, width, channels| Ok((layout, Size { height, width }, channels));
-    match *shape {
-        [_, _, 3] => Err(format!(
-            "the shape {shape:?} may be one image with three channels, or grey images that are 3 pixels wide"
-        )),
-        [_, height, width] => found(Layout::Grey, height, width, 1),
-        [_, 1 | 3, _, 3] => {
-            Err(format!("the shape {shape:?} has its channels at the second axis or at the last"))
-        }
-        [_, height, width, 3] => found(Layout::ChannelsLast, height, width, 3),
-        [_, channels @ (1 | 3), height, width] => found(Layout::ChannelsFirst, height, width, channels),
-        _ => Err(format!("the shape {shape:?}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shapes_are_understood_or_refused() {
-        let size = |height, width| Size { height, width };
-        assert_eq!(layout(&[5, 9, 7]), Ok((Layout::Grey, size(9, 7), 1)));
-        assert_eq!(layout(&[5, 9, 7, 3]), Ok((Layout::ChannelsLast, size(9, 7), 3)));
-        assert_eq!(layout(&[5, 1, 9, 7]), Ok((Layout::ChannelsFirst, size(9, 7), 1)));
-        assert_eq!(layout(&[5, 3, 9, 7]), Ok((Layout::ChannelsFirst, size(9, 7), 3)));
-        for ambiguous in [&[5, 3, 7, 3][..], &[5, 1, 7, 3], &[224, 224, 3]] {
-            assert!(layout(ambiguous).is_err_and(|e| e.contains("or")), "{ambiguous:?}");
-        }
-        for wrong in [&[][..], &[5], &[5, 9], &[5, 9, 7, 4], &[5, 2, 9, 7], &[1, 5, 3, 9, 7]] {
-            assert!(layout(wrong).is_err(), "{wrong:?}");
-        }
-    }
 }

@@ -65,7 +65,7 @@ fn a_folder_is_read_in_natural_order() {
         }
     }
     let described = images.describe().unwrap().to_string();
-    assert_eq!(described, "3 images, 3x4 (height x width), u8, channels: 3");
+    assert_eq!(described, "3 images, 3x4 (height x width), uint8, channels: 3");
     assert_eq!(images.batch(3..3, &plain(None, Normalise::None)).unwrap().count, 0);
     assert!(images.batch(2..4, &plain(None, Normalise::None)).is_err());
 }
@@ -78,8 +78,6 @@ fn what_is_not_a_source_is_an_error() {
     assert!(message(Images::open(&path)).contains("no image among 1"));
     assert!(message(Images::open(&path.join("a.txt"))).contains("not a source of images"));
     assert!(message(Images::open(&path.join("b.png"))).contains("Check the path"));
-    save_array(&path.join("i.npy"), &[2, 3, 4], |_| 1i64);
-    assert!(message(Images::open(&path.join("i.npy"))).contains("stored as I64"));
     save_array(&path.join("a.npy"), &[2, 3, 4, 3], |_| 1u8);
     assert!(message(Images::open(&path.join("a.npy"))).contains("has its channels at"));
 }
@@ -172,7 +170,10 @@ fn arrays_of_every_layout_hold_the_same_images() {
     let x = f32::from(sample(2, 0, 1, 0));
     assert_eq!(grey.pixels[1], [x - 104.00699, x - 116.66877, x - 122.67892, 0.0]);
     let images = Images::open(&path.join("real.npy")).unwrap();
-    assert_eq!(images.describe().unwrap().to_string(), "70 images, 4x5 (height x width), f64, channels: 3");
+    assert_eq!(
+        images.describe().unwrap().to_string(),
+        "70 images, 4x5 (height x width), float64, channels: 3"
+    );
     assert_eq!(images.names()[69], "69");
 }
 
@@ -184,8 +185,9 @@ fn floats_on_the_wrong_scale_or_not_finite_are_refused() {
         Images::open(&path).unwrap()
     };
     let error = message(fill(212.0).batch(0..3, &plain(None, Normalise::Imagenet)));
-    let place = "x.npy, image 1, row 2, column 3, channel 0: found 212.0; wanted u8 or floats in 0..1";
-    assert!(error.contains(place) && error.contains("by 255"), "{error}");
+    let place =
+        "x.npy, image 1, row 2, column 3, channel 0: found 212.0; wanted whole numbers, or floats in 0..1";
+    assert!(error.contains(place) && error.contains("255 of bytes"), "{error}");
     assert!(fill(1.0005).batch(0..3, &plain(None, Normalise::Imagenet)).is_ok());
     assert!(message(fill(256.0).batch(0..3, &plain(None, Normalise::Caffe))).contains("found 256.0"));
     assert!(fill(212.0).batch(0..3, &plain(None, Normalise::Caffe)).is_ok());
@@ -195,6 +197,131 @@ fn floats_on_the_wrong_scale_or_not_finite_are_refused() {
         assert!(error.contains("image 1, row 2, column 3") && error.contains("finite"), "{error}");
         assert!(images.channel_statistics(&[1], None, Filter::Bilinear).is_err());
         assert!(images.batch(2..3, &plain(None, Normalise::None)).is_ok());
+    }
+}
+
+/// The pixels of images under a preparation that takes white to 1.
+fn unit(path: &Path) -> Vec<f32> {
+    let images = Images::open(path).unwrap();
+    let to_unit = Normalise::Channels { mean: [0.0; 3], std: [1.0; 3] };
+    let batch = images.batch(0..images.len(), &plain(None, to_unit)).unwrap();
+    batch.pixels.iter().map(|pixel| pixel[0]).collect()
+}
+
+fn near(a: &[f32], b: &[f32]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-6)
+}
+
+#[test]
+fn every_element_has_one_black_and_one_white() {
+    let path = folder("elements");
+    // Four images of 2 x 5; their levels of 255.
+    let level = |i: &[usize]| (i[0] * 70 + i[1] * 20 + i[2] * 5 + if i == [3, 1, 4] { 5 } else { 0 }) as u8;
+    let shape = [4, 2, 5];
+    let want: Vec<f32> = ndarray::indices([4, 2, 5])
+        .into_iter()
+        .map(|(a, b, c)| f32::from(level(&[a, b, c])) / 255.0)
+        .collect();
+    assert_eq!(want.iter().copied().fold(0.0, f32::max), 1.0);
+    let file = |name: &str| path.join(format!("{name}.npy"));
+    save_array(&file("u8"), &shape, level);
+    save_array(&file("u16"), &shape, |i| u16::from(level(i)));
+    save_array(&file("i16"), &shape, |i| i16::from(level(i)));
+    save_array(&file("i64"), &shape, |i| i64::from(level(i)));
+    save_array(&file("u16-wide"), &shape, |i| u16::from(level(i)) * 257);
+    save_array(&file("u32-wide"), &shape, |i| u32::from(level(i)) * 257);
+    save_array(&file("f32"), &shape, |i| f32::from(level(i)));
+    save_array(&file("f64"), &shape, |i| f64::from(level(i)) / 255.0);
+    save_array(&file("last"), &[4, 2, 5, 1], |i| level(&i[..3]));
+    for name in ["u8", "u16", "i16", "i64", "u16-wide", "u32-wide", "f32", "f64", "last"] {
+        assert!(near(&unit(&file(name)), &want), "{name}");
+    }
+    save_array(&file("f16"), &shape, |i| half::f16::from_f32(f32::from(level(i)) / 255.0));
+    assert!(unit(&file("f16")).iter().zip(&want).all(|(a, b)| (a - b).abs() < 5e-4));
+    for (name, black_or_white) in [("bool", true), ("ones", false)] {
+        match black_or_white {
+            true => save_array(&file(name), &shape, |i| i[2] == 1),
+            false => save_array(&file(name), &shape, |i| f32::from(u8::from(i[2] == 1))),
+        }
+        let want: Vec<f32> = (0..40).map(|at| if at % 5 == 1 { 1.0 } else { 0.0 }).collect();
+        assert!(near(&unit(&file(name)), &want), "{name}");
+        assert_eq!(Images::open(&file(name)).unwrap().reading().unwrap(), (None, Vec::new()));
+    }
+    save_array(&file("nearly-black"), &shape, |i| u8::from(i[2] == 1));
+    let (bits, notes) = Images::open(&file("nearly-black")).unwrap().reading().unwrap();
+    assert!(bits.is_none() && notes[0].contains("nearly black"), "{notes:?}");
+    save_array(&file("negative"), &shape, |i| i16::from(level(i)) - 9);
+    save_array(&file("large"), &shape, |i| u32::from(level(i)) * 300);
+    save_array(&file("i8"), &shape, |_| 3i8);
+    for (name, part) in [("negative", "from -9 to 246"), ("large", "to 76500"), ("i8", "cannot hold")] {
+        let images = Images::open(&file(name)).unwrap();
+        let said = message(images.batch(0..1, &plain(None, Normalise::None)));
+        assert!(said.contains(part) && said.contains(name), "{said}");
+    }
+}
+
+#[test]
+fn caffe_and_imagenet_see_the_same_black_and_white() {
+    let path = folder("both");
+    save_array(&path.join("unit.npy"), &[1, 2, 2], |i| [[0.0f32, 0.25], [0.75, 1.0]][i[1]][i[2]]);
+    save_array(&path.join("deep.npy"), &[1, 2, 2], |i| [[0u16, 1023], [3071, 4095]][i[1]][i[2]]);
+    for name in ["unit.npy", "deep.npy"] {
+        let images = Images::open(&path.join(name)).unwrap();
+        let pixels = images.batch(0..1, &plain(None, Normalise::Caffe)).unwrap().pixels;
+        let quarter = if name == "unit.npy" { 0.25 } else { 1023.0 / 4095.0 };
+        for (pixel, level) in [(0, 0.0), (1, quarter), (3, 1.0)] {
+            assert!((pixels[pixel][0] - (level * 255.0 - 104.00699)).abs() < 1e-3, "{name} {pixels:?}");
+        }
+    }
+}
+
+#[test]
+fn bits_are_those_of_the_whole_set_and_may_be_given() {
+    let path = folder("bits");
+    let save = |name: &str, value: u16| {
+        let image =
+            image::ImageBuffer::<image::Luma<u16>, _>::from_raw(2, 1, vec![value, value / 2]).unwrap();
+        image.save(path.join(name)).unwrap();
+    };
+    for (largest, bits) in [(255, 8), (256, 10), (1023, 10), (1024, 12), (4096, 14), (16_384, 16)] {
+        save("a.png", 100);
+        save("b.tif", largest);
+        let images = Images::open(&path).unwrap();
+        let (found, notes) = images.reading().unwrap();
+        assert_eq!((found, notes.is_empty()), (Some(bits), bits == 16), "{largest}");
+        let white = ((1u32 << bits) - 1) as f32;
+        let want: Vec<f32> = [100, 50, largest, largest / 2].iter().map(|x| f32::from(*x) / white).collect();
+        assert!(near(&unit(&path), &want), "{largest}");
+    }
+    save("b.tif", 700);
+    let of = |bits| Images::open(&path).unwrap().with_bits(bits);
+    let first = |images: Images| images.batch(0..1, &plain(None, Normalise::None)).unwrap().pixels[0][0];
+    assert!((first(of(None)) - 100.0 * 255.0 / 1023.0).abs() < 1e-4);
+    assert!((first(of(Some(12))) - 100.0 * 255.0 / 4095.0).abs() < 1e-4);
+    assert!(of(Some(12)).reading().unwrap().1[0].contains("12 bits"));
+    let said = message(of(Some(8)).batch(0..1, &plain(None, Normalise::None)));
+    assert!(said.contains("a value of 700 among images of 8 bits"), "{said}");
+    image::Rgb32FImage::new(2, 1).save(path.join("c.tif")).unwrap();
+    assert!(message(of(None).reading()).contains("holds floats and"));
+}
+
+#[test]
+fn decoding_takes_no_more_than_is_allowed() {
+    let path = folder("memory");
+    for i in 0..5 {
+        drawing(i, 300, 400).save(path.join(format!("{i}.png"))).unwrap();
+    }
+    save_array(&path.join("stack.npy"), &[5, 300, 400, 3], |i| sample(i[0], i[1], i[2], i[3]));
+    let size = Some(Size { height: 9, width: 8 });
+    for (source, one) in [(path.clone(), 760_000), (path.join("stack.npy"), 300 * 400 * 3 * 9)] {
+        let all = Images::open(&source).unwrap().batch(0..5, &plain(size, Normalise::None)).unwrap();
+        for memory in [one, 2 * one + 9] {
+            let images = Images::open(&source).unwrap().within(memory);
+            assert_eq!(images.batch(0..5, &plain(size, Normalise::None)).unwrap(), all);
+        }
+        let images = Images::open(&source).unwrap().within(300 * 400 * 3);
+        let error = images.batch(0..5, &plain(size, Normalise::None)).unwrap_err();
+        assert_eq!(error.kind(), Kind::Memory);
     }
 }
 

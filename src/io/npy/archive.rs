@@ -8,6 +8,7 @@ use flate2::read::DeflateDecoder;
 use zip::{CompressionMethod, ZipArchive};
 
 use crate::error::{Error, Kind, Result};
+use crate::io::file;
 
 /// Where the data of one array lies in its archive.
 #[derive(Debug, Clone)]
@@ -31,7 +32,7 @@ pub(super) struct Archive {
 
 /// Expanded bytes allowed from a file of this length: real responses and images compress far less than 64
 /// times.
-fn limit(length: u64) -> u64 {
+pub(in crate::io) fn limit(length: u64) -> u64 {
     length.saturating_mul(64).max(64 << 20)
 }
 
@@ -120,7 +121,7 @@ impl Inflate {
         compressed: u64,
     ) -> Result<DeflateDecoder<BufReader<std::io::Take<File>>>> {
         let unreadable = |why| Error::unreadable(path, &why);
-        let mut file = File::open(path).map_err(unreadable)?;
+        let mut file = file::open(path)?;
         file.seek(SeekFrom::Start(start)).map_err(unreadable)?;
         Ok(DeflateDecoder::new(BufReader::new(file.take(compressed))))
     }

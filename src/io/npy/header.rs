@@ -98,7 +98,11 @@ impl Preamble {
 
 /// Reads the header of an array of numbers.
 pub(super) fn parse(place: &Path, reader: &mut impl Read, length: u64) -> Result<Header> {
-    let preamble = preamble(place, reader, length)?;
+    numbers(place, preamble(place, reader, length)?, length)
+}
+
+/// The header of an array of numbers, of which the dictionary has been read.
+pub(super) fn numbers(place: &Path, preamble: Preamble, length: u64) -> Result<Header> {
     let (element, big_endian) = element_of(place, &preamble.descr)?;
     preamble.check(place, length, element.bytes(), element.name())?;
     let Preamble { fortran, shape, start, elements, .. } = preamble;

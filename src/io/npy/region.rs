@@ -11,7 +11,7 @@ use super::archive::Inflate;
 use super::header::Header;
 use super::stored::Values;
 use super::values::{Decode, decode_stored};
-use super::{Element, Found, load, locate};
+use super::{ArrayInfo, Element, Found, info_of, load, locate};
 use crate::error::{Error, Kind, Result};
 
 /// Bytes read at a time at most.
@@ -86,7 +86,23 @@ impl Regions {
         ))
     }
 
-    fn part<T: Clone>(&mut self, region: &[Range<usize>], decode: Decode<T>) -> Result<ArrayD<T>> {
+    /// For messages: the file, with the member if there is one.
+    pub(super) fn place(&self) -> &Path {
+        &self.place
+    }
+
+    /// What the array is.
+    pub(super) fn info(&self) -> ArrayInfo {
+        info_of(self.member.clone(), &self.header)
+    }
+
+    /// Whether the file holds columns first (Fortran order).
+    pub(super) fn columns_first(&self) -> bool {
+        self.header.fortran
+    }
+
+    /// A region that is within the array, in C order.
+    pub(super) fn part<T: Clone>(&mut self, region: &[Range<usize>], decode: Decode<T>) -> Result<ArrayD<T>> {
         let header = &self.header;
         // In the order of the file.
         let (mut shape, mut region) = (header.shape.clone(), region.to_vec());
@@ -107,7 +123,7 @@ impl Regions {
             while left > 0 {
                 let bytes = &mut piece[..left.min(PIECE)];
                 self.source.fill(bytes).map_err(|why| {
-                    let found = format!("the data cannot be read ({why})");
+                    let found = format!("the data cannot be read beyond element {} ({why})", values.len());
                     let advice = "The file is damaged: copy or save it again";
                     Error::input(&self.place, found, "the whole array", advice)
                 })?;
@@ -138,14 +154,15 @@ impl Runs {
     fn new(shape: &[usize], region: &[Range<usize>]) -> Self {
         let mut strides = vec![1; shape.len()];
         for axis in (1..shape.len()).rev() {
-            strides[axis - 1] = strides[axis] * shape[axis];
+            // Saturates only where another axis is empty.
+            strides[axis - 1] = usize::saturating_mul(strides[axis], shape[axis]);
         }
         let mut axes: Vec<_> = region.iter().cloned().zip(strides).collect();
         let (mut length, mut base) = (1, 0);
         // The fastest axes that are whole are one run with the next slower one.
         while let Some((range, stride)) = axes.pop() {
             length *= range.len();
-            base += range.start * stride;
+            base += range.start.saturating_mul(stride);
             if range.len() != shape[axes.len()] {
                 break;
             }

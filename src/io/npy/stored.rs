@@ -1,6 +1,11 @@
 //! Arrays with their elements as stored, whatever their type.
 
-use ndarray::ArrayD;
+use std::ops::Range;
+
+use ndarray::{ArrayD, IxDyn, ShapeBuilder, Slice};
+
+use super::Element;
+use super::values::Stored;
 
 macro_rules! values {
     ($($variant:ident($number:ty): $to_f32:expr, $to_f64:expr, $to_i64:expr;)*) => {
@@ -12,6 +17,64 @@ macro_rules! values {
         }
 
         impl Values {
+            /// Elements of this type from their bytes, in C order.
+            ///
+            /// # Errors
+            /// Another number of bytes than the shape has, in words.
+            pub(in crate::io) fn from_bytes(
+                element: Element,
+                bytes: &[u8],
+                big_endian: bool,
+                shape: &[usize],
+            ) -> Result<Self, String> {
+                match element {
+                    $(Element::$variant => {
+                        let mut values = Vec::with_capacity(bytes.len() / element.bytes());
+                        <$number>::extend(bytes, big_endian, &mut values);
+                        let array = ArrayD::from_shape_vec(shape, values).map_err(|why| {
+                            format!("{} bytes are no array of the shape {shape:?} ({why})", bytes.len())
+                        })?;
+                        Ok(Values::$variant(array))
+                    })*
+                }
+            }
+
+            /// A list as an array of this shape whose first axis runs fastest, in C order.
+            ///
+            /// # Errors
+            /// Another number of elements than the shape has, in words.
+            pub(in crate::io) fn columns_first(self, shape: &[usize]) -> Result<Self, String> {
+                match self {
+                    $(Values::$variant(list) => {
+                        let (list, count) = (list.into_raw_vec_and_offset().0, shape.iter().product::<usize>());
+                        let found = list.len();
+                        let array = ArrayD::from_shape_vec(IxDyn(shape).f(), list).map_err(|_| {
+                            format!("it has {found} elements where its shape has {count}")
+                        })?;
+                        Ok(Values::$variant(array.as_standard_layout().into_owned()))
+                    })*
+                }
+            }
+
+            /// The same with its axes in the opposite order, in C order.
+            pub(in crate::io) fn transposed(self) -> Self {
+                match self {
+                    $(Values::$variant(array) => {
+                        Values::$variant(array.reversed_axes().as_standard_layout().into_owned())
+                    })*
+                }
+            }
+
+            /// A region that is within the array.
+            pub(in crate::io) fn part(&self, region: &[Range<usize>]) -> Self {
+                match self {
+                    $(Values::$variant(array) => {
+                        let slice = array.slice_each_axis(|axis| Slice::from(region[axis.axis.index()].clone()));
+                        Values::$variant(slice.as_standard_layout().into_owned())
+                    })*
+                }
+            }
+
             /// Lengths of the axes.
             pub fn shape(&self) -> &[usize] {
                 match self {
@@ -65,6 +128,37 @@ values! {
     F16(half::f16): half::f16::to_f32, half::f16::to_f64, |v| whole(v.to_f64());
     F32(f32): |v| v, f64::from, |v| whole(f64::from(v));
     F64(f64): |v| v as f32, |v| v, whole;
+}
+
+impl Values {
+    /// The same numbers as another type.
+    ///
+    /// # Errors
+    /// The first number that the type does not have, as text.
+    pub(in crate::io) fn cast(self, element: Element) -> Result<Self, String> {
+        macro_rules! whole {
+            ($($variant:ident: $number:ty),*) => {
+                match element {
+                    $(Element::$variant => {
+                        let values = self.into_i64()?;
+                        match values.iter().find(|&&value| <$number>::try_from(value).is_err()) {
+                            Some(odd) => Err(odd.to_string()),
+                            None => Ok(Values::$variant(values.mapv_into_any(|value| value as $number))),
+                        }
+                    })*
+                    Element::Bool => Ok(Values::Bool(self.into_f64().mapv_into_any(|value| value != 0.0))),
+                    Element::F16 => Ok(Values::F16(self.into_f32().mapv_into_any(half::f16::from_f32))),
+                    Element::F32 => Ok(Values::F32(self.into_f32())),
+                    Element::F64 => Ok(Values::F64(self.into_f64())),
+                }
+            };
+        }
+        match (&self, element) {
+            // Beyond i64, and already of the type.
+            (Values::U64(_), Element::U64) => Ok(self),
+            _ => whole!(U8: u8, I8: i8, U16: u16, I16: i16, U32: u32, I32: i32, U64: u64, I64: i64),
+        }
+    }
 }
 
 /// A float that is a whole number of i64.

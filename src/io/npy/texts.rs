@@ -3,11 +3,81 @@
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use super::{Opened, Regions, header, open};
+use super::header::{self, Preamble};
+use super::{Archive, Opened, Regions, member_bytes, member_place, open};
 use crate::error::{Error, Result};
 
 /// Bytes of the longest text.
 const LONGEST: usize = 4096;
+
+/// How texts lie in the file.
+struct Texts {
+    /// Four bytes a character, or bytes of UTF-8.
+    wide: bool,
+    big_endian: bool,
+    /// Bytes of each.
+    width: usize,
+}
+
+impl Texts {
+    /// From NumPy's name of the type; none where it is no type of texts.
+    fn of(descr: &str) -> Option<Self> {
+        let (order, kind) = descr.split_at_checked(2)?;
+        let characters: usize = kind.parse().ok()?;
+        let (big_endian, wide) = match order {
+            "<U" => (false, true),
+            ">U" => (true, true),
+            "|S" | "<S" | ">S" | "|a" => (false, false),
+            _ => return None,
+        };
+        let width = characters.saturating_mul(if wide { 4 } else { 1 });
+        Some(Texts { wide, big_endian, width })
+    }
+
+    /// All texts, in C order, from the data that follow the header.
+    fn read(
+        &self,
+        place: &Path,
+        reader: &mut impl Read,
+        preamble: &Preamble,
+        length: u64,
+    ) -> Result<Vec<String>> {
+        let refuse = |found: String, advice: &str| Err(Error::input(place, found, "texts", advice));
+        let width = self.width;
+        if width > LONGEST {
+            return refuse(format!("its texts are {width} bytes long"), "Save shorter texts");
+        }
+        preamble.check(place, length, width, &preamble.descr)?;
+        if preamble.fortran && preamble.shape.iter().filter(|&&n| n != 1).count() > 1 {
+            return refuse(
+                "its texts are stored columns first".into(),
+                "Save numpy.ascontiguousarray(array)",
+            );
+        }
+        if width == 0 {
+            // Nothing follows the header, so its count is no more than a claim.
+            return match preamble.elements {
+                0 => Ok(Vec::new()),
+                _ => refuse("its texts are empty".into(), "Save the texts again"),
+            };
+        }
+        let mut texts = Vec::new();
+        let mut bytes = vec![0; width];
+        for at in 0..preamble.elements {
+            reader.read_exact(&mut bytes).map_err(|why| Error::unreadable(place, &why))?;
+            match if self.wide { unicode(&bytes, self.big_endian) } else { utf8(&bytes) } {
+                Some(text) => texts.push(text),
+                None => return refuse(format!("text {at} is no text"), "Save the list again"),
+            }
+        }
+        Ok(texts)
+    }
+}
+
+/// Bytes of each text of a type; none where it is no type of texts.
+pub(super) fn width(descr: &str) -> Option<usize> {
+    Texts::of(descr).map(|texts| texts.width)
+}
 
 /// Reads a list of labels: texts as they are (without the zeros that fill them up), whole numbers in digits.
 ///
@@ -25,44 +95,32 @@ pub fn read_labels(path: &Path) -> Result<Vec<String>> {
     if preamble.shape.len() != 1 {
         return refuse(format!("it has the shape {:?}", preamble.shape), "Save it as one axis");
     }
-    let descr = preamble.descr.as_str();
-    let (order, kind) = descr.split_at_checked(2).unwrap_or((descr, ""));
-    let characters = kind.parse::<usize>().ok();
-    let (big_endian, wide) = match (order, characters) {
-        ("<U", Some(_)) => (false, true),
-        (">U", Some(_)) => (true, true),
-        ("|S" | "<S" | ">S" | "|a", Some(_)) => (false, false),
-        _ => {
-            let values = Regions::open(path, None)?.read(std::slice::from_ref(&(0..preamble.elements)))?;
-            let numbers = values.into_i64();
-            return match numbers {
-                Ok(numbers) => Ok(numbers.iter().map(i64::to_string).collect()),
-                Err(odd) => refuse(format!("it holds {odd}"), ""),
-            };
-        }
-    };
-    let width = characters.unwrap_or(0).saturating_mul(if wide { 4 } else { 1 });
-    if width > LONGEST {
-        return refuse(format!("its texts are {width} bytes long"), "Save shorter texts");
+    if let Some(texts) = Texts::of(&preamble.descr) {
+        return texts.read(path, &mut reader, &preamble, length);
     }
-    preamble.check(path, length, width, descr)?;
-    if width == 0 {
-        // Nothing follows the header, so its count is no more than a claim.
-        return match preamble.elements {
-            0 => Ok(Vec::new()),
-            _ => refuse("its texts are empty".into(), "Save the texts again"),
-        };
+    let values = Regions::open(path, None)?.read(std::slice::from_ref(&(0..preamble.elements)))?;
+    match values.into_i64() {
+        Ok(numbers) => Ok(numbers.iter().map(i64::to_string).collect()),
+        Err(odd) => refuse(format!("it holds {odd}"), ""),
     }
-    let mut labels = Vec::new();
-    let mut bytes = vec![0; width];
-    for at in 0..preamble.elements {
-        reader.read_exact(&mut bytes).map_err(|why| Error::unreadable(path, &why))?;
-        match if wide { unicode(&bytes, big_endian) } else { utf8(&bytes) } {
-            Some(label) => labels.push(label),
-            None => return refuse(format!("text {at} is no text"), "Save the list again"),
-        }
+}
+
+/// All texts of an array of an `.npz`, in C order, without the zeros that fill them up.
+///
+/// # Errors
+/// A file that is missing, no archive, or damaged; no such array; an array of something else.
+pub fn read_texts(path: &Path, member: &str) -> Result<Vec<String>> {
+    let Opened { file, length, .. } = open(path)?;
+    let archive = Archive::open(path, file, length)?;
+    let member = archive.choose(path, Some(member))?;
+    let mut file = archive.zip.into_inner().into_inner();
+    let place = member_place(path, &member);
+    let mut reader = BufReader::new(member_bytes(path, &mut file, &member)?);
+    let preamble = header::preamble(&place, &mut reader, member.size)?;
+    match Texts::of(&preamble.descr) {
+        Some(texts) => texts.read(&place, &mut reader, &preamble, member.size),
+        None => Err(Error::input(&place, "it holds no texts", "texts", "")),
     }
-    Ok(labels)
 }
 
 fn unicode(bytes: &[u8], big_endian: bool) -> Option<String> {

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::Element;
 use super::header::Header;
 use crate::error::{Error, Result};
+use crate::host::room;
 
 /// Bytes converted at a time; a multiple of every element's size.
 const PIECE: usize = 1 << 16;
@@ -93,6 +94,7 @@ pub(super) fn read_values<T>(
     decode: Decode<T>,
 ) -> Result<Vec<T>> {
     let width = header.element.bytes();
+    room(&place.display().to_string(), (count.min(at_once) * size_of::<T>()) as u64)?;
     let mut values = Vec::with_capacity(count.min(at_once));
     let mut piece = vec![0_u8; PIECE.min(count.saturating_mul(width))];
     while values.len() < count {

@@ -18,12 +18,14 @@ use super::{ArrayMember, Attribute, Link, Member, MemberKind, Store, Values, che
 use crate::error::{Error, Kind, Result};
 
 mod describe;
+mod grown;
 mod links;
 mod region;
 mod texts;
 mod types;
 
 use describe::{Described, describe};
+use grown::Grown;
 use links::{Children, Place};
 
 /// The first bytes of every HDF5 file, at its beginning or after a user block of 512, 1024, 2048 ... bytes.
@@ -33,8 +35,7 @@ const SIGNATURE: &[u8; 8] = b"\x89HDF\r\n\x1a\n";
 const LONGEST_PATH: usize = 1024;
 
 /// Whether the file is HDF5.
-pub fn recognise(path: &Path) -> std::io::Result<bool> {
-    let mut file = File::open(path)?;
+pub fn recognise(file: &mut File) -> std::io::Result<bool> {
     let length = file.metadata()?.len();
     let mut at: u64 = 0;
     while at.saturating_add(8) <= length {

@@ -1,14 +1,14 @@
 //! Arrays of an `.npz` archive as a [`Store`].
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::{ArrayMember, Attribute, ElementType, Layout, Member, MemberKind, Storage, Store, Values};
 use crate::error::{Error, Kind, Result};
-use crate::io::npy::{self, ArrayInfo, Regions};
+use crate::io::npy::{self, Contents, Regions};
 
 /// An `.npz` archive.
 pub struct Npz {
@@ -19,9 +19,10 @@ pub struct Npz {
 }
 
 /// Whether the file is a zip archive.
-pub fn recognise(path: &Path) -> std::io::Result<bool> {
+pub fn recognise(file: &mut File) -> std::io::Result<bool> {
     let mut first = Vec::new();
-    File::open(path)?.take(2).read_to_end(&mut first)?;
+    file.rewind()?;
+    file.take(2).read_to_end(&mut first)?;
     Ok(first == b"PK")
 }
 
@@ -33,14 +34,16 @@ impl Npz {
     }
 }
 
-fn describe(name: &str, info: Result<ArrayInfo>) -> Member {
-    let kind = match info {
-        Ok(info) => MemberKind::Array(ArrayMember {
-            shape: info.shape,
-            element: ElementType::Number(info.element),
-            dtype: info.element.name().into(),
-            storage: Storage { layout: Layout::Contiguous, filters: Vec::new(), big_endian: false },
-        }),
+fn describe(name: &str, contents: Result<Contents>) -> Member {
+    let array = |shape, element, dtype| {
+        let storage = Storage { layout: Layout::Contiguous, filters: Vec::new(), big_endian: false };
+        MemberKind::Array(ArrayMember { shape, element, dtype, storage })
+    };
+    let kind = match contents {
+        Ok(Contents::Numbers(info)) => {
+            array(info.shape, ElementType::Number(info.element), info.element.name().into())
+        }
+        Ok(Contents::Texts { shape, dtype }) => array(shape, ElementType::Text, dtype),
         Err(why) => MemberKind::Other { what: why.parts()[1].1.to_string() },
     };
     Member { path: format!("/{}", name.trim_matches('/')), kind }
@@ -64,8 +67,11 @@ impl Store for Npz {
     }
 
     fn read(&self, name: &str, region: &[Range<usize>]) -> Result<Values> {
-        let shape = super::array(self, name)?.shape;
-        super::check_region(&super::place(self, name), &shape, region)?;
+        let array = super::array(self, name)?;
+        if array.element == ElementType::Text {
+            return Err(Error::new(Kind::Input, super::place(self, name), "it holds texts", "numbers", ""));
+        }
+        super::check_region(&super::place(self, name), &array.shape, region)?;
         let name = name.trim_matches('/');
         // Taken out while it is read, so that what failed half-way is not used again.
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -79,9 +85,10 @@ impl Store for Npz {
     }
 
     fn texts(&self, name: &str) -> Result<Vec<String>> {
-        super::array(self, name)?;
-        let place = super::place(self, name);
-        Err(Error::new(Kind::Input, place, "it holds numbers", "texts", ""))
+        if super::array(self, name)?.element == ElementType::Text {
+            return npy::read_texts(&self.path, name.trim_matches('/'));
+        }
+        Err(Error::new(Kind::Input, super::place(self, name), "it holds numbers", "texts", ""))
     }
 
     fn attribute(&self, _name: &str, _attribute: &str) -> Result<Option<Attribute>> {

@@ -73,10 +73,10 @@ impl Fold {
     /// mean and `s` its deviation: `y = K' * t + b'` with `K'[o, j] = sum_c K[o, c] W[c, j] s[j]` and `b'[o]
     /// = b[o] + sum_c (sum of K[o, c] over its window) (W m + v)[c]`. In f64.
     pub fn read(&self, file: &WeightFile, name: &str) -> Result<ArrayD<f32>> {
-        let first = file.read_entry("0.weight", name)?.mapv(f64::from);
-        let offset = file.read_entry("0.bias", name)?.mapv(f64::from);
-        let kernel = file.read_entry("2.weight", name)?.mapv(f64::from);
-        let bias = file.read_entry("2.bias", name)?.mapv(f64::from);
+        let first = file.read_entry(file.stored_name("0.weight"), name)?.mapv(f64::from);
+        let offset = file.read_entry(file.stored_name("0.bias"), name)?.mapv(f64::from);
+        let kernel = file.read_entry(file.stored_name("2.weight"), name)?.mapv(f64::from);
+        let bias = file.read_entry(file.stored_name("2.bias"), name)?.mapv(f64::from);
         let outputs = kernel.shape()[0].min(bias.len());
         let folded = if name.ends_with("bias") {
             ArrayD::from_shape_fn(IxDyn(&[outputs]), |at| {

@@ -20,8 +20,8 @@ fn published_vgg_equals_its_conversion() {
     assert_eq!((legacy.format(), legacy.tensors().len()), ("torch legacy", 12));
     assert_eq!(legacy.tensors()[0].name, "0.weight");
     assert_eq!(legacy.read("16.weight").unwrap().shape(), [256, 128, 3, 3]);
-    let legacy = legacy.as_torchvision();
-    let converted = WeightFile::open(&converted).unwrap().as_torchvision();
+    let legacy = legacy.as_torchvision().unwrap();
+    let converted = WeightFile::open(&converted).unwrap().as_torchvision().unwrap();
     assert_eq!(legacy.tensors().len(), converted.tensors().len());
     for tensor in converted.tensors() {
         let (ours, theirs) = (legacy.read(&tensor.name).unwrap(), converted.read(&tensor.name).unwrap());

@@ -18,7 +18,7 @@ pub enum EventsWarning {
         /// Frames a second that would hold as much.
         native_rate: f64,
     },
-    /// Events at more than a quarter of the frames.
+    /// Events at more than a fifth of the frames.
     Dense {
         /// How many neurons.
         neurons: usize,
@@ -26,7 +26,7 @@ pub enum EventsWarning {
 }
 
 /// The share of frames that have events above which a penalty by the noise is doubted.
-const MOST_FRAMES: f64 = 0.25;
+const MOST_FRAMES: f64 = 0.2;
 
 /// What is kept of every neuron.
 #[derive(Default)]

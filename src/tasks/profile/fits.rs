@@ -9,6 +9,7 @@ use super::{Run, source};
 use crate::error::{Error, Result};
 use crate::features::{Slab, visit_layers};
 use crate::gpu::Gpu;
+use crate::host::room;
 use crate::ridge::{self, Factorisation, FactorisationTaken, Space};
 use crate::routines::Gram;
 use crate::training::{Data, Outcome, Trainer};
@@ -48,6 +49,9 @@ impl<'a> UnderWay<'a> {
         smooth: Option<&'a Smooth>,
         trained: bool,
     ) -> Result<Self> {
+        if trained || features < images {
+            room("features", if trained { 8 } else { 20 } * (images * features) as u64)?;
+        }
         if trained {
             return Ok(UnderWay { sum: Sum::Host(Array2::zeros((images, features))), frequencies: None });
         }
@@ -125,7 +129,7 @@ pub(super) fn fit_layers(
     targets: &Targets<'_>,
     progress: &mut dyn FnMut(f64),
 ) -> Result<Vec<LayerFit>> {
-    let input = run.input.measured(&targets.rows.images_of(&targets.ridge.fit))?;
+    let input = run.input.measured(&targets.rows.images_of(&targets.ridge.fit), gpu.ledger().budget())?;
     if input != run.input {
         (run.source, run.shown) = source(&input, targets.rows, targets.trained.is_some())?;
         run.input = input;

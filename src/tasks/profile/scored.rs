@@ -194,7 +194,7 @@ mod tests {
         }
         let responses = Array2::from_shape_fn((2, 50), |(n, i)| (100 * n + i) as f32);
         let repeats = responses.clone().insert_axis(Axis(2));
-        let recording = Responses { repeats, neuron_names: None };
+        let recording = Responses { offsets: vec![0.0; repeats.dim().0], repeats, neuron_names: None };
         let rows = Rows::new(&recording, &TrialsRequest::default(), &split.train).unwrap();
         let both = shuffle.below(&rows);
         assert_eq!(both.nrows(), 4);

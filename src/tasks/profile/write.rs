@@ -7,7 +7,7 @@ use super::super::recording::Recording;
 use super::super::reliability;
 use super::super::ridge_fit::not_kept;
 use super::super::rows::TrialsRecord;
-use super::super::run_folder::reported;
+use super::super::run_folder::{self, reported};
 use super::clusters::{Clusters, obstacle};
 use super::fits::{LayerFit, Targets, fit_layers};
 use super::plan::{PlannedRun, ProfilePlan};
@@ -65,7 +65,7 @@ pub(super) fn run(mut job: ProfileJob<'_>, gpu: &Gpu, progress: &mut Progress<'_
 
 /// What was measured, and how much of it can be explained.
 fn reliability(folder: &Folder, job: &ProfileJob<'_>, plan: &ProfilePlan) -> Result<ReliabilitySummary> {
-    npy::write(&folder.file("measured.npy"), job.recording.responses.average().view().into_dyn())?;
+    run_folder::write_measured(folder, &job.recording.responses)?;
     job.recording.split.write(&folder.file("split.csv"))?;
     let features = plan.runs[0].layers.iter().map(|layer| layer.n_features).max().unwrap_or(0);
     let fitted = [job.recording.rows.images_of(&job.ridge.fit).len(), features];
@@ -244,6 +244,7 @@ fn write_record(
         summary: serde_json::to_value(summary).map_err(failed)?,
         adapter: serde_json::to_value(AdapterRecord::of(gpu)).map_err(failed)?,
         seconds: summary.seconds.clone(),
+        binding: String::new(),
     };
     commit::write(&folder.file(RECORD), &serde_json::to_vec_pretty(&record).map_err(failed)?)
 }

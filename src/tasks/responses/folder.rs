@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::experiment::{Experiment, Neuron};
 use crate::gpu::Gpu;
 use crate::io::commit::{self, Folder, RECORD};
+use crate::io::images::scale::Scale;
 use crate::io::npy::header_bytes;
 use crate::scores::reliability::NeuronReliability;
 use crate::tasks::record::{AdapterRecord, InputRecord};
@@ -57,7 +58,11 @@ fn little_endian<'a>(values: impl Iterator<Item = &'a f32>) -> Vec<u8> {
     values.flat_map(|v| v.to_le_bytes()).collect()
 }
 
-/// The images that were shown: u8 where all pixels are whole numbers up to 255, else f32; the blank is grey.
+/// 65535 / 255: from bytes' levels to 16 bits.
+const WORDS_PER_LEVEL: f32 = 257.0;
+
+/// The images that were shown, so that they are read again as they were: bytes as u8, other whole numbers as
+/// u16, floats as f32; the blank is grey.
 fn images(folder: &Folder, experiment: &Experiment, images: &[usize]) -> Result<()> {
     let stimuli = &experiment.stimuli;
     let mut shape = vec![images.len(), stimuli.height, stimuli.width];
@@ -65,16 +70,27 @@ fn images(folder: &Folder, experiment: &Experiment, images: &[usize]) -> Result<
         shape.push(stimuli.channels);
     }
     let pixels: usize = shape[1..].iter().product();
-    let bytes = stimuli.is_bytes()?;
+    let scale = stimuli.scale()?;
+    let element = match scale {
+        Scale::BYTES => "|u1",
+        Scale::LEVELS => "<u2",
+        _ => "<f4",
+    };
     // That there is one where there is a blank was checked before.
     let grey = stimuli.grey()?.unwrap_or(f32::NAN);
     let encoded = |values: &mut dyn Iterator<Item = f32>| -> Vec<u8> {
-        if bytes { values.map(|v| v as u8).collect() } else { values.flat_map(f32::to_le_bytes).collect() }
+        match scale {
+            Scale::BYTES => values.map(|v| v as u8).collect(),
+            Scale::LEVELS => {
+                values.flat_map(|v| ((v * WORDS_PER_LEVEL).round() as u16).to_le_bytes()).collect()
+            }
+            _ => values.flat_map(f32::to_le_bytes).collect(),
+        }
     };
     let at_once = (PIXEL_BYTES / 4 / pixels.max(1)).max(1);
     let mut failure = None;
     let written = commit::write_with(&folder.file("images.npy"), |to: &mut dyn Write| {
-        to.write_all(&header_bytes(if bytes { "|u1" } else { "<f4" }, &shape))?;
+        to.write_all(&header_bytes(element, &shape))?;
         let mut at = 0;
         while at < images.len() {
             let first = images[at];

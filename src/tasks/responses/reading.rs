@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::DefinitionRequest;
 use crate::error::{Error, Kind, Result};
 use crate::experiment::{Trace, Traces};
-use crate::gpu::{Gpu, Matrix, host_memory_available};
+use crate::gpu::{Gpu, Matrix};
+use crate::host;
 use crate::responses::{self, Dff};
 use crate::scores::reliability::AT_ONCE;
 
@@ -128,7 +129,7 @@ pub(super) fn affordable(
     tiles: &[Tile],
 ) -> Result<()> {
     let size = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
-    if let Some(free) = host_memory_available().filter(|free| *free < plan.bytes) {
+    if let Some(free) = host::memory_available().filter(|free| *free < plan.bytes) {
         let found = format!(
             "{} neurons x {} images x {} repeats need {} of memory",
             plan.n_neurons,

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{ResponsesRequest, folder};
 use crate::error::Result;
 use crate::io::commit::RECORD;
+use crate::io::file::{self, LONGEST_RECORD};
 use crate::tasks::record::{InputRecord, hashes};
 
 /// The files of a folder of responses; those that it lacks are none.
@@ -75,7 +76,7 @@ impl ResponsesRequest {
 /// What responses of a folder learnt from the training images of its own split, which then must not be those
 /// of another: the option that asked for it.
 pub fn learnt_from_split(folder: &Path) -> Option<&'static str> {
-    let record = std::fs::read(folder.join(RECORD)).ok()?;
+    let record = file::read(&folder.join(RECORD), LONGEST_RECORD).ok()?;
     let record: Value =
         serde_json::from_slice(&record).ok().filter(|r: &Value| r["command"] == "responses")?;
     let options = &record["options"];
@@ -94,7 +95,7 @@ pub fn learnt_from_split(folder: &Path) -> Option<&'static str> {
 /// # Errors
 /// Input, if the recording cannot be read.
 pub fn are_there(request: &ResponsesRequest) -> Result<bool> {
-    let record = std::fs::read(request.out.join(RECORD)).ok();
+    let record = file::read(&request.out.join(RECORD), LONGEST_RECORD).ok();
     let record = record.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
     let Some(record) = record.filter(|_| responses_folder(&request.out).is_some()) else { return Ok(false) };
     // Through text, as the one on the disk: numbers compare alike.

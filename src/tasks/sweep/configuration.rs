@@ -191,6 +191,8 @@ mod tests {
             pool: None,
             subsample: None,
             convolution: Convolution::Auto,
+            bits: None,
+            notes: Vec::new(),
         };
         let file = FeaturesInput { file: "features.npy".into(), subsample: None };
         let input = if features { Input::Features(file) } else { Input::Network(network) };

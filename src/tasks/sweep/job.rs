@@ -103,7 +103,8 @@ impl<'a> SweepJob<'a> {
         let Some(images) = images else {
             return Err(Error::internal("sweep", "a grid without configurations"));
         };
-        let recording = request.recording.read(images)?;
+        let centred = all.iter().all(|one| one.shared.standardise_responses);
+        let recording = request.recording.read(images, centred)?;
         let seed = request.recording.seed;
         let (train, validation) = recording.split.stopped_by(request.validation_fraction, seed)?;
         let mut files: Vec<(&'static str, PathBuf)> = Vec::new();

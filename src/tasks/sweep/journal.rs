@@ -8,6 +8,7 @@ use super::result::Finished;
 use crate::error::{Error, Kind, Result};
 use crate::io::commit::{self, Temporary, is_temporary, unwritable};
 use crate::io::disk;
+use crate::io::file::{self, LONGEST_RECORD};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -132,7 +133,7 @@ impl Journal {
         if !path.exists() {
             return Ok(None);
         }
-        let bytes = fs::read(&path).map_err(|why| Error::unreadable(&path, &why))?;
+        let bytes = file::read(&path, u64::MAX)?;
         let parsed = || {
             let (length, rest) = bytes.split_first_chunk::<8>()?;
             let (header, state) = rest.split_at_checked(u64::from_le_bytes(*length).try_into().ok()?)?;
@@ -204,7 +205,7 @@ fn refuse(folder: &Path, identity: &Value, resume: bool) -> Result<()> {
         return wrong("holds an unfinished sweep".into(), "", advice);
     }
     let file = folder.join(JOURNAL);
-    let bytes = fs::read(&file).map_err(|why| Error::unreadable(&file, &why))?;
+    let bytes = file::read(&file, LONGEST_RECORD)?;
     let there: Value = serde_json::from_slice(&bytes).map_err(|why| {
         Error::input(&file, format!("is damaged: {why}"), "a journal", "Delete the folder, and begin again")
     })?;
@@ -223,10 +224,7 @@ fn refuse(folder: &Path, identity: &Value, resume: bool) -> Result<()> {
 
 /// The results that are whole; a line that was being written when the run ended is cut off.
 fn read_results(path: &Path) -> Result<(disk::File, BTreeMap<usize, Finished>)> {
-    let bytes = match fs::read(path) {
-        Err(why) if why.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        read => read.map_err(|why| Error::unreadable(path, &why))?,
-    };
+    let bytes = if path.exists() { file::read(path, u64::MAX)? } else { Vec::new() };
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let mut finished = BTreeMap::new();
     for (number, line) in bytes[..whole].split(|byte| *byte == b'\n').enumerate() {

@@ -8,12 +8,12 @@ use super::tables;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::io::commit::{self, Claim, Folder, RECORD};
-use crate::io::npy;
+use crate::io::file::{self, LONGEST_RECORD};
 use crate::report;
 use crate::tasks::fit::{FitRequest, ReadoutRequest, fit};
 use crate::tasks::record::{AdapterRecord, InputRecord, RunRecord};
 use crate::tasks::reliability;
-use crate::tasks::run_folder::reported;
+use crate::tasks::run_folder::{self, reported};
 use crate::tasks::trained_fit::{CURVES, TrainedRequest, curves_table};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -97,7 +97,7 @@ impl SweepSummary {
         if super::journal::partial(out).exists() || !path.exists() {
             return Ok(None);
         }
-        let bytes = std::fs::read(&path).map_err(|why| Error::unreadable(&path, &why))?;
+        let bytes = file::read(&path, LONGEST_RECORD)?;
         let Ok(record) = serde_json::from_slice::<RunRecord>(&bytes) else { return Ok(None) };
         // Through text, as the one on the disk: numbers compare alike.
         let same = serde_json::from_str::<Value>(&identity.to_string()).ok().as_ref()
@@ -175,7 +175,7 @@ pub(super) fn write(
     commit::write(&folder.file("sweep_neurons.csv"), &tables::neurons(finished, names)?)?;
     let curves = curves_table(finished.iter().map(|(number, one)| (*number, one.curves.as_slice())))?;
     commit::write(&folder.file(CURVES), &curves)?;
-    npy::write(&folder.file("measured.npy"), responses.average().view().into_dyn())?;
+    run_folder::write_measured(&folder, responses)?;
     reliability::write(&folder, responses, None, request.recording.seed)?;
     let of_best = chosen.and_then(|number| all.get(number));
     if let Some(configuration) = of_best {
@@ -209,6 +209,7 @@ pub(super) fn write(
         summary: serde_json::to_value(&summary).map_err(failed)?,
         adapter: serde_json::to_value(AdapterRecord::of(gpu)).map_err(failed)?,
         seconds: summary.seconds.clone(),
+        binding: String::new(),
     };
     commit::write(&folder.file(RECORD), &serde_json::to_vec_pretty(&record).map_err(failed)?)?;
     Ok((summary, reported(folder)?))
@@ -236,7 +237,7 @@ fn fit_request(request: &SweepRequest, configuration: &Configuration, out: PathB
 /// does.
 fn place(from: &Path, to: &Path) -> Result<()> {
     let file = from.join(RECORD);
-    let bytes = std::fs::read(&file).map_err(|why| Error::unreadable(&file, &why))?;
+    let bytes = file::read(&file, LONGEST_RECORD)?;
     let failed = |why: serde_json::Error| Error::internal(RECORD, why);
     let mut record: RunRecord = serde_json::from_slice(&bytes).map_err(failed)?;
     record.summary["out"] = json!(to);

@@ -11,7 +11,7 @@ use crate::gpu::{Gpu, too_large};
 use crate::scores::{NeuronScores, Predicted, score};
 use crate::tasks::host_features::HostFeatures;
 use crate::tasks::recording::Recording;
-use crate::training::{Data, Outcome, Resident, Trainer};
+use crate::training::{Data, Outcome, Resident, Standardise, Trainer};
 use ndarray::Axis;
 use std::time::{Duration, Instant};
 
@@ -82,11 +82,13 @@ impl<'a, 'p> Work<'a, 'p> {
             }
             let (progress, mut status) = (&mut *self.progress, self.status.clone());
             let (rows, train) = (&self.recording.rows, &self.rows[0]);
-            let features = HostFeatures::compute(self.gpu, input, rows, train, &mut |_, share| {
-                status.step = "features";
-                status.share = share;
-                progress(&status);
-            })?;
+            let standardised = of_input().all(|one| one.shared.standardise != Standardise::None);
+            let features =
+                HostFeatures::compute(self.gpu, input, rows, train, standardised, &mut |_, share| {
+                    status.step = "features";
+                    status.share = share;
+                    progress(&status);
+                })?;
             if let Some(first) = under_way.first() {
                 let group = Group { shared: &first.shared, members: under_way.clone() };
                 self.group(group, &features, checkpoint.as_ref())?;

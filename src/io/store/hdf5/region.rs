@@ -8,7 +8,7 @@ use hdf5_reader::{ByteOrder, Dataset, Datatype, H5Type, SliceInfo, SliceInfoElem
 use ndarray::ArrayD;
 
 use super::super::{ArrayMember, ElementType, Layout};
-use super::{Hdf5, Values, check_region, knows_filter, place, types};
+use super::{Grown, Hdf5, Values, check_region, knows_filter, place, types};
 use crate::error::Result;
 use crate::io::npy::Element;
 
@@ -37,13 +37,22 @@ impl Hdf5 {
         }
         check_region(&place(self, name), &array.shape, region)?;
         self.check_stored(name, &array, &dataset)?;
-        // Copies that the crate makes on the way: none of what can stay as it is.
+        let grown = Grown::of(&self.file, &dataset).map_err(|why| self.damaged(name, &why))?;
+        // Copies that are made on the way: the crate makes none of what can stay as it is.
         let held = match element {
+            _ if grown.is_some() => 2,
             Element::Bool | Element::F16 => 3,
             _ if array.storage.big_endian != cfg!(target_endian = "big") => 2,
             _ => 1,
         };
         self.check_size(name, &array, region, element.bytes(), held)?;
+        if let Some(grown) = grown {
+            let bytes = grown.read(&self.file, region).map_err(|why| self.damaged(name, &why))?;
+            let shape: Vec<usize> = region.iter().map(ExactSizeIterator::len).collect();
+            let big_endian = array.storage.big_endian;
+            let values = Values::from_bytes(element, &bytes, big_endian, &shape);
+            return values.map_err(|why| self.damaged(name, &Damage::InvalidData(why)));
+        }
         let slice = |range: &Range<usize>| SliceInfoElem::Slice {
             start: range.start as u64,
             end: range.end as u64,

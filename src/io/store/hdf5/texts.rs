@@ -6,7 +6,7 @@ use hdf5_reader::messages::dataspace::DataspaceType;
 use hdf5_reader::{Datatype, StringPadding, StringSize};
 
 use super::super::{Attribute, ElementType};
-use super::{Hdf5, Place, types};
+use super::{Grown, Hdf5, Place, types};
 use crate::error::Result;
 use crate::io::npy::Element;
 
@@ -50,7 +50,12 @@ impl Hdf5 {
         self.check_size(name, &array, &array.all(), width, 1)?;
         let texts = array.len().saturating_mul(size_of::<String>());
         self.check_limit(name, "its texts", texts, self.limits.result / 2)?;
-        let raw = dataset.read_raw_bytes().map_err(|why| self.damaged(name, &why))?;
+        let raw = match Grown::of(&self.file, &dataset) {
+            Ok(Some(grown)) => grown.read(&self.file, &array.all()),
+            Ok(None) => dataset.read_raw_bytes(),
+            Err(why) => Err(why),
+        };
+        let raw = raw.map_err(|why| self.damaged(name, &why))?;
         let resolve = |reference: &[u8]| dataset.resolve_vlen_reference_bytes(reference, 1);
         let texts = self.split(&raw, dataset.dtype(), array.len(), resolve);
         texts.map_err(|why| self.damaged(name, &why))
