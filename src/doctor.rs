@@ -43,6 +43,21 @@ pub struct Peaks {
     pub upload_gb_per_s: f64,
     /// From the device to the host.
     pub download_gb_per_s: f64,
+    /// Whether something else used the device or the cores meanwhile: runs of the arithmetic did not agree, or a
+    /// product was faster than it.
+    #[serde(default)]
+    pub disturbed: bool,
+}
+
+/// Runs of one work whose two fastest differ by this share did not have the device to themselves.
+const AGREE: f64 = 0.25;
+/// More than the peak by this share is no rounding.
+const ABOVE_PEAK: f64 = 1.05;
+
+/// Whether a share of the peak is more than it can be, so that something else used the device while one of the two
+/// was measured. Cooperative matrices have units of their own, whose peak is not known.
+pub fn above_peak(family: Family, share: f64) -> bool {
+    matches!(family, Family::Tiled | Family::Broadcast) && share > ABOVE_PEAK
 }
 
 impl Peaks {
@@ -56,6 +71,7 @@ impl Peaks {
             memory_gb_per_s: self.memory_gb_per_s.max(other.memory_gb_per_s),
             upload_gb_per_s: self.upload_gb_per_s.max(other.upload_gb_per_s),
             download_gb_per_s: self.download_gb_per_s.max(other.download_gb_per_s),
+            disturbed: self.disturbed && other.disturbed,
         }
     }
 }
@@ -152,7 +168,7 @@ pub fn self_test(gpu: &Gpu, progress: impl Fn(usize)) -> Result<SelfTest> {
 /// # Errors
 /// [`crate::Kind::Memory`] when the budget is below some 50 MiB; otherwise when the device fails.
 pub fn peaks(gpu: &Gpu) -> Result<Peaks> {
-    let arithmetic_gflops = arithmetic(gpu)?;
+    let (arithmetic_gflops, agree) = arithmetic(gpu)?;
     let (matrix_gflops, matrix_side) = matrix_product(gpu)?;
     let memory_gb_per_s = memory(gpu)?;
     // 16 or 64 MiB: much longer than it takes to begin.
@@ -165,30 +181,38 @@ pub fn peaks(gpu: &Gpu) -> Result<Peaks> {
         memory_gb_per_s,
         upload_gb_per_s,
         download_gb_per_s,
+        disturbed: !agree || above_peak(gpu.family(), matrix_gflops / arithmetic_gflops),
     })
 }
 
 /// The fastest of several runs, in seconds; one more before them prepares pipelines and wakes the device.
-fn fastest(mut run: impl FnMut() -> Result<()>) -> Result<f64> {
-    run()?;
-    let mut best = f64::INFINITY;
-    for _ in 0..RUNS {
-        let start = Instant::now();
-        run()?;
-        best = best.min(start.elapsed().as_secs_f64());
-    }
-    Ok(best)
+fn fastest(run: impl FnMut() -> Result<()>) -> Result<f64> {
+    Ok(two_fastest(run)?[0])
 }
 
-/// Multiplications and additions in registers; values stay small.
-fn arithmetic(gpu: &Gpu) -> Result<f64> {
+/// The same, and the second fastest.
+fn two_fastest(mut run: impl FnMut() -> Result<()>) -> Result<[f64; 2]> {
+    run()?;
+    let mut all = [0.0; RUNS];
+    for seconds in &mut all {
+        let start = Instant::now();
+        run()?;
+        *seconds = start.elapsed().as_secs_f64();
+    }
+    all.sort_by(f64::total_cmp);
+    Ok([all[0], all[1]])
+}
+
+/// Multiplications and additions in registers; values stay small. And whether runs agree.
+fn arithmetic(gpu: &Gpu) -> Result<(f64, bool)> {
     let words = if gpu.is_cpu() { 1 << 16 } else { 1 << 22 };
     let y = gpu.upload("arithmetic measurement", &vec![1f32; words])?;
     let mut recording = Recording::new();
     for _ in 0..PASSES {
         recording.add(MultiplyAdd { y: &y, rounds: 64, factor: 0.5, term: 1.0 }.launch()?);
     }
-    Ok(recording.operations() / fastest(|| gpu.run(&recording))? / 1e9)
+    let [best, second] = two_fastest(|| gpu.run(&recording))?;
+    Ok((recording.operations() / best / 1e9, second <= (1.0 + AGREE) * best))
 }
 
 /// The fastest matrix product, in 10^9 operations per second: what estimates of time are made from.

@@ -18,7 +18,7 @@ use striate::tasks::PredictRequest;
 /// Mutations of each file where `STRIATE_MUTATIONS` does not say.
 const MUTATIONS: usize = 2_000;
 /// Every so many mutations the page is drawn too, which takes longer than all reading.
-const DRAWN: usize = 10;
+const DRAWN: usize = 25;
 
 /// Marsaglia's xorshift64.
 struct Random(u64);

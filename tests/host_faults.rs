@@ -58,7 +58,7 @@ fn every_large_allocation_of_the_host_that_fails_is_an_error_of_memory_and_no_ab
     FIT(&gpu, &here, &here.path("fitted")).unwrap();
     for (name, job, least) in [
         ("fit", FIT, 5),
-        ("fit on the host", HOST_FIT, 5),
+        ("fit on the host", HOST_FIT, 4),
         ("fit of a network", NETWORK, 3),
         ("profile", PROFILE, 3),
         ("sweep", SWEEP, 3),

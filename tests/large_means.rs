@@ -125,7 +125,7 @@ fn no_readout_depends_on_large_means() {
             close(&moved.predicted(file), &plain.predicted(file), 2e-5, &format!("{said} {file}"));
         }
         let [a, b] = [&plain, &moved].map(|recorded| Table::read(&recorded.here, "run/scores.csv"));
-        for score in ["pearson_r", "r2", "feve", "fev", "split_half", "single_trial_correlation"] {
+        for score in ["pearson_r", "r2", "feve", "test_fev", "test_split_half", "single_trial_correlation"] {
             for (a, b) in a.numbers(score).iter().zip(b.numbers(score)) {
                 assert!((a - b).abs() < 2e-5, "{said}: {score} {a} and {b}");
             }

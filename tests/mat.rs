@@ -119,7 +119,7 @@ fn arrays_in_files_are_named_alike_wherever_arrays_are_taken() {
     {
         let path = golden(name);
         assert_eq!(npy::read_f64(&path, None).unwrap(), wanted, "{name}");
-        let responses = Responses::read(&path, None, None).unwrap();
+        let responses = Responses::read(&path, None, None, None).unwrap();
         assert_eq!(responses.repeats.dim(), (5, 7, 1), "{name}");
         let mut rows = Rows::open(&path, None).unwrap();
         for range in [2..4, 0..5, 4..5, 1..1] {

@@ -56,6 +56,7 @@ impl Scratch {
             recording: RecordingRequest {
                 responses: self.0.join("responses.npy"),
                 layout: None,
+                headers: None,
                 split: SplitRequest::Random { test_fraction: 0.25 },
                 trials: TrialsRequest::default(),
                 seed: 1,

@@ -126,11 +126,11 @@ fn a_folder_with_a_table_of_trials() {
     };
     let back = said(&table.replace("2,,", "1,,"));
     assert!(back.contains("trials.csv") && back.contains("trial 2 begins at 1 s"), "{back}");
-    assert!(said(&table.replace("a,2,0", "a,2,2")).contains("line 2 has '2' for repeat"));
-    assert!(said(&table.replace("a,2,0", "a,2,1")).contains("line 7 is of repeat 1 of image 2"));
+    assert!(said(&table.replace("a,2,0", "a,2,2")).contains("line 2: '2' is no repeat"));
+    assert!(said(&table.replace("a,2,0", "a,2,1")).contains("line 7 is repeat 1 of image 2 again"));
     assert!(said(&table.replace("f,2,1,5,,\n", "")).contains("no line is of repeat 1 of image 2"));
-    assert!(said(&table.replace("image", "picture")).contains("it has no column image"));
-    assert!(said(&table.replace("1.25", "fast")).contains("line 2 has 'fast' for running_speed"));
+    assert!(said(&table.replace("image", "picture")).contains("has no column 'image'"));
+    assert!(said(&table.replace("1.25", "fast")).contains("line 2: 'fast' is no number"));
 }
 
 #[test]

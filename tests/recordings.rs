@@ -49,6 +49,7 @@ fn session(gpu: &Gpu, data: &Path, (name, layer, pool): Case<'_>, readout: Reado
         }),
         recording: RecordingRequest {
             responses: if repeats.is_file() { repeats } else { home.join("responses_mean.npy") },
+            headers: None,
             layout: None,
             split: SplitRequest::File(home.join("split.csv")),
             trials: TrialsRequest::default(),

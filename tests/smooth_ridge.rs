@@ -79,6 +79,7 @@ impl Experiment {
             recording: RecordingRequest {
                 responses: self.here.0.join("responses.npy"),
                 layout: None,
+                headers: None,
                 split: SplitRequest::File(self.here.0.join("split.csv")),
                 trials: TrialsRequest::default(),
                 seed: 0,

@@ -124,6 +124,7 @@ mod tests {
                 matrix_gflops: 50.0,
                 matrix_side: 512,
                 memory_gb_per_s: 10.0,
+                disturbed: false,
                 upload_gb_per_s: 1.0,
                 download_gb_per_s: 1.0,
             },

@@ -17,39 +17,62 @@ use super::values;
 
 const EXAMPLES: &str = "\
 Examples:
-  striate bench                               kernels, layers of networks, and whole works
-  striate bench --quick                       less of it, in a minute on a processor
-  striate bench kernels gemm conv2d           two kernels, at the timed cases of their tests
-  striate bench layers vgg19 --batch 64       each layer of VGG19, 64 images at a time
-  striate bench tasks                         features, ridge and readouts, whole
-  striate bench growth                        time and memory against images, neurons, features, penalties, batch
-  striate bench --out before.json             writes the document that --json prints
-  striate bench --compare before.json         how many times as long as then each row takes
-  striate bench kernels gemm --family cooperative16    products by cooperative matrices, where the adapter has them
+  striate bench
+          kernels, layers of networks, and whole works
+  striate bench --quick
+          less of it, in a minute on a processor
+  striate bench kernels gemm conv2d
+          two kernels, at the timed cases of their tests
+  striate bench layers vgg19 --batch 64
+          each layer of VGG19, 64 images at a time
+  striate bench tasks
+          features, ridge and readouts, whole
+  striate bench growth
+          time and memory against images, neurons, features,
+          penalties, batch
+  striate bench --out before.json
+          writes the document that --json prints
+  striate bench --compare before.json
+          how many times as long as then each row takes
+  striate bench kernels gemm --family cooperative16
+          products by cooperative matrices, where the adapter has
+          them
 
-WHAT is kernels, layers, tasks or growth, or a name in one of these: a kernel (striate doctor --json lists them),
-alexnet, vgg19, features, ridge, readout; of growth also images, neurons, penalties, batch. Growth runs only where it is
+WHAT is kernels, layers, tasks or growth, or a name in one of these: a kernel
+(striate doctor --json lists them), alexnet, vgg19, features, ridge, readout;
+of growth also images, neurons, penalties, batch. Growth runs only where it is
 named. Nothing is read from files: weights and data come from --seed.
 
 The table:
-  time      median of the runs after the first; of launches by the device's own timestamps, where these can be believed
-  first     the first run, with compilation; of layers their share of the first pass
-  Gop/s     10^9 operations a second; of layers and networks those of the direct sum, whatever the algorithm; of kernels
-            that compute nothing the words that they move
-  GB/s      10^9 bytes a second: of kernels everything that is bound, once; of layers maps read and written, and weights
-  peak      share of the measured peak of what bounds the row: A arithmetic in registers, M memory. Above 100 % where
-            caches serve what counts as memory, or an algorithm needs fewer operations than the direct sum
-  error     distance from f64. Kernels: the largest, over the largest value. Layers: root of the squared distances over
-            the squared values, of 2,000 outputs. Ridge: that of the mean R2 of 32 neurons from a solution in f64. Whole
-            networks, features, readouts and growth have none: the layers and kernels that they are made of do
-  cpu       CPU seconds of a run, on software adapters: on a shared machine these say more than the time
+  time      median of the runs after the first; of launches by the device's
+            own timestamps, where these can be believed
+  first     the first run, with compilation; of layers their share of the
+            first pass
+  Gop/s     10^9 operations a second; of layers and networks those of the
+            direct sum, whatever the algorithm; of kernels that compute
+            nothing the words that they move
+  GB/s      10^9 bytes a second: of kernels everything that is bound, once; of
+            layers maps read and written, and weights
+  peak      share of the measured peak of what bounds the row: A arithmetic in
+            registers, M memory. Above 100 % where caches serve what counts as
+            memory, or an algorithm needs fewer operations than the direct sum
+  error     distance from f64. Kernels: the largest, over the largest value.
+            Layers: root of the squared distances over the squared values, of
+            2,000 outputs. Ridge: that of the mean R2 of 32 neurons from a
+            solution in f64. Whole networks, features, readouts and growth
+            have none: the layers and kernels that they are made of do
+  cpu       CPU seconds of a run, on software adapters: on a shared machine
+            these say more than the time
   MiB       most GPU memory in use during a whole work
-  !         more than a tenth of the runs lie far off (modified z-score above 3.5): something else used the machine
+  !         more than a tenth of the runs lie far off (modified z-score above
+            3.5): something else used the machine
 
-The document: striate, commit, adapter, software, kernel_family, tuned, clock (device or host), convolution, peaks,
-and rows of section, name, case, size (of growth), and measured (first_s, median_s, fastest_s, runs, outliers, cpu_s,
-clock, operations, bytes, gop_per_s, gb_per_s, bound, share, error, memory_bytes, note) or skipped (why) and wrong
-(how); slopes of growth; with --compare also comparison.";
+The document: striate, commit, adapter, software, kernel_family, tuned, clock
+(device or host), convolution, peaks, and rows of section, name, case, size
+(of growth), and measured (first_s, median_s, fastest_s, runs, outliers,
+cpu_s, clock, operations, bytes, gop_per_s, gb_per_s, bound, share, error,
+memory_bytes, note) or skipped (why) and wrong (how); slopes of growth; with
+--compare also comparison.";
 
 /// The options of `striate bench`.
 #[derive(Debug, Args)]

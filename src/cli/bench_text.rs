@@ -4,9 +4,11 @@ use std::fmt::Write;
 use std::path::Path;
 
 use striate::bench::{Bound, Comparison, Measured, Report, Row, Section};
+use striate::doctor::above_peak;
 use striate::gpu::Clock;
 use terminal_size::terminal_size_of;
 
+use super::doctor::share_of_peak;
 use super::output::mebibytes;
 
 /// Columns where stdout is no terminal.
@@ -68,10 +70,10 @@ impl Page<'_> {
             p.arithmetic_gflops, p.memory_gb_per_s
         ));
         self.line(&format!(
-            "  product  {:.0} GFLOP/s, {:.0} % of the peak (matrices of side {})",
+            "  product  {:.0} GFLOP/s (matrices of side {}), {}",
             p.matrix_gflops,
-            100.0 * p.matrix_gflops / p.arithmetic_gflops,
-            p.matrix_side
+            p.matrix_side,
+            share_of_peak(p)
         ));
         self.line(&format!(
             "  copies   {:.1} GB/s to the device, {:.1} GB/s back",
@@ -110,8 +112,10 @@ impl Page<'_> {
             Some(measured) => {
                 let memory = measured.memory_bytes.map(|bytes| format!("; {}", mebibytes(bytes)));
                 let note = measured.note.as_ref().map(|note| format!("; {note}"));
-                let note = [memory, note].into_iter().flatten().collect::<String>();
-                let start = format!("{label:FIRST$}{}", self.numbers(measured));
+                let above = row.section == Section::Kernels && self.is_above(measured);
+                let disturbed = above.then(|| "; disturbed: above the peak".to_string());
+                let note = [memory, note, disturbed].into_iter().flatten().collect::<String>();
+                let start = format!("{label:FIRST$}{}", self.numbers(measured, above));
                 let tail = format!("{tail}{note}");
                 let tail = tail.trim_start_matches("; ");
                 // Which kernels make a layer is not worth a line of its own.
@@ -146,10 +150,17 @@ impl Page<'_> {
         self.line(&line);
     }
 
-    fn numbers(&self, m: &Measured) -> String {
+    /// Whether a row is faster than anything can be, so that its peak or itself was disturbed.
+    fn is_above(&self, m: &Measured) -> bool {
+        let above = |share| above_peak(self.report.kernel_family, share);
+        m.bound == Some(Bound::Arithmetic) && m.share.is_some_and(above)
+    }
+
+    fn numbers(&self, m: &Measured, above: bool) -> String {
         let number = |value: Option<f64>| value.map_or("-".into(), three_digits);
         let flag = if m.seconds.disturbed() { "!" } else { " " };
         let share = match (m.share, m.bound) {
+            _ if above => "-".into(),
             (Some(share), Some(Bound::Arithmetic)) => format!("{:.0} % A", 100.0 * share),
             (Some(share), Some(Bound::Memory)) => format!("{:.0} % M", 100.0 * share),
             _ => "-".into(),

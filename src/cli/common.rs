@@ -11,6 +11,17 @@ use super::output::say;
 use super::progress::Progress;
 use super::values;
 
+/// What stands above groups of options, in this order.
+pub const INPUT: &str = "Input";
+/// The network that runs over images.
+pub const NETWORK: &str = "Network";
+/// What is written.
+pub const OUTPUT: &str = "Output";
+/// The kind of readout, and how it is fitted.
+pub const READOUT: &str = "Readout";
+/// What chooses and what tests.
+pub const VALIDATION: &str = "Validation";
+
 /// Options that every subcommand takes.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Common options")]

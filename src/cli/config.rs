@@ -5,12 +5,12 @@ use std::io::Read;
 use std::path::Path;
 
 use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches};
+use clap::{ArgAction, ArgMatches, FromArgMatches};
 use striate::tasks::TABLES;
 use striate::{Error, Kind};
 
 use super::training::TRAINED;
-use super::{Cli, output};
+use super::{Cli, command, output};
 
 /// No configuration is longer.
 const LARGEST: u64 = 1 << 20;
@@ -26,7 +26,7 @@ pub enum Refusal {
 
 /// Parses the command line, and with it the configuration file that it names.
 pub fn parse(arguments: &[OsString]) -> Result<Cli, Refusal> {
-    let matches = Cli::command().try_get_matches_from(arguments).map_err(Refusal::Arguments)?;
+    let matches = command().try_get_matches_from(arguments).map_err(Refusal::Arguments)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(Refusal::Arguments)?;
     if let Some(file) = &cli.common.config {
         let more = from_file(file, &matches).map_err(Refusal::Configuration)?;
@@ -34,7 +34,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Cli, Refusal> {
         let end = arguments.iter().position(|a| a == "--").unwrap_or(arguments.len());
         let mut all = arguments.to_vec();
         all.splice(end..end, more);
-        cli = Cli::command()
+        cli = command()
             .try_get_matches_from(all)
             .and_then(|matches| Cli::from_arg_matches(&matches))
             .map_err(|refused| Refusal::Configuration(wrong_value(file, sweeps(&matches), &refused)))?;
@@ -81,7 +81,7 @@ fn is_closed(given: &ArgMatches) -> bool {
 /// The entries of the file that nothing overrides, as arguments.
 fn from_file(file: &Path, matches: &ArgMatches) -> Result<Vec<OsString>, Error> {
     let table = read(file)?;
-    let command = Cli::command();
+    let command = command();
     let Some((name, given)) = matches.subcommand() else { return Ok(Vec::new()) };
     let own = command.find_subcommand(name);
     let known: Vec<&clap::Arg> = command

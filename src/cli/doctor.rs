@@ -104,12 +104,7 @@ impl Examined {
             ("  arithmetic", format!("{:.0} GFLOP/s in registers, the peak", p.arithmetic_gflops)),
             (
                 "  matrix product",
-                format!(
-                    "{:.0} GFLOP/s (side {}), {:.0} % of the peak",
-                    p.matrix_gflops,
-                    p.matrix_side,
-                    100.0 * p.matrix_gflops / p.arithmetic_gflops
-                ),
+                format!("{:.0} GFLOP/s (side {}), {}", p.matrix_gflops, p.matrix_side, share_of_peak(p)),
             ),
             ("  memory", format!("{:.1} GB/s, read and written", p.memory_gb_per_s)),
             ("  upload", format!("{:.1} GB/s", p.upload_gb_per_s)),
@@ -134,6 +129,14 @@ impl Examined {
         let place = format!("adapter {}", self.gpu.report().name);
         Some(Error::new(Kind::Adapter, place, found, "right results", advice))
     }
+}
+
+/// The share of the peak that a matrix product reaches, unless something else took part of the machine.
+pub fn share_of_peak(peaks: &Peaks) -> String {
+    if peaks.disturbed {
+        return "disturbed: something else used this machine, so the peak may be higher".into();
+    }
+    format!("{:.0} % of the peak", 100.0 * peaks.matrix_gflops / peaks.arithmetic_gflops)
 }
 
 /// Whether what a family needs is there, right, and used.

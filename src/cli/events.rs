@@ -16,21 +16,28 @@ use super::source::missing;
 
 const EXAMPLES: &str = "\
 Examples:
-  striate events --experiment session.nwb --method l0 --half-life 315 --out events.npz
+  striate events --experiment session.nwb --method l0 --half-life 315 \\
+      --out events.npz
   striate events --traces dff.npy --rate 30 --method oasis --out events.npz
-  striate events --traces caiman.hdf5:estimates/F_dff --rate 30 --out events.npz
+  striate events --traces caiman.hdf5:estimates/F_dff --rate 30 \\
+      --out events.npz
   striate events --experiment suite2p/plane0 --neuropil 0.7 --out events.npz
-  striate events --traces dff.npy --rate 30 --method oasis-ar2 --tau 0.7,0.05 --out events.npz
+  striate events --traces dff.npy --rate 30 --method oasis-ar2 \\
+      --tau 0.7,0.05 --out events.npz
 
-The file holds ev and calcium (neurons, frames) and, for each neuron, baseline, g, lambda and noise. `--events` of other
-commands reads it. Missing frames are NaN; they have no events. Where every k-th frame is there alone (planes imaged in
-turn), a neuron is taken at that rate; g and calcium are of all frames.
+The file holds ev and calcium (neurons, frames) and, for each neuron,
+baseline, g, lambda and noise. `--events` of other commands reads it. Missing
+frames are NaN; they have no events. Where every k-th frame is there alone
+(planes imaged in turn), a neuron is taken at that rate; g and calcium are of
+all frames.
 
 Methods:
-  oasis      non-negative deconvolution, calcium that decays; as much penalty as leaves the noise
+  oasis     non-negative deconvolution, calcium that decays; as much penalty
+            as leaves the noise
   oasis-ar2  the same for calcium that rises and decays, exact
-  oopsi      fast-OOPSI: the most likely events if one a second is expected; largest event 1
-  l0         the fewest events, in the Allen Institute's pipeline";
+  oopsi     fast-OOPSI: the most likely events if one a second is expected;
+            largest event 1
+  l0        the fewest events, in the Allen Institute's pipeline";
 
 /// The methods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -56,9 +63,11 @@ pub enum TraceName {
     Raw,
 }
 
+const USAGE: &str = "striate events --experiment PATH|--traces FILE --out FILE.npz [OPTIONS]";
+
 /// The options of `striate events`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub struct EventsArgs {
     /// The recording: an NWB file, another that holds traces, or a folder plane0 of suite2p, whose cells
     /// are taken.

@@ -9,30 +9,36 @@ use striate::doctor::matrix_speed;
 use striate::gpu::Gpu;
 use striate::tasks::{ExtractRequest, ExtractSummary, Input, extract};
 
-use super::common::Common;
+use super::common::{Common, OUTPUT};
 use super::output::{Outcome, lines, mebibytes, merged};
 use super::source::{NetworkArgs, announce, missing};
 
 const EXAMPLES: &str = "\
 Examples:
-  striate features --images images --net vgg19 --weights vgg19-dcbb9e9d.pth --layer relu3_1 \\
-      --size 56 --pool 7 --out feats.npy
-  striate features --images images --net alexnet --weights random:0 --layer relu1,relu2 --out feats/
+  striate features --images images --net vgg19 --weights vgg19-dcbb9e9d.pth \\
+      --layer relu3_1 --size 56 --pool 7 --out feats.npy
+  striate features --images images --net alexnet --weights random:0 \\
+      --layer relu1,relu2 --out feats/
 
-One layer gives one file, images x features. Several give a folder with one file each: relu1.npy, relu2.npy.";
+One layer gives one file, images x features. Several give a folder with one
+file each: relu1.npy, relu2.npy.";
+
+const USAGE: &str = "\
+striate features --images IMAGES --net NAME --weights FILE --layer NAME,...
+                        --out FILE.npy|FOLDER [OPTIONS]";
 
 /// The options of `striate features`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub struct FeaturesArgs {
-    /// The .npy file to write; with several layers the folder.
-    #[arg(long, value_name = "FILE.npy|FOLDER")]
-    pub out: Option<PathBuf>,
-    /// Check everything and say what would be computed.
-    #[arg(long)]
-    pub dry_run: bool,
     #[command(flatten)]
     pub network: NetworkArgs,
+    /// The .npy file to write; with several layers the folder.
+    #[arg(long, value_name = "FILE.npy|FOLDER", help_heading = OUTPUT)]
+    pub out: Option<PathBuf>,
+    /// Check everything and say what would be computed.
+    #[arg(long, help_heading = OUTPUT)]
+    pub dry_run: bool,
 }
 
 /// Runs `striate features`.

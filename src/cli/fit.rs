@@ -12,7 +12,7 @@ use striate::tasks::{
 use striate::training::TrainingOptions;
 use striate::{Error, Kind, Result};
 
-use super::common::{Adapter, Common};
+use super::common::{Adapter, Common, INPUT, OUTPUT, READOUT, VALIDATION};
 use super::fit_text::{dry_run, table, warnings};
 use super::output::{Outcome, merged};
 use super::recording::{RecordingArgs, beside};
@@ -22,79 +22,102 @@ use super::training::TrainingArgs;
 
 const EXAMPLES: &str = "\
 Examples:
-  striate fit --images images --responses responses.npy --net vgg19 --weights vgg19-dcbb9e9d.pth \\
-      --layer relu3_1 --size 56 --pool 7 --split split.csv --out run
-  striate fit --images images --responses responses.npy --net pixels --size 32 --out run
-  striate fit --features feats.npy --responses responses.npy --test-fraction 0.25 --out run
+  striate fit --images images --responses responses.npy --net vgg19 \\
+      --weights vgg19-dcbb9e9d.pth --layer relu3_1 --size 56 --pool 7 \\
+      --split split.csv --out run
+  striate fit --images images --responses responses.npy --net pixels \\
+      --size 32 --out run
+  striate fit --features feats.npy --responses responses.npy \\
+      --test-fraction 0.25 --out run
   striate fit --config fit.toml --layer relu4_1 --out run-relu4_1
-  striate fit --experiment responses --net vgg19 --weights vgg19-dcbb9e9d.pth --layer relu3_1 --trials single \\
+  striate fit --experiment responses --net vgg19 \\
+      --weights vgg19-dcbb9e9d.pth --layer relu3_1 --trials single \\
       --covariates running-speed --out run
-  striate fit --config studies/berget.toml --experiment FILE.nwb --events FILE_events.npz --out berget
+  striate fit --config studies/berget.toml --experiment FILE.nwb \\
+      --events FILE_events.npz --out berget
 
-Each neuron takes the penalty that predicts best on the validation images of the split, or on folds of its training
-images where the split has none. The readout is then fitted to training and validation images together. Scores are of
-the test images alone.
+Each neuron takes the penalty that predicts best on the validation images of
+the split, or on folds of its training images where the split has none. The
+readout is then fitted to training and validation images together. Scores are
+of the test images alone.
 
-Several definitions of a response, or a grid in --config, make a study: a folder for each definition and layer, and a
-page that compares them. The same command goes on with a study that was stopped. With --readout ridge or smooth-ridge on
-the command line the grid of the file and its options of trained readouts do not count.";
+Several definitions of a response, or a grid in --config, make a study: a
+folder for each definition and layer, and a page that compares them. The same
+command goes on with a study that was stopped. With --readout ridge or
+smooth-ridge on the command line the grid of the file and its options of
+trained readouts do not count.";
+
+const USAGE: &str = "\
+striate fit --images IMAGES --net NAME [--weights FILE --layer NAME]
+                   --responses FILE --out FOLDER [OPTIONS]
+       striate fit --experiment PATH --net NAME [--weights FILE --layer NAME]
+                   --out FOLDER [OPTIONS]
+       striate fit --features FILE.npy --responses FILE --out FOLDER [OPTIONS]";
 
 /// The options of `striate fit`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub struct FitArgs {
     /// Features that are there already, images x anything, instead of images, network and weights.
-    #[arg(long, value_name = "FILE.npy")]
+    #[arg(long, value_name = "FILE.npy", help_heading = INPUT)]
     pub features: Option<PathBuf>,
     #[command(flatten)]
-    pub readout: ReadoutArgs,
-    /// The folder to write: readout, predictions, scores, record.
-    #[arg(long, value_name = "FOLDER")]
-    pub out: Option<PathBuf>,
-    /// Check everything and say what would be computed.
-    #[arg(long)]
-    pub dry_run: bool,
-    #[command(flatten)]
     pub network: NetworkArgs,
+    #[command(flatten)]
+    pub readout: ReadoutArgs,
 }
 
 /// What readouts are fitted to, and how: the options of every command that fits some.
 #[derive(Debug, Args)]
 pub struct ReadoutArgs {
-    #[command(flatten)]
-    pub recording: RecordingArgs,
     /// The kind of readout: in closed form ridge, or smooth-ridge, which penalises the Laplacian of the
     /// weights over the map too; trained simple, spatial, factored, or mlp. Of a grid in --config the kind
     /// that does not vary [default: ridge; factored with a grid].
-    #[arg(long, value_enum, value_name = "NAME")]
+    #[arg(long, value_enum, value_name = "NAME", help_heading = READOUT)]
     pub readout: Option<Readout>,
     /// Penalties to choose from: 15 values from 1e-5 to 1e2 as -5:2:15, or a list as 0.01,0.1,1; in units of
     /// the mean eigenvalue, or as such after absolute: (absolute:1,10,100) [default: -5:2:15].
-    #[arg(long, allow_hyphen_values = true, value_name = "RANGE|LIST")]
+    #[arg(long, allow_hyphen_values = true, value_name = "RANGE|LIST", help_heading = READOUT)]
     pub lambdas: Option<Penalties>,
     /// For smooth-ridge: ratios of the Laplacian's penalty to that of the squared weights, to choose from
     /// [default: 0,0.01,0.1,1,10,100]. Penalties are then in units of the mean eigenvalue of each ratio.
-    #[arg(long, allow_hyphen_values = true, value_name = "LIST")]
+    #[arg(long, allow_hyphen_values = true, value_name = "LIST", help_heading = READOUT)]
     pub ratios: Option<Ratios>,
     /// How the systems of equations of ridge are solved; the readout is the same but for rounding. auto goes
     /// by the number of images and the adapter, and never takes cholesky [default: auto].
-    #[arg(long, value_enum, value_name = "NAME")]
+    #[arg(long, value_enum, value_name = "NAME", help_heading = READOUT)]
     pub factorisation: Option<Factorisation>,
     /// How many folds choose the penalty; in a profile of trained readouts, how many readouts are trained.
-    #[arg(long, default_value_t = 5, value_name = "N")]
+    #[arg(long, default_value_t = 5, value_name = "N", help_heading = VALIDATION)]
     pub folds: usize,
     /// Whether folds are drawn by --seed or are blocks of neighbouring images.
-    #[arg(long, value_enum, default_value = "shuffled", value_name = "NAME")]
+    #[arg(long, value_enum, default_value = "shuffled", value_name = "NAME", help_heading = VALIDATION)]
     pub fold_order: FoldOrder,
     /// Fit no constant.
-    #[arg(long)]
+    #[arg(long, help_heading = READOUT)]
     pub no_intercept: bool,
     /// For trained readouts: train once more on training and validation images together, for as many epochs
     /// as were best.
-    #[arg(long)]
+    #[arg(long, help_heading = READOUT)]
     pub refit: bool,
     #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub recording: RecordingArgs,
+    #[command(flatten)]
     pub training: TrainingArgs,
+}
+
+/// Where results go.
+#[derive(Debug, Args)]
+#[command(next_help_heading = OUTPUT)]
+pub struct OutputArgs {
+    /// The folder to write: scores, predictions, what was fitted, and the record.
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+    /// Check everything and say what would be computed.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// The kind of readout.
@@ -279,18 +302,18 @@ pub fn run(args: &FitArgs, common: &Common) -> Result<Outcome> {
         layer(&args.network)?;
     }
     let of = &args.readout.recording;
-    let located = of.locate(&of.definition, own, beside(args.out.as_ref()), common)?;
+    let located = of.locate(&of.definition, own, beside(args.readout.output.out.as_ref()), common)?;
     let network = args.network.over(located.images.clone(), args.features.as_ref());
     let input = layer(&network)?;
-    let request = args.readout.request(input, located.recording.clone(), args.out.as_ref())?;
+    let request = args.readout.request(input, located.recording.clone(), args.readout.output.out.as_ref())?;
     request.input.check()?;
-    if let Some(first) = located.make(args.dry_run, &adapter, common)? {
+    if let Some(first) = located.make(args.readout.output.dry_run, &adapter, common)? {
         return Ok(first);
     }
     // What cannot be read is said before an adapter is looked for.
     let job = FitJob::read(&request)?;
     let gpu = adapter.get()?;
-    if args.dry_run {
+    if args.readout.output.dry_run {
         return dry_run(gpu, &request, &job);
     }
     announce(&request.input, gpu, common)?;

@@ -16,9 +16,22 @@ pub const FACTORISATION_NOT_KEPT: &str = "--factorisation was not kept: some sys
      decomposed, as factorisation_taken in the record says. Take --factorisation auto, or begin --lambdas \
      higher";
 
+/// Fewer test images make scores that another draw of images would change much.
+const FEW_TEST_IMAGES: usize = 10;
+
+/// What is said of too few test images.
+pub fn few_test_images(count: usize) -> Option<String> {
+    (count < FEW_TEST_IMAGES).then(|| {
+        format!(
+            "only {count} images test: another draw of images would change the scores much; let {FEW_TEST_IMAGES} or more \
+             test, by --split or --test-fraction"
+        )
+    })
+}
+
 /// What a reader of the scores should know.
 pub fn warnings(summary: &FitSummary) -> Vec<String> {
-    let mut warnings = Vec::new();
+    let mut warnings: Vec<String> = few_test_images(summary.n_test).into_iter().collect();
     let constant = summary.test.constant_neurons;
     if constant > 0 {
         warnings.push(format!(

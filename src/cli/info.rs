@@ -23,15 +23,22 @@ use super::output::{Outcome, lines};
 const EXAMPLES: &str = "\
 Examples:
   striate info vgg19-dcbb9e9d.pth     tensors, and which network they fit
-  striate info session.nwb            the recording that an NWB file holds, and all that is in it
-  striate info mouse/                 neurons, images, tiers of an experiment's folder
-  striate info responses.npy          neurons, images, repeats, and how much of them can be explained
+  striate info session.nwb
+          the recording that an NWB file holds, and all that is in
+          it
+  striate info mouse/
+          neurons, images, tiers of an experiment's folder
+  striate info responses.npy
+          neurons, images, repeats, and how much of them can be
+          explained
   striate info images/                how many images of which size
   striate info run/                   what was fitted, and how well
 
-It understands .npy and .npz arrays, HDF5 files (also NWB), weights (safetensors, PyTorch), PNG, JPEG and TIFF images
-and folders of them, .csv tables of responses and of splits, runs of striate fit, and experiments: Visual Coding 2P of
-the Allen Brain Observatory (NWB 1 and 2), mice of Sensorium 2022, folders of images and responses.";
+It understands .npy and .npz arrays, HDF5 files (also NWB), weights
+(safetensors, PyTorch), PNG, JPEG and TIFF images and folders of them, .csv
+tables of responses and of splits, runs of striate fit, and experiments:
+Visual Coding 2P of the Allen Brain Observatory (NWB 1 and 2), mice of
+Sensorium 2022, folders of images and responses.";
 
 /// What takes images, responses, features, weights and named arrays.
 const IMAGES: &str = "images: --images of fit, sweep, profile, features and predict";

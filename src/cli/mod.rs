@@ -15,6 +15,7 @@ mod features;
 mod fit;
 mod fit_text;
 mod info;
+mod man;
 mod output;
 mod predict;
 mod profile;
@@ -41,38 +42,51 @@ use striate::{Error, Kind, Result};
 use common::Common;
 use output::Outcome;
 
+/// Columns that examples keep to.
+const NARROW: usize = 80;
+
 const EXAMPLES: &str = "\
 Examples:
-  striate doctor                              which GPU works here, how fast, and what is missing
-  striate bench                               how fast it is at all that Striate does, and how right
-  striate simulate --out experiment           an experiment to try things on, without any data
+  striate doctor
+          which GPU works here, how fast, and what is missing
+  striate bench
+          how fast it is at all that Striate does, and how right
+  striate simulate --out experiment
+          an experiment to try things on, without any data
   striate info responses.npy                  what a file or a folder holds
   striate responses --experiment session.nwb --definition sdk --out responses
                                               responses of a recording
-  striate fit --images images --responses responses.npy --net vgg19 --weights vgg19-dcbb9e9d.pth \\
-      --layer relu3_1 --size 56 --pool 7 --split split.csv --out run
-  striate profile --images images --responses responses.npy --net vgg19 --weights vgg19-dcbb9e9d.pth \\
-      --layer relu1_1,relu2_1,relu3_1 --size 56 --pool 7 --labels neurons.csv --out profile
+  striate fit --images images --responses responses.npy --net vgg19 \\
+      --weights vgg19-dcbb9e9d.pth --layer relu3_1 --size 56 --pool 7 \\
+      --split split.csv --out run
+  striate profile --images images --responses responses.npy --net vgg19 \\
+      --weights vgg19-dcbb9e9d.pth --layer relu1_1,relu2_1,relu3_1 --size 56 \\
+      --pool 7 --labels neurons.csv --out profile
   striate sweep --config grid.toml --out sweep
   striate predict run --images new-images --out predictions.npy
   striate report run                          the run as one page, with plots
 
-Results go to stdout, everything else to stderr; with --json stdout is one JSON document.
+Results go to stdout, everything else to stderr; with --json stdout is one
+JSON document.
 
 Exit codes:
-  0   done
-  2   an option, a configuration or a combination of them makes no sense
-  3   an input file is missing, damaged, or does not fit the others
-  4   a result could not be written
-  5   no adapter, or none that passes its self-test
-  6   the job does not fit into the memory budget
-  7   the device failed while it worked
-  70  a bug in Striate
+  0         done
+  2         an option, a configuration or a combination of them makes no sense
+  3         an input file is missing, damaged, or does not fit the others
+  4         a result could not be written
+  5         no adapter, or none that passes its self-test
+  6         the job does not fit into the memory budget
+  7         the device failed while it worked
+  70        a bug in Striate
   130 cancelled by Ctrl-C or a scheduler; nothing half-written is left";
+
+const COMPLETIONS: &str = "\
+Example:
+  striate completions bash > ~/.local/share/bash-completion/completions/striate";
 
 /// Models of visual cortex on any GPU: network features, readouts fitted to neurons, honest scores.
 #[derive(Debug, Parser)]
-#[command(name = "striate", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "striate", version, after_help = EXAMPLES)]
 struct Cli {
     #[command(flatten)]
     common: Common,
@@ -116,13 +130,19 @@ enum Command {
     /// Lists published weights with address, size and hash, and keeps downloaded ones.
     Weights(weights::WeightsArgs),
     /// Prints the script that completes commands and options in a shell.
-    #[command(
-        after_help = "Example: striate completions bash > ~/.local/share/bash-completion/completions/striate"
-    )]
+    #[command(after_help = COMPLETIONS)]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
+    /// Prints the manual page, or writes those of all commands.
+    Man(man::ManArgs),
+}
+
+/// The parser. Help is never wrapped at fewer columns than examples have, so that these can be pasted.
+fn command() -> clap::Command {
+    let columns = terminal_size::terminal_size().map_or(NARROW, |(width, _)| usize::from(width.0));
+    Cli::command().term_width(columns.clamp(NARROW, 100))
 }
 
 /// Parses, runs, prints; the exit code is that of the error's kind.
@@ -173,6 +193,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Simulate(args) => simulate::run(args, common),
         Command::Weights(args) => weights::run(args),
         Command::Completions { shell } => Ok(completions(*shell)),
+        Command::Man(args) => man::run(args),
     }
 }
 
@@ -190,5 +211,25 @@ mod tests {
     #[test]
     fn the_definition_of_the_command_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    /// A line of an example that is wrapped cannot be pasted.
+    #[test]
+    fn examples_are_not_wrapped() {
+        let mut all = command().term_width(NARROW);
+        all.build();
+        let subcommands = all.get_subcommands().cloned().collect::<Vec<_>>();
+        for mut one in subcommands.into_iter().chain([all]) {
+            let Some(examples) = one.get_after_help().map(ToString::to_string) else { continue };
+            let help = one.render_long_help().to_string();
+            for line in examples.lines().filter(|line| !line.is_empty()) {
+                assert!(line.chars().count() <= NARROW && help.contains(line), "{}: {line}", one.get_name());
+            }
+            // What goes on in the next line says so.
+            let lines: Vec<&str> = examples.lines().collect();
+            for pair in lines.windows(2).filter(|pair| pair[1].starts_with("      --")) {
+                assert!(pair[0].ends_with(" \\"), "{}: {pair:?}", one.get_name());
+            }
+        }
     }
 }

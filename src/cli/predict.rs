@@ -17,12 +17,14 @@ Examples:
   striate predict run --images new-images --out predictions.npy
   striate predict run --features new-feats.npy --out predictions.npy
 
-Network, layer and preparation of the images, their size included, are those of the fit. The array has the shape
-(neurons, images).";
+Network, layer and preparation of the images, their size included, are those
+of the fit. The array has the shape (neurons, images).";
+
+const USAGE: &str = "striate predict RUN --images IMAGES|--features FILE.npy --out FILE.npy [OPTIONS]";
 
 /// The options of `striate predict`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub struct PredictArgs {
     /// The folder that `striate fit` wrote.
     #[arg(value_name = "RUN")]

@@ -10,10 +10,10 @@ use striate::scores::bootstrap::DRAWS;
 use striate::tasks::{Control, Input, LayerMean, ProfileJob, ProfileRequest, ProfileSummary};
 use striate::{Error, Kind, Result};
 
-use super::common::{Adapter, Common};
+use super::common::{Adapter, Common, INPUT, NETWORK, VALIDATION};
 use super::features::estimate;
 use super::fit::ReadoutArgs;
-use super::fit_text::{FACTORISATION_NOT_KEPT, explained};
+use super::fit_text::{FACTORISATION_NOT_KEPT, explained, few_test_images};
 use super::output::{Outcome, lines, mebibytes, merged};
 use super::recording::{Located, beside};
 use super::source::{NetworkArgs, announce};
@@ -26,44 +26,50 @@ const MOST_DRAWS: usize = 100_000;
 
 const EXAMPLES: &str = "\
 Examples:
-  striate profile --images images --responses responses.npy --net vgg19 --weights vgg19-dcbb9e9d.pth \\
-      --layer relu1_1,relu2_1,relu3_1,relu4_1 --size 56 --pool 7 --split split.csv --out profile
-  striate profile --images images --responses responses.npy --net alexnet --weights alexnet-owt-7be5be79.pth \\
-      --layer relu1,relu2,relu3,relu4,relu5 --labels neurons.csv --sizes 64,96 --controls shuffled,random --out profile
+  striate profile --images images --responses responses.npy --net vgg19 \\
+      --weights vgg19-dcbb9e9d.pth --layer relu1_1,relu2_1,relu3_1,relu4_1 \\
+      --size 56 --pool 7 --split split.csv --out profile
+  striate profile --images images --responses responses.npy --net alexnet \\
+      --weights alexnet-owt-7be5be79.pth \\
+      --layer relu1,relu2,relu3,relu4,relu5 --labels neurons.csv \\
+      --sizes 64,96 --controls shuffled,random --out profile
 
-All layers come from one pass over the images, a readout of each is fitted as by striate fit, and scores are of the test
-images alone. Each neuron's best layer is chosen on its training images. The noise ceiling of a neuron's r is the square
-root of the split-half reliability of its mean over repeats; normalised r is r over that.";
+All layers come from one pass over the images, a readout of each is fitted as
+by striate fit, and scores are of the test images alone. Each neuron's best
+layer is chosen on its training images. The noise ceiling of a neuron's r is
+the square root of the split-half reliability of its mean over repeats;
+normalised r is r over that.";
+
+const USAGE: &str = "\
+striate profile --images IMAGES --net NAME --weights FILE --layer
+NAME,NAME,...
+                       --responses FILE --out FOLDER [OPTIONS]
+       striate profile --experiment PATH --net NAME --weights FILE
+                       --layer NAME,NAME,... --out FOLDER [OPTIONS]";
 
 /// The options of `striate profile`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub struct ProfileArgs {
-    #[command(flatten)]
-    pub readout: ReadoutArgs,
     /// A CSV with a column neuron (name, or number from 0) and labels; scores are given for each area of a
     /// column area.
-    #[arg(long, value_name = "FILE.csv")]
+    #[arg(long, value_name = "FILE.csv", help_heading = INPUT)]
     pub labels: Option<PathBuf>,
+    #[command(flatten)]
+    pub network: NetworkArgs,
     /// Several sizes instead of --size, each a pass of its own: 48,56,64. Correlations and best layers are of
     /// the first.
-    #[arg(long, value_delimiter = ',', value_parser = values::size, value_name = "PIXELS")]
+    #[arg(long, value_delimiter = ',', value_parser = values::size, value_name = "PIXELS", help_heading = NETWORK)]
     pub sizes: Vec<Size>,
     /// Nulls: images shuffled against responses within training and test images, or random weights in the
     /// network.
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "NAME")]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "NAME", help_heading = VALIDATION)]
     pub controls: Vec<ControlName>,
     /// How many draws make a bootstrap interval.
-    #[arg(long, default_value_t = DRAWS, value_name = "N")]
+    #[arg(long, default_value_t = DRAWS, value_name = "N", help_heading = VALIDATION)]
     pub bootstrap: usize,
-    /// The folder to write: tables of scores, best layers, correlations and clusters, record.
-    #[arg(long, value_name = "FOLDER")]
-    pub out: Option<PathBuf>,
-    /// Check everything and say what would be computed.
-    #[arg(long)]
-    pub dry_run: bool,
     #[command(flatten)]
-    pub network: NetworkArgs,
+    pub readout: ReadoutArgs,
 }
 
 /// A null.
@@ -103,7 +109,11 @@ impl ProfileArgs {
             ControlName::Random => Control::Random,
         };
         Ok(ProfileRequest {
-            fit: self.readout.request(Input::Network(input), located.recording.clone(), self.out.as_ref())?,
+            fit: self.readout.request(
+                Input::Network(input),
+                located.recording.clone(),
+                self.readout.output.out.as_ref(),
+            )?,
             labels: self.labels.clone().or(located.labels.clone()),
             sizes: self.sizes.clone(),
             controls: self.controls.iter().map(control).collect(),
@@ -121,16 +131,16 @@ fn repeated<T: PartialEq + Copy>(list: &[T]) -> Option<T> {
 pub fn run(args: &ProfileArgs, common: &Common) -> Result<Outcome> {
     let (adapter, own) = (Adapter::new(common), args.network.images.as_ref());
     let of = &args.readout.recording;
-    let located = of.locate(&of.definition, own, beside(args.out.as_ref()), common)?;
+    let located = of.locate(&of.definition, own, beside(args.readout.output.out.as_ref()), common)?;
     let request = args.request(&located, common.seed)?;
     request.fit.input.check()?;
-    if let Some(first) = located.make(args.dry_run, &adapter, common)? {
+    if let Some(first) = located.make(args.readout.output.dry_run, &adapter, common)? {
         return Ok(first);
     }
     // What cannot be read is said before an adapter is looked for.
     let job = ProfileJob::read(&request)?;
     let gpu = adapter.get()?;
-    if args.dry_run {
+    if args.readout.output.dry_run {
         return dry_run(gpu, &request, &job);
     }
     announce(&request.fit.input, gpu, common)?;
@@ -138,6 +148,9 @@ pub fn run(args: &ProfileArgs, common: &Common) -> Result<Outcome> {
     let mut progress = common.progress("", 100);
     let summary = job.run(gpu, &mut |step, share| progress.share(step, share))?;
     drop(progress);
+    if let Some(few) = few_test_images(summary.n_test) {
+        common.say(format_args!("warning: {few}"));
+    }
     if summary.factorisation_not_kept {
         common.say(format_args!("warning: {FACTORISATION_NOT_KEPT}"));
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use striate::experiment::ExperimentRequest;
-use striate::io::responses::Layout;
+use striate::io::responses::{Headers, Layout};
 use striate::io::trials::Covariate;
 use striate::tasks::{
     FolderFiles, RecordingRequest, ResponsesRequest, SplitRequest, TrialsRequest, are_there,
@@ -12,7 +12,7 @@ use striate::tasks::{
 };
 use striate::{Error, Kind, Result};
 
-use super::common::{Adapter, Common};
+use super::common::{Adapter, Common, INPUT, VALIDATION};
 use super::definition::DefinitionArgs;
 use super::output::Outcome;
 use super::responses;
@@ -28,34 +28,39 @@ pub struct RecordingArgs {
     /// A recorded experiment, in place of --images and --responses: a folder of responses as striate
     /// responses and striate simulate write it, or anything that striate responses takes, which then first
     /// writes OUT.responses; that folder is used again where it is of the same recording and options.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", help_heading = INPUT)]
     pub experiment: Option<PathBuf>,
-    /// Recorded responses: .npy or .npz of (neurons, images) or (neurons, images, repeats), or a .csv table.
-    #[arg(long, value_name = "FILE")]
+    /// Recorded responses: .npy or .npz of (neurons, images) or (neurons, images, repeats), or a .csv, .tsv or
+    /// .txt table of neurons x images.
+    #[arg(long, value_name = "FILE", help_heading = INPUT)]
     pub responses: Option<PathBuf>,
     /// Other orders of the axes, for example images,neurons or repeats,images,neurons; also of the responses
     /// in a folder that --experiment names.
-    #[arg(long, value_name = "AXES")]
+    #[arg(long, value_name = "AXES", help_heading = INPUT)]
     pub responses_layout: Option<String>,
-    /// A CSV with the columns image (row from 0) and tier (train, validation or test). All trials of an image
-    /// are in its tier. It takes the place of an experiment's own.
-    #[arg(long, value_name = "FILE.csv")]
+    /// Whether the first line (row) and the first column of a table of responses are headers, where that cannot
+    /// be told from what stands there. Names of images there are matched to files, numbers to rows.
+    #[arg(long, value_parser = values::headers(), value_name = "none|row|column|both", help_heading = INPUT)]
+    pub responses_header: Option<Headers>,
+    /// A table with the columns image (row from 0, or name of the file) and tier (train, validation or test).
+    /// All trials of an image are in its tier. It takes the place of an experiment's own.
+    #[arg(long, value_name = "FILE.csv", help_heading = VALIDATION)]
     pub split: Option<PathBuf>,
     /// The fraction of images, drawn by --seed, that test, where no split says [default: 0.2]; given, it
     /// takes the place of an experiment's own split.
-    #[arg(long, value_parser = values::fraction, value_name = "F")]
+    #[arg(long, value_parser = values::fraction, value_name = "F", help_heading = VALIDATION)]
     pub test_fraction: Option<f64>,
     /// Whether readouts are fitted to the mean of an image's repeats, or to every presentation by itself.
-    #[arg(long, value_enum, default_value = "averaged", value_name = "NAME")]
+    #[arg(long, value_enum, default_value = "averaged", value_name = "NAME", help_heading = INPUT)]
     pub trials: TrialsName,
     /// What is known of the animal and becomes a further input of every readout, a constant map each:
     /// running-speed, pupil. Brought to mean 0 and deviation 1 over training trials; with averaged trials the
     /// mean over an image's. An unknown value counts as the mean.
-    #[arg(long, value_delimiter = ',', value_name = "NAME,NAME")]
+    #[arg(long, value_delimiter = ',', value_name = "NAME,NAME", help_heading = INPUT)]
     pub covariates: Vec<Covariate>,
     /// The table that says which image and repeat each trial was, in order of presentation, and tells
     /// covariates: columns image, repeat, running_speed, pupil [default: trials.csv of the experiment].
-    #[arg(long, value_name = "FILE.csv")]
+    #[arg(long, value_name = "FILE.csv", help_heading = INPUT)]
     pub trial_table: Option<PathBuf>,
     #[command(flatten)]
     pub definition: DefinitionArgs,
@@ -201,7 +206,11 @@ impl RecordingArgs {
 
     /// Refuses options that the experiment takes the place of.
     fn refuse_files(&self, images: Option<&PathBuf>) -> Result<()> {
-        let given = [("--images", images.is_some()), ("--responses", self.responses.is_some())];
+        let given = [
+            ("--images", images.is_some()),
+            ("--responses", self.responses.is_some()),
+            ("--responses-header", self.responses_header.is_some()),
+        ];
         let Some((option, _)) = given.iter().find(|(_, given)| *given) else { return Ok(()) };
         let advice = format!("Leave {option} or --experiment out");
         let found = "--experiment is given too, and takes its place";
@@ -236,6 +245,7 @@ impl RecordingArgs {
         RecordingRequest {
             responses,
             layout: self.responses_layout.clone(),
+            headers: self.responses_header,
             split,
             trials: TrialsRequest { single, covariates: self.covariates.clone(), table },
             seed,

@@ -12,16 +12,20 @@ use super::output::Outcome;
 
 const EXAMPLES: &str = "\
 Examples:
-  striate report run                            run/report.html, and its plots in run/plots
+  striate report run
+          run/report.html, and its plots in run/plots
   striate report run-l2 run-laplace             a report for each
-  striate report run-* --out comparison.html    and one page that compares them
-  striate report run --json                     which figures there are, and where
+  striate report run-* --out comparison.html
+          and one page that compares them
+  striate report run --json
+          which figures there are, and where
 
-A report is one HTML file that needs no network, and a script only to sort its tables: how much can be
-explained, scores, every neuron, what a sweep or a profile found, predictions, images, weights, the record.
-Each plot is also there as SVG, its numbers as CSV. Images are shown while they lie where the run found them
-and have not changed. The page that compares runs also holds the one with the highest mean r against each of
-the others, neuron by neuron.";
+A report is one HTML file that needs no network, and a script only to sort its
+tables: how much can be explained, scores, every neuron, what a sweep or a
+profile found, predictions, images, weights, the record. Each plot is also
+there as SVG, its numbers as CSV. Images are shown while they lie where the
+run found them and have not changed. The page that compares runs also holds
+the one with the highest mean r against each of the others, neuron by neuron.";
 
 /// The options of `striate report`.
 #[derive(Debug, Args)]
@@ -30,9 +34,19 @@ pub struct ReportArgs {
     /// Folders that striate fit, sweep or profile wrote.
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<PathBuf>,
-    /// One more page that compares all runs.
-    #[arg(long, value_name = "FILE.html")]
+    /// One more page that compares all runs; .html is added to its name where it is missing.
+    #[arg(long, value_name = "FILE[.html]")]
     out: Option<PathBuf>,
+}
+
+/// The page that was asked for, which browsers know by its ending.
+fn page(mut out: PathBuf) -> PathBuf {
+    let is_page =
+        |ending: &std::ffi::OsStr| ending.eq_ignore_ascii_case("html") || ending.eq_ignore_ascii_case("htm");
+    if !out.extension().is_some_and(is_page) {
+        out.as_mut_os_string().push(".html");
+    }
+    out
 }
 
 /// Runs `striate report`.
@@ -44,7 +58,7 @@ pub fn run(args: &ReportArgs, common: &Common) -> Result<Outcome> {
         progress.at(done + 1);
     }
     drop(progress);
-    let comparison = args.out.as_deref().map(|out| report::compare(&args.runs, out)).transpose()?;
+    let comparison = args.out.clone().map(|out| report::compare(&args.runs, &page(out))).transpose()?;
     let mut text = String::new();
     for report in reports.iter().chain(&comparison) {
         text.push_str(&format!("{}: {} figures\n", report.page.display(), report.figures.len()));

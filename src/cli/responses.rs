@@ -20,18 +20,26 @@ use super::values;
 
 const EXAMPLES: &str = "\
 Examples:
-  striate responses --experiment 501498760.nwb --definition sdk --out responses
-  striate responses --experiment 501498760.nwb --events 501498760_events.npz --definition berget-events --out responses
-  striate responses --experiment 501498760.nwb --definition custom --trace dff --window 2:12 --baseline -8:0 --out responses
-  striate responses --experiment 501498760.nwb --definition auto --dff median --regress running-speed --out responses
-  striate responses --experiment static26872-17-20-GrayImageNet --out responses
+  striate responses --experiment 501498760.nwb --definition sdk \\
+      --out responses
+  striate responses --experiment 501498760.nwb --events 501498760_events.npz \\
+      --definition berget-events --out responses
+  striate responses --experiment 501498760.nwb --definition custom \\
+      --trace dff --window 2:12 --baseline -8:0 --out responses
+  striate responses --experiment 501498760.nwb --definition auto \\
+      --dff median --regress running-speed --out responses
+  striate responses --experiment static26872-17-20-GrayImageNet \\
+      --out responses
 
-The folder holds responses.npy (neurons, images, repeats; NaN where a repeat is missing), images.npy, trials.csv,
-neurons.csv, split.csv, reliability.csv and record.json. Fit readouts to it: striate fit --experiment responses.";
+The folder holds responses.npy (neurons, images, repeats; NaN where a repeat
+is missing), images.npy, trials.csv, neurons.csv, split.csv, reliability.csv
+and record.json. Fit readouts to it: striate fit --experiment responses.";
+
+const USAGE: &str = "striate responses --experiment PATH --out FOLDER [OPTIONS]";
 
 /// The options of `striate responses`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub struct ResponsesArgs {
     /// The recording: an Allen NWB file, a Sensorium mouse or a folder of mice, a folder of arrays, or an
     /// HDF5 or .npz file with --map.
@@ -178,7 +186,7 @@ fn presentations(kept: usize, dropped: &Dropped) -> String {
 
 /// What a reader of the responses should know.
 fn warnings(summary: &ResponsesSummary) -> Vec<String> {
-    let mut warnings = [summary.warnings.clone(), summary.image_notes.clone()].concat();
+    let mut warnings = summary.warnings.clone();
     if summary.validation_tests {
         warnings.push("the responses to all test images are withheld: the validation tier tests".into());
     }

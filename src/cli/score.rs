@@ -15,15 +15,18 @@ use super::source::missing;
 const EXAMPLES: &str = "\
 Examples:
   striate score --experiment static23964-4-22-GrayImageNet --predictions run
-  striate score --experiment responses --predictions predictions.npy --tier validation --out scores.csv
+  striate score --experiment responses --predictions predictions.npy \\
+      --tier validation --out scores.csv
 
-A file of predictions is a .npy of (neurons, trials of the tier), in order of presentation, of (neurons, images of the
-experiment), or of (neurons, trials of the experiment). A run folder predicts every trial itself, with the trial's
-covariates where its readout has some. Responses are in units of each neuron's standard deviation where the recording
-states one, as in the competition.
+A file of predictions is a .npy of (neurons, trials of the tier), in order of
+presentation, of (neurons, images of the experiment), or of (neurons, trials
+of the experiment). A run folder predicts every trial itself, with the trial's
+covariates where its readout has some. Responses are in units of each neuron's
+standard deviation where the recording states one, as in the competition.
 
-To each standard deviation of a correlation 1e-8 is added, so that a constant neuron scores 0; variances of FEVE are over
-n - 1; and only neurons with a fraction of explainable variance of at least .15 count for it.";
+To each standard deviation of a correlation 1e-8 is added, so that a constant
+neuron scores 0; variances of FEVE are over n - 1; and only neurons with a
+fraction of explainable variance of at least .15 count for it.";
 
 /// The options of `striate score`.
 #[derive(Debug, Args)]

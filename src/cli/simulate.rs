@@ -14,10 +14,11 @@ use super::source::missing;
 const EXAMPLES: &str = "\
 Examples:
   striate simulate --out experiment
-  striate simulate --images 1000 --neurons 200 --repeats 4 --seed 7 --out experiment
+  striate simulate --images 1000 --neurons 200 --repeats 4 --seed 7 \\
+      --out experiment
 
-The folder holds images, responses with repeats, a split, and the truth: what each neuron is, and what a model can
-reach at best. Its README.txt says more.";
+The folder holds images, responses with repeats, a split, and the truth: what
+each neuron is, and what a model can reach at best. Its README.txt says more.";
 
 /// The files of a simulated experiment, each with what it is.
 const FILES: [(&str, &str); 7] = [

@@ -11,16 +11,16 @@ use striate::networks::{self, Network};
 use striate::tasks::{Convolution, FeaturesInput, Input, NetworkInput, NormaliseRequest, published};
 use striate::{Error, Kind, Result};
 
-use super::common::Common;
+use super::common::{Common, INPUT, NETWORK};
 use super::values;
 
 /// Images, and the network that runs over them.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Features from a network")]
+#[command(next_help_heading = NETWORK)]
 pub struct NetworkArgs {
     /// A folder of PNG, JPEG or TIFF files (in natural order), a TIFF of several pages, or a .npy or .npz of
     /// images.
-    #[arg(long, value_name = "FOLDER|FILE")]
+    #[arg(long, value_name = "FOLDER|FILE", help_heading = INPUT)]
     pub images: Option<PathBuf>,
     /// The network.
     #[arg(long, value_parser = PossibleValuesParser::new(networks::NAMES), value_name = "NAME")]

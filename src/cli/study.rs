@@ -15,7 +15,7 @@ use striate::{Error, Kind, Result};
 use super::common::{Adapter, Common};
 use super::config;
 use super::fit::FitArgs;
-use super::output::{Outcome, lines, merged};
+use super::output::{Outcome, cut, lines, merged};
 use super::recording::Located;
 use super::source::{NetworkArgs, missing, one_layer};
 use super::sweep::status_line;
@@ -45,7 +45,7 @@ pub fn grid(common: &Common) -> Result<Option<OfFile>> {
 
 /// Runs the study that the options make.
 pub fn run(args: &FitArgs, grid: Option<OfFile>, common: &Common) -> Result<Outcome> {
-    let out = args.out.clone().ok_or_else(|| missing("--out", "the folder to write"))?;
+    let out = args.readout.output.out.clone().ok_or_else(|| missing("--out", "the folder to write"))?;
     let recordings = recordings(args, &out, common)?;
     if let (None, Some((_, located))) = (&args.features, recordings.first()) {
         // Each part has one layer; that all differ is seen here.
@@ -65,7 +65,7 @@ pub fn run(args: &FitArgs, grid: Option<OfFile>, common: &Common) -> Result<Outc
     // All that can be said without reading a recording is said before.
     request.check()?;
     needed.iter().try_for_each(|request| has_trace(request))?;
-    if args.dry_run {
+    if args.readout.output.dry_run {
         return dry_run(&request, &needed, &adapter);
     }
     for (_, located) in &recordings {
@@ -170,17 +170,18 @@ fn number(value: Option<f64>) -> String {
 
 /// A row a part, what images explain of single trials beside their scores.
 fn table(summary: &StudySummary) -> String {
-    let width = summary.parts.iter().map(|part| part.name.chars().count()).max().unwrap_or(0).max(4);
+    let names: Vec<String> = summary.parts.iter().map(|part| cut(&part.name, 60)).collect();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(4);
     let head = ["median r", "R2", "R2, single trials", "FEV of test images"];
     let row = |name: &str, readout: &str, cells: [String; 4]| {
         let cells: String = cells.iter().map(|cell| format!("  {cell:>20}")).collect();
         format!("{name:width$}  {readout:<22}{cells}\n")
     };
     let mut text = row("part", "readout", head.map(String::from));
-    for part in &summary.parts {
+    for (part, name) in summary.parts.iter().zip(&names) {
         let cells =
             [part.median_r, part.median_r2, part.median_single_trial_r2, part.median_test_fev].map(number);
-        text.push_str(&row(&part.name, &readout(part), cells));
+        text.push_str(&row(name, &readout(part), cells));
     }
     let mut rows = vec![("results", summary.out.display().to_string())];
     if let Some(page) = &summary.page {

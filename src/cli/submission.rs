@@ -13,13 +13,14 @@ use super::source::missing;
 
 const EXAMPLES: &str = "\
 Examples:
-  striate submission --experiment static26872-17-20-GrayImageNet --predictions run --tier test \\
-      --out submission_file_live_test.csv
-  striate submission --experiment static26872-17-20-GrayImageNet --predictions run --tier final_test \\
+  striate submission --experiment static26872-17-20-GrayImageNet \\
+      --predictions run --tier test --out submission_file_live_test.csv
+  striate submission --experiment static26872-17-20-GrayImageNet \\
+      --predictions run --tier final_test \\
       --out submission_file_final_test.csv
 
-A row a trial, with the columns trial_indices, image_ids, prediction and neuron_ids; the last two are lists. Predictions
-are given as in striate score.";
+A row a trial, with the columns trial_indices, image_ids, prediction and
+neuron_ids; the last two are lists. Predictions are given as in striate score.";
 
 /// The options of `striate submission`.
 #[derive(Debug, Args)]

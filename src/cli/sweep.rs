@@ -10,8 +10,9 @@ use striate::Result;
 use striate::tasks::{Base, Grid, SweepJob, SweepRequest, SweepStatus, SweepSummary, TopRow, all_diverged};
 use striate::training::READOUTS;
 
-use super::common::{Adapter, Common};
+use super::common::{Adapter, Common, INPUT, OUTPUT, READOUT};
 use super::config;
+use super::fit_text::few_test_images;
 use super::output::{Outcome, lines, merged};
 use super::recording::{Located, RecordingArgs, beside};
 use super::source::{NetworkArgs, announce, missing, one_layer};
@@ -23,52 +24,54 @@ Examples:
   striate sweep --config grid.toml --out sweep --resume
   striate sweep --config grid.toml --epochs 10 --out quick
 
-grid.toml has options of this command, by the names they have here, and after them what varies:
+grid.toml has options of this command, by the names they have here, and after
+them what varies:
 
   responses = \"responses.npy\"
   images = \"images\"
   net = \"pixels\"
-  [grid]                                    all combinations
+  [grid]  # all combinations
   learning-rate = [0.001, 0.01]
-  l1 = { from = 1e-4, to = 10, count = 6 }  on a logarithmic scale, unless scale = \"linear\"
+  l1 = { from = 1e-4, to = 10, count = 6 }  # logarithmic, or scale = \"linear\"
 
-Instead of [grid] there may be several [[configurations]], each with values or lists of its own, or several
-[[stages]]: each stage starts from the best configuration of the one before. What may vary: the options of trained
-readouts, weights, layer, size, pool, subsample, subsample-seed, seed (the start of the weights) and order-seed (the
-order of the images).
+Instead of [grid] there may be several [[configurations]], each with values or
+lists of its own, or several [[stages]]: each stage starts from the best
+configuration of the one before. What may vary: the options of trained
+readouts, weights, layer, size, pool, subsample, subsample-seed, seed (the
+start of the weights) and order-seed (the order of the images).
 
-The best configuration is chosen by its correlation on validation images. A sweep that was stopped goes on with
---resume.";
+The best configuration is chosen by its correlation on validation images. A
+sweep that was stopped goes on with --resume.";
 
 /// The options of `striate sweep`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = "striate sweep --config GRID.toml --out FOLDER [OPTIONS]")]
 pub struct SweepArgs {
     /// Features that are there already, images x anything, instead of images, network and weights.
-    #[arg(long, value_name = "FILE.npy")]
+    #[arg(long, value_name = "FILE.npy", help_heading = INPUT)]
     pub features: Option<PathBuf>,
     #[command(flatten)]
-    pub recording: RecordingArgs,
+    pub network: NetworkArgs,
     /// The kind of readout, where it does not vary [default: factored].
-    #[arg(long, value_parser = PossibleValuesParser::new(READOUTS), value_name = "NAME")]
+    #[arg(long, value_parser = PossibleValuesParser::new(READOUTS), value_name = "NAME", help_heading = READOUT)]
     pub readout: Option<String>,
     /// The folder to write: tables of all configurations, and the best one as a fit. While the sweep runs,
     /// FOLDER.partial stands beside it.
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", help_heading = OUTPUT)]
     pub out: Option<PathBuf>,
     /// Go on with a sweep that was stopped; begin it where there is none.
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub resume: bool,
     /// Seconds after which training that is under way is kept on the disk.
-    #[arg(long, default_value_t = 20, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 20, value_name = "SECONDS", help_heading = OUTPUT)]
     pub checkpoint_every: u64,
     /// Check everything and say what would be trained.
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub dry_run: bool,
     #[command(flatten)]
-    pub training: TrainingArgs,
+    pub recording: RecordingArgs,
     #[command(flatten)]
-    pub network: NetworkArgs,
+    pub training: TrainingArgs,
 }
 
 impl SweepArgs {
@@ -120,6 +123,9 @@ pub fn run(args: &SweepArgs, common: &Common) -> Result<Outcome> {
     let progress = common.shares();
     let summary = job.run(gpu, &mut |status| progress.tell(status_line(status), status.share))?;
     drop(progress);
+    if let Some(few) = few_test_images(summary.n_test) {
+        common.say(format_args!("warning: {few}"));
+    }
     let failure = all_diverged(&summary);
     let outcome = Outcome::new(merged(json!({}), &summary), table(&summary));
     Ok(match failure {

@@ -3,6 +3,7 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use striate::gpu::Family;
 use striate::io::resize::{Filter, Size};
+use striate::io::responses::Headers;
 use striate::networks::LARGEST_SIDE;
 use striate::tasks::Convolution;
 
@@ -85,6 +86,11 @@ pub fn family() -> impl TypedValueParser<Value = Family> {
 /// A method of convolutions, by its name.
 pub fn convolution() -> impl TypedValueParser<Value = Convolution> {
     named(Convolution::ALL)
+}
+
+/// Which edges of a table are headers, by name.
+pub fn headers() -> impl TypedValueParser<Value = Headers> {
+    named(Headers::ALL)
 }
 
 /// `bilinear` or `bicubic`.

@@ -11,12 +11,15 @@ use super::output::Outcome;
 
 const EXAMPLES: &str = "\
 Examples:
-  striate weights                               what is published, where, and what is here
+  striate weights
+          what is published, where, and what is here
   curl -fLO https://download.pytorch.org/models/vgg19-dcbb9e9d.pth
   striate weights add vgg19-dcbb9e9d.pth        checks the file and keeps it
-  striate features --images images --net vgg19 --weights vgg19 --layer relu3_1 --out feats.npy
+  striate features --images images --net vgg19 --weights vgg19 \\
+      --layer relu3_1 --out feats.npy
 
-Striate itself never opens a connection. Files are kept in striate/weights in the user's cache folder.";
+Striate itself never opens a connection. Files are kept in striate/weights in
+the user's cache folder.";
 
 /// The options of `striate weights`.
 #[derive(Debug, Args)]

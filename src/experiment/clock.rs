@@ -92,11 +92,16 @@ impl Clock {
 
     /// The seconds of the frames from `start` to `end`, up to where a pause begins or the recording ends.
     pub(super) fn span(&self, start: usize, end: usize) -> Range<f64> {
-        let from = self.times[start];
-        let expected = from + (end - start) as f64 * self.period;
-        let to = self.times.get(end).copied().filter(|to| to - expected <= PAUSE * self.usual);
+        let (times, end) = (&self.times, end.min(self.times.len()));
+        let follows =
+            |at: usize| times.get(at + 1).is_some_and(|next| next - times[at] <= PAUSE * self.usual);
+        let mut last = start;
+        while last + 1 < end && follows(last) {
+            last += 1;
+        }
         // The last frame lasts as long as frames do.
-        from..to.unwrap_or_else(|| self.times[end.min(self.times.len()) - 1].min(expected) + self.period)
+        let to = if last + 1 == end && follows(last) { times[end] } else { times[last] + self.period };
+        times[start]..to
     }
 }
 
@@ -137,7 +142,9 @@ mod tests {
         assert!(!clock.runs_on(5, &(0..6)) && !clock.runs_on(11, &(-2..3)));
         let behaviour = clock.span(7, 12);
         assert!((behaviour.start - 0.7).abs() < 1e-12);
-        assert!(behaviour.end < 1.3, "{behaviour:?}");
+        assert!((behaviour.end - 0.9 - 1.8 / 17.0).abs() < 1e-9, "{behaviour:?}");
+        assert_eq!(clock.span(2, 5), clock.times()[2]..clock.times()[5]);
+        assert!((clock.span(16, 19).end - 6.9 - 1.8 / 17.0).abs() < 1e-9);
     }
 
     #[test]

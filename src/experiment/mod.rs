@@ -22,7 +22,6 @@ mod stimuli;
 pub mod suite2p;
 mod summary;
 mod table_of_traces;
-mod tables;
 mod trace_file;
 mod traces;
 mod trials;

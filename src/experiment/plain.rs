@@ -8,12 +8,15 @@
 
 use std::path::{Path, PathBuf};
 
-use super::tables::{self, Table};
 use super::trials::{Place, Source};
 use super::{Experiment, ExperimentRequest, Format, Neuron, Recorded, Stimuli, Tier, Trial, TrialResponses};
 use crate::error::{Error, Result};
+use crate::io::image_names::ImageNames;
+use crate::io::labels;
 use crate::io::responses::Responses;
 use crate::io::split::Split;
+use crate::io::table::Table;
+use crate::io::trials;
 
 const IMAGES: [&str; 3] = ["images.npy", "images.npz", "images"];
 const RESPONSES: [&str; 3] = ["responses.npy", "responses.npz", "responses.csv"];
@@ -37,13 +40,14 @@ pub(super) fn open(request: &ExperimentRequest) -> Result<Experiment> {
     };
     let images = first(folder, &IMAGES).unwrap_or_else(|| folder.clone());
     let stimuli = Stimuli::images(&images)?;
+    let names = ImageNames::named(stimuli.ids.clone());
     let layout = request.layout.as_deref().map(str::parse).transpose()?;
-    let responses = Responses::read(&file, layout, Some(stimuli.len()))?;
+    let responses = Responses::read(&file, layout, None, Some(&names))?;
     let neurons = neurons(&folder.join("neurons.csv"), &responses)?;
-    let (mut trials, places) = trials(&folder.join("trials.csv"), &responses)?;
+    let (mut trials, places) = presentations(&folder.join("trials.csv"), &responses, &names)?;
     let split = folder.join("split.csv");
     if split.exists() {
-        let tiers = tiers(&split, stimuli.len())?;
+        let tiers = tiers(&split, &names)?;
         for trial in &mut trials {
             trial.tier = trial.image.and_then(|image| tiers[image]);
         }
@@ -62,9 +66,9 @@ pub(super) fn open(request: &ExperimentRequest) -> Result<Experiment> {
 }
 
 /// The tier of each image that the split names.
-fn tiers(path: &Path, images: usize) -> Result<Vec<Option<Tier>>> {
+fn tiers(path: &Path, images: &ImageNames) -> Result<Vec<Option<Tier>>> {
     let split = Split::read(path, images)?;
-    let mut tiers = vec![None; images];
+    let mut tiers = vec![None; images.count()];
     for (rows, tier) in
         [(&split.train, Tier::Train), (&split.validation, Tier::Validation), (&split.test, Tier::Test)]
     {
@@ -86,48 +90,44 @@ fn neurons(path: &Path, responses: &Responses) -> Result<Vec<Neuron>> {
         return Ok(neurons);
     }
     let table = Table::read(path)?;
-    if table.rows.len() != count {
-        let found = format!("it has {} lines of neurons", table.rows.len());
+    if table.rows() != count + 1 {
+        let found = format!("it has {} lines of neurons", table.rows() - 1);
         return Err(Error::input(path, found, format!("one for each of the {count} neurons"), ""));
     }
-    let key = table.column("neuron");
+    let numbered = labels::numbers(&table, labels::neuron_column(&table), names, count)?;
+    let wanted = ["id", "area", "layer", "depth", "x", "y", "z"].map(|name| table.column(name));
+    let [id, area, layer, depth, x, y, z] = wanted;
+    let place = [x, y, z].map(|column| column.filter(|_| z.is_some()));
+    let quantities: Vec<usize> = place.iter().chain([&depth]).copied().flatten().collect();
+    let decimals = table.decimals(&quantities)?;
     let mut seen = vec![false; count];
-    for (at, row) in table.rows.iter().enumerate() {
-        let number = match key {
-            None => at,
-            Some(column) => {
-                let text = row.cells[column].as_str();
-                let by_name = names.and_then(|names| names.iter().position(|name| name == text));
-                let number = by_name.or_else(|| text.parse().ok().filter(|n| *n < count));
-                number.filter(|n| !seen[*n]).ok_or_else(|| {
-                    let found = format!("line {} is of neuron '{}'", row.line, text.escape_debug());
-                    Error::input(path, found, format!("each of the {count} neurons once, from 0"), "")
-                })?
-            }
-        };
-        seen[number] = true;
+    for (row, number) in (1..).zip(numbered) {
+        if std::mem::replace(&mut seen[number], true) {
+            let found = format!("line {} is of neuron {number}, as is a line before", table.line(row));
+            return Err(Error::input(path, found, format!("each of the {count} neurons once"), ""));
+        }
         let neuron = &mut neurons[number];
-        let text = |name: &str| table.text(row, name);
-        if let Some(id) = text("id").filter(|id| !id.is_empty()) {
-            neuron.id = id.into();
-        }
-        neuron.area = text("area").unwrap_or_default().into();
-        neuron.layer = text("layer").unwrap_or_default().into();
-        neuron.depth = table.number(row, "depth")?;
-        if table.column("z").is_some() {
-            let at = [table.number(row, "x")?, table.number(row, "y")?, table.number(row, "z")?];
-            neuron.position = match at {
-                [Some(x), Some(y), Some(z)] => Some([x, y, z]),
-                _ => None,
-            };
-        }
+        let text = |column: Option<usize>| column.map_or("", |column| table.text(row, column)).to_string();
+        let quantity = |column: Option<usize>| match column {
+            Some(column) => {
+                trials::number(&table, row, column, decimals).map(|v| Some(v).filter(|v| !v.is_nan()))
+            }
+            None => Ok(None),
+        };
+        neuron.id = Some(text(id)).filter(|id| !id.is_empty()).unwrap_or(name(number));
+        (neuron.area, neuron.layer) = (text(area), text(layer));
+        neuron.depth = quantity(depth)?;
+        neuron.position = match [quantity(place[0])?, quantity(place[1])?, quantity(place[2])?] {
+            [Some(x), Some(y), Some(z)] => Some([x, y, z]),
+            _ => None,
+        };
     }
     Ok(neurons)
 }
 
 /// Trials and their places (image, repeat) in the responses: those of the table, else every place where any
 /// neuron was recorded, one repeat of all images after the other.
-fn trials(path: &Path, responses: &Responses) -> Result<(Vec<Trial>, Vec<Place>)> {
+fn presentations(path: &Path, responses: &Responses, names: &ImageNames) -> Result<(Vec<Trial>, Vec<Place>)> {
     let (images, repeats) = (responses.n_images(), responses.n_repeats());
     let recorded = |image: usize, repeat: usize| {
         responses.repeats.slice(ndarray::s![.., image, repeat]).iter().any(|v| !v.is_nan())
@@ -141,32 +141,42 @@ fn trials(path: &Path, responses: &Responses) -> Result<(Vec<Trial>, Vec<Place>)
         return Ok((places.iter().map(trial).collect(), places));
     }
     let table = Table::read(path)?;
-    let (mut trials, mut places) = (Vec::new(), Vec::new());
+    let places = trials::places(&table, names, repeats)?;
+    let columns = ["start", "running_speed", "pupil"].map(|name| table.column(name));
+    let decimals = table.decimals(&columns.iter().flatten().copied().collect::<Vec<_>>())?;
+    let id = table.column("trial");
     let mut seen = vec![false; images * repeats];
-    for row in &table.rows {
-        let (image, repeat) = (table.index(row, "image", images)?, table.index(row, "repeat", repeats)?);
-        if std::mem::replace(&mut seen[image * repeats + repeat], true) {
-            let found =
-                format!("line {} is of repeat {repeat} of image {image}, as is a line before", row.line);
-            return Err(Error::input(path, found, "each repeat of an image once", ""));
-        }
-        let float = |name: &str| Ok(table.number(row, name)?.unwrap_or(f64::NAN));
+    let mut trials = Vec::new();
+    for (row, [image, repeat]) in (1..).zip(&places) {
+        seen[image * repeats + repeat] = true;
+        let quantity = |column: Option<usize>| {
+            column.map_or(Ok(f64::NAN), |column| trials::number(&table, row, column, decimals))
+        };
         trials.push(Trial {
-            image: Some(image),
-            seconds: float("start")?,
-            running_speed: float("running_speed")? as f32,
-            pupil: float("pupil")? as f32,
-            id: table.text(row, "trial").unwrap_or_default().into(),
+            image: Some(*image),
+            seconds: quantity(columns[0])?,
+            running_speed: quantity(columns[1])? as f32,
+            pupil: quantity(columns[2])? as f32,
+            id: id.map_or("", |id| table.text(row, id)).into(),
             ..Trial::default()
         });
-        places.push((image, repeat));
     }
+    let places: Vec<Place> = places.into_iter().map(|[image, repeat]| (image, repeat)).collect();
     let missing = (0..images * repeats).find(|at| !seen[*at] && recorded(at / repeats, at % repeats));
     if let Some(at) = missing {
         let found =
             format!("no line is of repeat {} of image {}, which has responses", at % repeats, at / repeats);
         return Err(Error::input(path, found, "a line for each repeat that was recorded", ""));
     }
-    tables::go_forward(path, &trials)?;
+    go_forward(path, &trials)?;
     Ok((trials, places))
+}
+
+/// Trials must be in the order of their time, where it is known.
+fn go_forward(path: &Path, trials: &[Trial]) -> Result<()> {
+    let back = trials.windows(2).position(|pair| pair[1].seconds < pair[0].seconds);
+    let Some(at) = back else { return Ok(()) };
+    let (before, after) = (trials[at].seconds, trials[at + 1].seconds);
+    let found = format!("trial {} begins at {after} s, the one before it at {before} s", at + 1);
+    Err(Error::input(path, found, "trials in the order of their time", "Sort the table by start"))
 }

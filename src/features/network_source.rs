@@ -7,6 +7,7 @@ use super::slabs::Slab;
 use super::weight_source::WeightSource;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Gpu, Maps, Recording};
+use crate::io::image_names::ImageNames;
 use crate::io::images::{Images, Preparation};
 use crate::kernels::adaptive_average_pool::AdaptiveAveragePool;
 use crate::kernels::maps_to_rows::{FeatureList, MapsToRows};
@@ -163,6 +164,11 @@ impl NetworkSource {
     /// Number of images.
     pub fn images(&self) -> usize {
         self.images.len()
+    }
+
+    /// The images, for tables that name them.
+    pub fn image_names(&self) -> ImageNames {
+        ImageNames::of(&self.images)
     }
 
     /// Number of layers asked for.

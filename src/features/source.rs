@@ -5,6 +5,7 @@ use super::slabs::Slab;
 use super::trials::Trials;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
+use crate::io::image_names::ImageNames;
 use crate::io::npy::{Rows, split_member};
 use crate::routines::Scratch;
 use ndarray::Axis;
@@ -165,6 +166,15 @@ impl Source {
             Source::Network(n) => n.images(),
             Source::File(f) => f.images,
             Source::Trials(t) => t.rows(),
+        }
+    }
+
+    /// The images, for tables that name them.
+    pub fn image_names(&self) -> ImageNames {
+        match self {
+            Source::Network(n) => n.image_names(),
+            Source::File(f) => ImageNames::counted(f.images),
+            Source::Trials(t) => t.images().image_names(),
         }
     }
 

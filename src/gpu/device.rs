@@ -2,6 +2,7 @@
 
 use super::adapter::{self, AdapterChoice, AdapterReport};
 use super::bindings::Bindings;
+use super::budget::budget;
 use super::cooperative;
 use super::family::{BROADCAST, Families, Family};
 use super::faults::Faults;
@@ -15,7 +16,6 @@ use super::staging::Staging;
 use super::timing::Clock;
 use super::tuning::{Tuner, Tuning};
 use crate::error::{Error, Kind, Result};
-use crate::host::memory_available;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -103,7 +103,7 @@ impl Gpu {
         let (device, queue) = opened.map_err(|e| refused(&report, &e.to_string()))?;
         let is_cpu = report.kind == "Cpu";
         let failure = keep_failures(&device);
-        let usual = || share_of(default_budget(&report, memory_available()), options.memory_share);
+        let usual = || budget(&report, options.memory_share);
         let budget = options.max_memory.unwrap_or_else(usual);
         let mut gpu = Gpu {
             pipelines: Pipelines::new(options.checked),
@@ -333,22 +333,6 @@ fn keep_failures(device: &wgpu::Device) -> Arc<Mutex<Option<String>>> {
     failure
 }
 
-/// A software or integrated adapter uses the host's memory: half of what is free. A discrete one has its own, of
-/// which a quarter is left to desktops, displays and the driver; where nobody says how much that is, it gets
-/// 4 GiB, which is there on all that are worth using.
-fn default_budget(report: &AdapterReport, host_free: Option<u64>) -> u64 {
-    const UNKNOWN: u64 = 4 << 30;
-    match (report.kind.as_str(), report.memory_bytes, host_free) {
-        ("Cpu" | "IntegratedGpu", _, Some(free)) => free / 2,
-        ("DiscreteGpu", Some(own), _) => own / 4 * 3,
-        _ => UNKNOWN,
-    }
-}
-
-fn share_of(budget: u64, share: Option<f64>) -> u64 {
-    (budget as f64 * share.unwrap_or(1.0)) as u64
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
@@ -385,27 +369,6 @@ mod tests {
         let error = Gpu::open(&options).err().unwrap();
         assert_eq!(error.kind(), Kind::Adapter);
         assert!(error.to_string().contains("0: "), "{error}");
-    }
-
-    #[test]
-    fn the_budget_is_a_share_of_what_the_adapter_has() {
-        let mut report = Gpu::open(&Options::default()).unwrap().report().clone();
-        let mut budget = |kind: &str, own, free| {
-            (report.kind, report.memory_bytes) = (kind.into(), own);
-            default_budget(&report, free)
-        };
-        assert_eq!(budget("Cpu", Some(1 << 40), Some(10 << 30)), 5 << 30);
-        assert_eq!(budget("IntegratedGpu", None, Some(10 << 30)), 5 << 30);
-        assert_eq!(budget("DiscreteGpu", Some(16 << 30), Some(1 << 30)), 12 << 30);
-        assert_eq!(budget("DiscreteGpu", None, Some(100 << 30)), 4 << 30);
-        assert_eq!((share_of(1000, Some(0.25)), share_of(1000, None)), (250, 1000));
-        // Other programs take and give memory meanwhile.
-        let all = Gpu::open(&Options::default()).unwrap().ledger().budget() as f64;
-        let eighth = Options { memory_share: Some(0.125), ..Options::default() };
-        let share = Gpu::open(&eighth).unwrap().ledger().budget() as f64 / all;
-        assert!((0.06..0.25).contains(&share), "{share}");
-        let asked = Options { max_memory: Some(54321 << 10), ..eighth };
-        assert_eq!(Gpu::open(&asked).unwrap().ledger().budget(), 54321 << 10);
     }
 
     /// What a child of fork has: everything but the threads.

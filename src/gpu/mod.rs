@@ -6,6 +6,7 @@
 
 mod adapter;
 mod bindings;
+mod budget;
 mod cooperative;
 mod device;
 mod family;

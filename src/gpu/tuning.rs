@@ -64,8 +64,10 @@ pub(super) struct Tuner {
 struct Known {
     /// The tile that was measured to be the fastest.
     tile: Option<usize>,
-    /// Seconds that its launches should have taken so far.
+    /// Seconds that its launches should have taken so far, or since it was last measured.
     spent: f64,
+    /// How often it was measured while something else used the device.
+    tries: u32,
 }
 
 impl Tuner {
@@ -142,7 +144,7 @@ impl Gpu {
             return Ok(*known);
         }
         let wanted = self.tuner.store().tile(&self.stored_name(&class, launch)?);
-        let mut known = Known { tile: None, spent: seconds };
+        let mut known = Known { tile: None, spent: seconds, tries: 0 };
         for number in 0..launch.kernel.tiles(self.family()).len() {
             if wanted.as_deref() == Some(launch.kernel.tile_name(self.family(), number)?.as_str()) {
                 known.tile = Some(number);
@@ -205,7 +207,7 @@ impl Gpu {
             return Ok(false);
         }
         let known = self.known(launch, 0.0)?;
-        let worth = known.spent + self.speeds.seconds(launch) >= worth;
+        let worth = known.spent + self.speeds.seconds(launch) >= worth * f64::from(known.tries + 1).powi(3);
         Ok(known.tile.is_none() && worth && self.measurable(launch))
     }
 }

@@ -61,7 +61,8 @@ fn kind(about: &Metadata) -> &'static str {
     "a device"
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;

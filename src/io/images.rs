@@ -173,6 +173,16 @@ impl Images {
         &self.path
     }
 
+    /// Whether each image is a file of its own.
+    pub(super) fn are_files(&self) -> bool {
+        matches!(self.source, Source::Files(_))
+    }
+
+    /// Whether the name of a picture ends so, in any case.
+    pub(super) fn is_ending(ending: &str) -> bool {
+        folder::is_ending(ending)
+    }
+
     /// File names without folders, or the indices 0, 1, ... of an array.
     pub fn names(&self) -> Vec<String> {
         match &self.source {

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::response_table::broken;
 use super::responses::shorten;
+use super::table::{Table, counted_from, shown, whole};
 use crate::error::{Error, Result};
 
 /// The column that names the neuron.
@@ -26,39 +26,23 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// Reads a CSV with a header. A column `neuron` holds names (`names`, those of the responses) or numbers
-    /// from 0; without it the rows are the neurons in order. All other columns are labels.
+    /// Reads a table with a header. A column `neuron` holds names (`names`, those of the responses) or numbers from
+    /// 0, or all numbers from 1; without it a column of indices without a name, as pandas writes it, or else the
+    /// rows are the neurons in order. All other columns are labels.
     ///
     /// # Errors
     /// With the line: a neuron that is unknown or named twice, a line of another length, two columns of one
     /// name, an area called `all`; and when a neuron is missing.
     pub fn read(path: &Path, names: Option<&[String]>, neurons: usize) -> Result<Labels> {
-        let file = super::file::open(path)?;
-        let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(file);
-        let header = reader.headers().map_err(|why| broken(path, why))?.clone();
-        let (neuron, kept) = columns(path, &header)?;
-        let mut rows: Vec<Option<(u64, Vec<String>)>> = vec![None; neurons];
-        let numbers = numbers(names);
-        for (row, record) in reader.records().enumerate() {
-            let record = record.map_err(|why| broken(path, why))?;
-            let line = record.position().map_or(0, csv::Position::line);
-            if record.len() != header.len() {
-                let found = format!("line {line} has {} cells", record.len());
-                let wanted = format!("{}, as in the first line", header.len());
-                return Err(Error::input(
-                    path,
-                    found,
-                    wanted,
-                    "Fill up that line; leave unknown labels empty",
-                ));
-            }
-            let number = match neuron {
-                Some(column) => find(path, line, &record[column], &numbers, neurons)?,
-                None if row < neurons => row,
-                None => return Err(too_many(path, line, neurons)),
-            };
-            let labels = kept.iter().map(|column| record[*column].to_string()).collect();
-            if let Some((earlier, _)) = rows[number].replace((line, labels)) {
+        let table = Table::read(path)?;
+        let kept = columns(&table)?;
+        let numbers = numbers(&table, neuron_column(&table), names, neurons)?;
+        let mut rows: Vec<Option<u32>> = vec![None; neurons];
+        let mut values = vec![Vec::new(); neurons];
+        for (row, number) in (1..).zip(numbers) {
+            values[number] = kept.iter().map(|column| table.text(row, *column).to_string()).collect();
+            if let Some(earlier) = rows[number].replace(table.line(row)) {
+                let line = table.line(row);
                 let found = format!("line {line} names neuron {number} again, after line {earlier}");
                 return Err(Error::input(path, found, "each neuron once", "Delete one of the two lines"));
             }
@@ -67,16 +51,11 @@ impl Labels {
             let name = names.map_or(String::new(), |names| format!(" ({})", shorten(&names[missing])));
             let found = format!("has no line for neuron {missing}{name}");
             let wanted = format!("a line for each of the {neurons} neurons of the responses");
-            return Err(Error::input(
-                path,
-                found,
-                wanted,
-                "Add it, with empty labels where nothing is known",
-            ));
+            let advice = "Add it, with empty labels where nothing is known";
+            return Err(Error::input(path, found, wanted, advice));
         }
-        let columns = kept.iter().map(|column| header[*column].to_string()).collect();
-        let labels =
-            Labels { columns, values: rows.into_iter().flatten().map(|(_, labels)| labels).collect() };
+        let columns = kept.iter().map(|column| table.text(0, *column).to_string()).collect();
+        let labels = Labels { columns, values };
         labels.check_areas(path)?;
         Ok(labels)
     }
@@ -105,60 +84,100 @@ impl Labels {
     }
 }
 
-/// The column of the neuron, if there is one, and those of labels.
-fn columns(path: &Path, header: &csv::StringRecord) -> Result<(Option<usize>, Vec<usize>)> {
-    let neuron = header.iter().position(|name| name.eq_ignore_ascii_case(NEURON));
-    let kept: Vec<usize> = (0..header.len()).filter(|column| Some(*column) != neuron).collect();
-    if kept.is_empty() {
-        let found = "has no column of labels in its first line";
-        return Err(Error::input(
-            path,
-            found,
-            "neuron,area or further columns",
-            "Add a first line: neuron,area",
-        ));
-    }
-    for (at, name) in header.iter().enumerate() {
-        let twice = header.iter().take(at).any(|earlier| earlier.eq_ignore_ascii_case(name));
-        if name.is_empty() || twice {
-            let found = match twice {
-                true => format!("has two columns '{}'", shorten(name)),
-                false => format!("has no name for column {}", at + 1),
-            };
-            return Err(Error::input(
-                path,
-                found,
-                "a name of its own for each column",
-                "Correct the first line",
-            ));
-        }
-    }
-    Ok((neuron, kept))
+/// Whether a column is the index that pandas writes.
+fn is_index(name: &str) -> bool {
+    name.is_empty() || name.to_ascii_lowercase().starts_with("unnamed: ")
 }
 
-/// Numbers of named neurons.
-fn numbers(names: Option<&[String]>) -> HashMap<&str, usize> {
-    let names = names.unwrap_or_default();
-    names.iter().enumerate().map(|(number, name)| (name.as_str(), number)).collect()
+/// The column that tells the neuron, if there is one: `neuron`, or the index that pandas writes.
+pub(crate) fn neuron_column(table: &Table) -> Option<usize> {
+    table.column(NEURON).or_else(|| index(table))
 }
 
-/// A neuron by its name, or by its number where no neuron is called so.
-fn find(path: &Path, line: u64, text: &str, names: &HashMap<&str, usize>, neurons: usize) -> Result<usize> {
-    let by_number = || text.parse::<usize>().ok().filter(|number| *number < neurons);
-    names.get(text).copied().or_else(by_number).ok_or_else(|| {
-        let found = format!("line {line} is of neuron '{}', which the responses do not have", shorten(text));
-        let wanted = match names.is_empty() {
-            true => format!("a number from 0 to {}", neurons.saturating_sub(1)),
-            false => format!("a name of the responses, or a number from 0 to {}", neurons.saturating_sub(1)),
-        };
-        Error::input(path, found, wanted, "Give the labels that belong to these responses")
+fn index(table: &Table) -> Option<usize> {
+    (0..table.width()).find(|column| {
+        let numbers: Option<Vec<usize>> =
+            (1..table.rows()).map(|row| whole(table.cell(row, *column))).collect();
+        is_index(table.cell(0, *column)) && numbers.is_some_and(|numbers| counted_from(&numbers).is_some())
     })
 }
 
-fn too_many(path: &Path, line: u64, neurons: usize) -> Error {
-    let found = format!("line {line} is of one neuron more than the responses have");
-    let advice = "Give the labels that belong to these responses, or name the neurons in a column neuron";
-    Error::input(path, found, format!("{neurons} lines of labels"), advice)
+/// The columns of labels.
+fn columns(table: &Table) -> Result<Vec<usize>> {
+    let path = table.path();
+    let (named, index) = (table.column(NEURON), index(table));
+    let kept: Vec<usize> = (0..table.width()).filter(|c| Some(*c) != named && Some(*c) != index).collect();
+    if kept.is_empty() {
+        let found = "has no column of labels in its first line";
+        let advice = "Add a first line: neuron,area";
+        return Err(Error::input(path, found, "neuron,area or further columns", advice));
+    }
+    let refused = |found: String| {
+        let advice = "Correct the first line";
+        Err(Error::input(path, found, "a name of its own for each column", advice))
+    };
+    for column in &kept {
+        let name = table.cell(0, *column);
+        if name.is_empty() {
+            return refused(format!("has no name for column {}", column + 1));
+        }
+        if kept.iter().any(|other| other < column && table.cell(0, *other).eq_ignore_ascii_case(name)) {
+            return refused(format!("has two columns '{}'", shorten(name)));
+        }
+    }
+    Ok(kept)
+}
+
+/// The neuron of each row: by name if all rows are names of neurons, else by number.
+pub(crate) fn numbers(
+    table: &Table,
+    column: Option<usize>,
+    names: Option<&[String]>,
+    neurons: usize,
+) -> Result<Vec<usize>> {
+    let rows = table.rows() - 1;
+    let Some(column) = column else {
+        if rows > neurons {
+            let advice =
+                "Give the labels that belong to these responses, or name the neurons in a column neuron";
+            let found =
+                format!("line {} is of one neuron more than the responses have", table.line(neurons + 1));
+            return Err(Error::input(table.path(), found, format!("{neurons} lines of labels"), advice));
+        }
+        return Ok((0..rows).collect());
+    };
+    let cells = || (1..=rows).map(|row| table.text(row, column));
+    let places = names.unwrap_or_default().iter().enumerate();
+    let places: HashMap<&str, usize> = places.map(|(number, name)| (name.as_str(), number)).collect();
+    let named: Option<Vec<usize>> = cells().map(|cell| places.get(cell).copied()).collect();
+    if let Some(named) = named {
+        return Ok(named);
+    }
+    let numbers: Vec<Option<usize>> = cells().map(whole).collect();
+    let all: Option<Vec<usize>> = numbers.iter().copied().collect();
+    if let Some(all) = all.filter(|all| all.len() == neurons && counted_from(all) == Some(1)) {
+        return Ok(all.into_iter().map(|number| number - 1).collect());
+    }
+    let known = |at: usize| numbers[at].filter(|number| *number < neurons);
+    (0..rows)
+        .map(|at| {
+            known(at).ok_or_else(|| {
+                let cell = shown(table.text(at + 1, column));
+                let last = neurons.saturating_sub(1);
+                let (found, wanted) = match places.is_empty() {
+                    true => (format!("neuron {cell}"), format!("a number from 0 to {last}")),
+                    false => (
+                        format!("neuron {cell}"),
+                        format!("names of the responses throughout, or numbers from 0 to {last} throughout"),
+                    ),
+                };
+                let found =
+                    format!("line {} is of {found}, which the responses do not have", table.line(at + 1));
+                let advice = "Give the labels that belong to these responses";
+                Error::input(table.path(), found, wanted, advice)
+            })
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -205,12 +224,12 @@ mod tests {
             ("few", b"neuron,area\n0,a\n1,a\n", "has no line for neuron 2"),
             ("short", b"area\na\nb\n", "no line for neuron 2"),
             ("many", b"area\na\nb\nc\nd\n", "line 5 is of one neuron more"),
-            ("ragged", b"neuron,area\n0,a,b\n", "line 2 has 3 cells; wanted 2"),
+            ("ragged", b"neuron,area\n0,a,b\n", "line 2 is of neuron 'a'"),
             ("columns", b"neuron,area,Area\n", "two columns 'Area'"),
-            ("nameless", b"neuron,\n", "no name for column 2"),
+            ("nameless", b"neuron,,area\n0,a,V1\n", "no name for column 2"),
             ("none", b"neuron\n0\n", "no column of labels"),
             ("all", b"area\nall\nb\nc\n", "stands for all neurons"),
-            ("binary", b"area\n\xff\nb\nc\n", "is not text"),
+            ("binary", b"area\n\xff\nb\nc\n", "is not UTF-8 text"),
         ];
         for (name, text, said) in cases {
             let found = message(name, text);

@@ -296,6 +296,9 @@ pub fn read_f64(path: &Path, member: Option<&str>) -> Result<ArrayD<f64>> {
 /// # Errors
 /// Those of [`read`].
 pub fn element(path: &Path, member: Option<&str>) -> Result<Element> {
+    if let Some(array) = Elsewhere::open(path, member)? {
+        return Ok(array.info.element);
+    }
     Ok(locate(path, member)?.header.element)
 }
 

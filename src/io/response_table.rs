@@ -1,206 +1,231 @@
-//! A table of numbers with optional names of its rows and columns.
+//! A table of responses: numbers, with optional names of its rows and columns.
+//!
+//! Whether the first line and the first column are headers is told from what stands in them, by one rule. They are
+//! - if they hold a word; or if the cell in the corner is empty or names an index (`image`, `Unnamed: 0`, ...);
+//! - if they hold three distinct whole numbers or more, and the values beside them are not all whole, or there is
+//!   one line or column more than images; or if they count 0, 1, 2, ... or 1, 2, 3, ... over eight cells or more.
+//!
+//! Other distinct whole numbers beside whole numbers, as spike counts are, may be either: the table is refused.
 
+use std::collections::HashSet;
 use std::path::Path;
 
-use csv::StringRecord;
 use ndarray::Array2;
+use serde::Serialize;
 
-use super::responses::shorten;
+use super::table::{Decimals, Table, counted_from, shown, whole};
 use crate::error::{Error, Result};
 
-/// From this many columns on, a first row 0, 1, 2, ... without a label is a header and not a row of values.
-const COUNTING_COLUMNS: usize = 8;
+/// From this many cells on, whole numbers are not distinct or counting by chance.
+const SURE: usize = 8;
+
+/// Fewer are distinct by chance.
+const FEW: usize = 3;
+
+/// What the corner of a table is called above an index: letters and digits alone.
+const INDICES: [&str; 35] = [
+    "",
+    "image",
+    "images",
+    "imageid",
+    "imageindex",
+    "imagenumber",
+    "imagename",
+    "img",
+    "imgid",
+    "stimulus",
+    "stimuli",
+    "stimulusid",
+    "stim",
+    "stimid",
+    "picture",
+    "frame",
+    "frames",
+    "trial",
+    "trials",
+    "index",
+    "idx",
+    "id",
+    "name",
+    "names",
+    "file",
+    "filename",
+    "neuron",
+    "neurons",
+    "neuronid",
+    "cell",
+    "cellid",
+    "unit",
+    "unitid",
+    "roi",
+    "row",
+];
+
+/// Indices that count something else than images.
+const TIMES: [&str; 4] = ["frame", "frames", "trial", "trials"];
+
+/// Which edges of a table are headers, where it is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Headers {
+    /// All cells are values.
+    None,
+    /// The first line.
+    Row,
+    /// The first column.
+    Column,
+    /// Both.
+    Both,
+}
+
+impl Headers {
+    /// All of them, with their names.
+    pub const ALL: [(&'static str, Headers); 4] = [
+        ("none", Headers::None),
+        ("row", Headers::Row),
+        ("column", Headers::Column),
+        ("both", Headers::Both),
+    ];
+}
 
 /// A table of numbers.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct ResponseTable {
     /// (rows, columns); NaN where a cell is empty, `NaN` or `NA`.
     pub values: Array2<f64>,
     /// The first column, when it holds names.
     pub row_names: Option<Vec<String>>,
     /// The first row, when it is a header.
     pub column_names: Option<Vec<String>>,
+    /// Whether the first column counts frames or trials.
+    pub of_times: bool,
 }
 
-/// A table as it stands in the file, before it is known what its first row and first column are.
-#[derive(Default)]
-struct Raw {
-    first: StringRecord,
-    /// Values of the later rows, without their first cells.
-    values: Vec<f64>,
-    /// First cells of the later rows, end to end: a `String` each would cost many times the file.
-    corner: String,
-    /// Where each of them ends.
-    ends: Vec<usize>,
-    /// The line each of these rows starts in.
-    lines: Vec<u64>,
+/// The first row or the first column, without the corner.
+struct Edge<'a> {
+    what: &'static str,
+    cells: Vec<&'a str>,
+    /// Rows or columns of the table, and how many values are wanted along them.
+    length: usize,
+    wanted: Option<usize>,
 }
 
-impl Raw {
-    fn read(path: &Path) -> Result<Raw> {
-        let file = super::file::open(path)?;
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(file);
-        let mut raw = Raw::default();
-        if !reader.read_record(&mut raw.first).map_err(|why| broken(path, why))? {
-            let advice = "Check how the file was written";
-            return Err(Error::input(path, "is empty", "a row for each neuron", advice));
-        }
-        let mut record = StringRecord::new();
-        while reader.read_record(&mut record).map_err(|why| broken(path, why))? {
-            let line = record.position().map_or(0, csv::Position::line);
-            if record.len() != raw.first.len() {
-                let found = format!("line {line} has {} cells", record.len());
-                let wanted = format!("{}, as in the first line", raw.first.len());
-                let advice = "Fill up that line; write NaN where there is no number";
-                return Err(Error::input(path, found, wanted, advice));
-            }
-            raw.corner.push_str(record.get(0).unwrap_or("").trim());
-            raw.ends.push(raw.corner.len());
-            raw.lines.push(line);
-            for (column, cell) in record.iter().enumerate().skip(1) {
-                raw.values.push(number(cell).ok_or_else(|| no_number(path, line, column, cell))?);
-            }
-        }
-        Ok(raw)
-    }
-
-    /// The first cells of the later rows.
-    fn corners(&self) -> impl Iterator<Item = &str> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, &end)| &self.corner[start..end])
-    }
+/// What stands beside the edges.
+#[derive(Clone, Copy)]
+struct Inside {
+    /// Whether all values are whole.
+    whole: bool,
+    /// Whether the corner says that both edges are headers.
+    labelled: bool,
 }
 
-/// Reads a table. `columns`, the number of columns of values, decides where it is known whether the first
-/// column holds names; else it does when one of them is no number, or when the header's first cell is empty
-/// or `neuron`.
-pub(super) fn read(path: &Path, columns: Option<usize>) -> Result<Table> {
-    let raw = Raw::read(path)?;
-    let width = raw.first.len();
-    let named = match columns {
-        Some(columns) if columns == width => false,
-        Some(columns) if columns.checked_add(1) == Some(width) => true,
-        _ => {
-            let corner = raw.first.get(0).unwrap_or("").trim();
-            is_label(corner) || raw.corners().any(|cell| number(cell).is_none())
+/// Reads a table. `wanted` are numbers of rows and of columns of values, where they are known.
+pub(super) fn read(
+    path: &Path,
+    headers: Option<Headers>,
+    wanted: [Option<usize>; 2],
+) -> Result<ResponseTable> {
+    let table = Table::read(path)?;
+    let (rows, width) = (table.rows(), table.width());
+    let everywhere = (0..rows).flat_map(|row| (0..width).map(move |column| (row, column)));
+    let decimals = Decimals::of(&table, everywhere)?;
+    let corner: String = table.cell(0, 0).chars().filter(|c| c.is_alphanumeric()).collect();
+    let corner = corner.to_lowercase();
+    let labelled = INDICES.contains(&corner.as_str()) || corner.starts_with("unnamed");
+    let [row, column] = match headers {
+        Some(said) => [Headers::Row, Headers::Column].map(|edge| said == edge || said == Headers::Both),
+        None => {
+            // Values are all whole, to the right of the first column or with it.
+            let whole = |left: usize| {
+                let cells = (1..rows).flat_map(|row| (left..width).map(move |column| (row, column)));
+                let mut numbers = cells.map(|(row, column)| decimals.number(table.cell(row, column)));
+                numbers.all(|number| number.is_some_and(|v| v.is_nan() || v.fract() == 0.0))
+            };
+            let cells = (1..rows).map(|row| table.cell(row, 0)).collect();
+            let first = Edge { what: "the first column", cells, length: width, wanted: wanted[1] };
+            // A table of one line has a name there if it is the only word.
+            let words = |left: usize| (left..width).any(|c| decimals.number(table.cell(0, c)).is_none());
+            let named = rows == 1 && width > 1 && words(0) && !words(1);
+            let inside = Inside { whole: whole(1), labelled };
+            let column = named || is_header(&table, &first, inside, decimals)?;
+            let left = usize::from(column);
+            let cells = (left..width).map(|column| table.cell(0, column)).collect();
+            let first = Edge { what: "the first line", cells, length: rows, wanted: wanted[0] };
+            let inside = Inside { whole: whole(left), labelled };
+            [is_header(&table, &first, inside, decimals)?, column]
         }
     };
-    let skip = usize::from(named);
-    let is_header = has_header(&raw.first, skip);
-    let rows = raw.ends.len() + usize::from(!is_header);
-    if rows == 0 || width == skip {
-        let found = format!("has {rows} rows and {} columns of values", width - skip);
-        return Err(Error::input(path, found, "at least one of each", "Check how the file was written"));
+    values(&table, [usize::from(row), usize::from(column)], decimals, &corner)
+}
+
+fn values(table: &Table, skip: [usize; 2], decimals: Decimals, corner: &str) -> Result<ResponseTable> {
+    let (rows, width) = (table.rows(), table.width());
+    let [first, left] = skip;
+    if rows == first || width == left {
+        let found = format!("has {} rows and {} columns of values", rows - first, width - left);
+        return Err(Error::input(
+            table.path(),
+            found,
+            "at least one of each",
+            "Check how the file was written",
+        ));
     }
-    let mut values = Vec::with_capacity(rows * (width - skip));
-    if !is_header {
-        values.extend(raw.first.iter().skip(skip).filter_map(number));
-    }
-    let mut inner = raw.values.iter();
-    for (corner, &line) in raw.corners().zip(&raw.lines) {
-        if !named {
-            values.push(number(corner).ok_or_else(|| no_number(path, line, 0, corner))?);
+    let mut values = Vec::with_capacity((rows - first) * (width - left));
+    for row in first..rows {
+        for column in left..width {
+            let cell = table.cell(row, column);
+            values.push(decimals.number(cell).ok_or_else(|| {
+                let found = format!("line {}, column {}: {}", table.line(row), column + 1, shown(cell));
+                let advice = "Correct that cell; leave it empty where there is no value";
+                Error::input(table.path(), found, "a number", advice)
+            })?);
         }
-        values.extend(inner.by_ref().take(width - 1));
     }
-    let values = Array2::from_shape_vec((rows, width - skip), values);
-    let text = |cell: &str| cell.trim().to_string();
-    let names = || {
-        let first = raw.first.get(0).filter(|_| !is_header);
-        first.into_iter().chain(raw.corners()).map(text).collect()
-    };
-    Ok(Table {
-        values: values.map_err(|why| Error::internal(path.display(), why))?,
-        row_names: named.then(names),
-        column_names: is_header.then(|| raw.first.iter().skip(skip).map(text).collect()),
+    let values = Array2::from_shape_vec((rows - first, width - left), values);
+    let name = |row: usize, column: usize| table.text(row, column).to_string();
+    Ok(ResponseTable {
+        values: values.map_err(|why| Error::internal(table.path().display(), why))?,
+        row_names: (left == 1).then(|| (first..rows).map(|row| name(row, 0)).collect()),
+        column_names: (first == 1).then(|| (left..width).map(|column| name(0, column)).collect()),
+        of_times: left == 1 && first == 1 && TIMES.contains(&corner),
     })
 }
 
-fn no_number(path: &Path, line: u64, column: usize, cell: &str) -> Error {
-    let found = format!("line {line}, column {}: '{}'", column + 1, shorten(cell));
-    Error::input(path, found, "a number", "Use commas between cells and decimal points")
-}
-
-/// An error of the CSV reader in our words.
-pub(super) fn broken(path: &Path, why: csv::Error) -> Error {
-    let line = why.position().map_or(0, csv::Position::line);
-    match why.into_kind() {
-        csv::ErrorKind::Io(why) => Error::unreadable(path, &why),
-        csv::ErrorKind::Utf8 { .. } => {
-            let advice = "Save the table as UTF-8 text";
-            Error::input(path, format!("line {line} is not text"), "a CSV table", advice)
-        }
-        other => {
-            let found = format!("line {line} cannot be read: {other:?}");
-            Error::input(path, found, "a CSV table", "Save the table as CSV again")
-        }
+/// Whether an edge is a header.
+fn is_header(table: &Table, edge: &Edge<'_>, inside: Inside, decimals: Decimals) -> Result<bool> {
+    let words = edge.cells.iter().any(|cell| decimals.number(cell).is_none());
+    // What is left without it has no values.
+    if edge.length < 2 || words {
+        return Ok(words);
     }
-}
-
-/// Whether the first row names the columns: a cell is no number, or the cells count up from 0 or 1.
-fn has_header(first: &StringRecord, skip: usize) -> bool {
-    let cells: Vec<Option<f64>> = first.iter().skip(skip).map(number).collect();
-    if cells.iter().any(Option::is_none) {
-        return true;
+    if inside.labelled {
+        return Ok(true);
     }
-    let labelled = skip == 1 && is_label(first.get(0).unwrap_or("").trim());
-    let counts_from = |start: usize| {
-        cells.iter().enumerate().all(|(at, cell)| cell.is_some_and(|cell| cell == (start + at) as f64))
-    };
-    labelled || cells.len() >= COUNTING_COLUMNS && (counts_from(0) || counts_from(1))
-}
-
-fn is_label(corner: &str) -> bool {
-    ["", "neuron", "neurons", "image", "images", "name", "id"].iter().any(|w| corner.eq_ignore_ascii_case(w))
-}
-
-/// A cell as a number; NaN for an empty one and for `NA`.
-fn number(cell: &str) -> Option<f64> {
-    match cell.trim() {
-        "" | "NA" => Some(f64::NAN),
-        text => text.parse().ok(),
+    let numbers: Option<Vec<usize>> = edge.cells.iter().map(|cell| whole(cell)).collect();
+    let distinct = |numbers: &Vec<usize>| numbers.iter().collect::<HashSet<_>>().len() == numbers.len();
+    let Some(numbers) = numbers.filter(distinct) else { return Ok(false) };
+    let sure = numbers.len() >= SURE;
+    let counting = sure && numbers.is_sorted() && counted_from(&numbers).is_some();
+    // One more than wanted is a header, as many as wanted are values; what fits neither says nothing.
+    let counted = edge.wanted.and_then(|wanted| match edge.length.checked_sub(wanted) {
+        Some(more @ (0 | 1)) => Some(more == 1),
+        _ => None,
+    });
+    match (counted, inside.whole) {
+        (Some(true), _) => Ok(true),
+        (None, _) if numbers.len() < FEW => Ok(false),
+        (None, false) => Ok(true),
+        (None, true) if counting => Ok(true),
+        (Some(false), false) if !sure => Ok(false),
+        (Some(false), true) if !counting => Ok(false),
+        _ => {
+            let found =
+                format!("{} holds distinct whole numbers, which may be a header or values", edge.what);
+            let advice = "Say --responses-header none, row, column or both";
+            Err(Error::input(table.path(), found, "headers that can be told from values", advice))
+        }
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may panic")]
-mod tests {
-    use super::*;
-    use crate::io::commit::scratch;
-
-    fn table(name: &str, text: &[u8], columns: Option<usize>) -> Result<Table> {
-        let path = scratch(&format!("table-{name}")).join("table.csv");
-        std::fs::write(&path, text).unwrap();
-        read(&path, columns)
-    }
-
-    #[test]
-    fn headers_and_names_are_found() {
-        let plain = table("plain", b"1,2\n3,4\n", None).unwrap();
-        assert_eq!((plain.values.dim(), plain.row_names, plain.column_names), ((2, 2), None, None));
-        let full = table("full", b"\xef\xbb\xbfneuron,0,1\n7,1,2\r\n8,3,4e1", None).unwrap();
-        assert_eq!((full.values.dim(), full.values[[1, 1]]), ((2, 2), 40.0));
-        assert_eq!(full.row_names, Some(vec!["7".to_string(), "8".to_string()]));
-        assert_eq!(full.column_names, Some(vec!["0".to_string(), "1".to_string()]));
-        let named = table("named", b"a,1,2\nb,3,4\n", None).unwrap();
-        assert_eq!((named.values.dim(), named.column_names), ((2, 2), None));
-        let header = table("header", b"x.png,y.png\n1,2\n", Some(2)).unwrap();
-        assert_eq!((header.values.dim(), header.row_names), ((1, 2), None));
-        let numbered = table("numbered", b"5,1,2\n6,3,4\n", Some(2)).unwrap();
-        assert_eq!((numbered.values[[0, 0]], numbered.row_names.unwrap().len()), (1.0, 2));
-        let counting = table("counting", b"1,2,3,4,5,6,7,8\n0,0,0,0,0,0,0,0\n", None).unwrap();
-        assert_eq!(counting.values.dim(), (1, 8));
-        assert_eq!(table("short", b"1,2,3\n0,0,0\n", None).unwrap().values.dim(), (2, 3));
-        assert!(table("gaps", b"1,,NA\n1,nan,2\n", None).unwrap().values[[0, 2]].is_nan());
-    }
-
-    #[test]
-    fn damaged_tables_name_the_line() {
-        let message = |name: &str, text: &[u8]| table(name, text, None).unwrap_err().to_string();
-        assert!(message("ragged", b"1,2\n3,4\n5\n").contains("line 3 has 1 cells; wanted 2"));
-        assert!(message("word", b"1,2\n3,x\n").contains("line 2, column 2: 'x'; wanted a number"));
-        assert!(message("binary", b"1,2\n3,\xff\n").contains("line 2 is not text"));
-        assert!(message("empty", b"").contains("is empty"));
-        assert!(message("header-only", b"a.png,b.png\n").contains("has 0 rows"));
-    }
-}
+mod tests;

@@ -1,10 +1,13 @@
 //! Recorded responses: how strongly each neuron responded to each image, in each repeat.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::str::FromStr;
 
 use ndarray::{Array, Array2, Array3, ArrayD, ArrayView, ArrayView2, Axis, Ix3, RemoveAxis};
 
+use super::image_names::ImageNames;
+pub use super::response_table::Headers;
 use super::{npy, response_table};
 use crate::error::{Error, Kind, Result};
 
@@ -97,17 +100,25 @@ impl Layout {
 }
 
 impl Responses {
-    /// Reads responses from `.npy`, `.npz` (2-D or 3-D) or `.csv` (a row per neuron, see below).
+    /// Reads responses from `.npy`, `.npz` (2-D or 3-D) or a table: `.csv`, `.tsv` or `.txt`, with a row for
+    /// each neuron, or for each image where `layout` says so.
     ///
-    /// Without `layout` the axes are (neurons, images) or (neurons, images, repeats). `n_images`, where it is
-    /// known, is checked against the images axis. A CSV may have a header row of image names (or of the
-    /// numbers 0, 1, 2, ... or 1, 2, 3, ...) and a first column of neuron names.
+    /// Without `layout` the axes are (neurons, images) or (neurons, images, repeats). A table may have a header of
+    /// names or numbers and a first column of them, which are told from values unless `headers` says so. Names and
+    /// numbers of images are matched to `images`, where these are known, and responses come in the order of
+    /// `images`, whatever the order in the table.
     ///
     /// # Errors
-    /// When the file cannot be read; its axes do not fit `layout` or `n_images`, or fit in two ways; a value
-    /// is infinite; or a neuron has no response at all to some image.
-    pub fn read(path: &Path, layout: Option<Layout>, n_images: Option<usize>) -> Result<Responses> {
-        Self::load(path, layout, n_images, false)
+    /// When the file cannot be read; its axes do not fit `layout` or `images`, or fit in two ways; names are of no
+    /// image, or headers cannot be told from values; two neurons have one name; a value is infinite; or a neuron
+    /// has no response at all to some image.
+    pub fn read(
+        path: &Path,
+        layout: Option<Layout>,
+        headers: Option<Headers>,
+        images: Option<&ImageNames>,
+    ) -> Result<Responses> {
+        Self::load(path, layout, headers, images, false)
     }
 
     /// The same less each neuron's mean, which is taken off in f64: a mean that is large beside what varies
@@ -115,23 +126,29 @@ impl Responses {
     ///
     /// # Errors
     /// As [`Responses::read`].
-    pub fn read_centred(path: &Path, layout: Option<Layout>, n_images: Option<usize>) -> Result<Responses> {
-        Self::load(path, layout, n_images, true)
+    pub fn read_centred(
+        path: &Path,
+        layout: Option<Layout>,
+        headers: Option<Headers>,
+        images: Option<&ImageNames>,
+    ) -> Result<Responses> {
+        Self::load(path, layout, headers, images, true)
     }
 
     fn load(
         path: &Path,
         layout: Option<Layout>,
-        n_images: Option<usize>,
+        headers: Option<Headers>,
+        images: Option<&ImageNames>,
         centred: bool,
     ) -> Result<Responses> {
-        let is_csv = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"));
+        let n_images = images.map(ImageNames::count);
         let layout_of = |shape: &[usize]| match layout.clone() {
             Some(layout) => Ok(layout),
             None => default_layout(path, shape, n_images),
         };
-        let (repeats, offsets, neuron_names) = if is_csv {
-            let (values, names) = Self::from_table(path, layout, n_images)?;
+        let (repeats, offsets, neuron_names) = if is_table(path) {
+            let (values, names) = Self::from_table(path, layout, headers, images)?;
             let (repeats, offsets) = less_means(values, centred);
             (repeats, offsets, names)
         } else if npy::element(path, None)?.is_wide() {
@@ -151,21 +168,46 @@ impl Responses {
     fn from_table(
         path: &Path,
         layout: Option<Layout>,
-        n_images: Option<usize>,
+        headers: Option<Headers>,
+        images: Option<&ImageNames>,
     ) -> Result<(Array3<f64>, Option<Vec<String>>)> {
         if layout.as_ref().is_some_and(|layout| layout.0.contains(&Counts::Repeats)) {
             let advice = "Give the repeats as a 3-D .npy array, or the averages as a table";
             return Err(Error::input(path, "is a table, which has no repeats", "two axes", advice));
         }
-        let rows_are_images = layout.as_ref().is_some_and(Layout::rows_are_images);
-        let columns = if rows_are_images { None } else { n_images };
-        let table = response_table::read(path, columns)?;
+        let n_images = images.map(ImageNames::count);
+        let wanted = match layout.as_ref().is_some_and(Layout::rows_are_images) {
+            true => [n_images, None],
+            false => [None, n_images],
+        };
+        let table = response_table::read(path, headers, wanted)?;
         let layout = match layout {
             Some(layout) => layout,
             None => default_layout(path, table.values.shape(), n_images)?,
         };
-        let neuron_names = if rows_are_images { table.column_names } else { table.row_names };
-        Ok((layout.arrange(path, table.values.into_dyn())?, neuron_names))
+        let rows = ("the first column", table.row_names);
+        let columns = ("the first line", table.column_names);
+        let ((what, image_names), (_, neuron_names)) = match layout.rows_are_images() {
+            true => (rows, columns),
+            false => (columns, rows),
+        };
+        if let (Some(images), Some(names)) = (images, &neuron_names)
+            && images.are_names(names)
+        {
+            let found = "calls its neurons by the names of the images";
+            return Err(Error::input(path, found, "the images on the other axis", ADVICE_LAYOUT));
+        }
+        let mut repeats = layout.arrange(path, table.values.into_dyn())?;
+        if let (Some(images), Some(names)) = (images.filter(|i| i.count() == repeats.dim().1), &image_names) {
+            let of_times = table.of_times && layout.rows_are_images();
+            let rows = images.all(path, what, names, of_times)?;
+            let mut order = vec![0; rows.len()];
+            rows.iter().enumerate().for_each(|(place, row)| order[*row] = place);
+            if !order.is_sorted() {
+                repeats = repeats.select(Axis(1), &order);
+            }
+        }
+        Ok((repeats, neuron_names))
     }
 
     fn check(&self, path: &Path, n_images: Option<usize>) -> Result<()> {
@@ -183,6 +225,13 @@ impl Responses {
             let found = format!("has responses to {images} images");
             let advice = format!("{ADVICE_LAYOUT}, or give the images that belong to these responses");
             return Err(Error::input(path, found, format!("one for each of the {wanted} images"), advice));
+        }
+        let mut seen = HashMap::new();
+        for (neuron, name) in self.neuron_names.iter().flatten().enumerate() {
+            if let Some(earlier) = seen.insert(name, neuron) {
+                let found = format!("neurons {earlier} and {neuron} are both called '{}'", shorten(name));
+                return Err(Error::input(path, found, "a name of its own for each neuron", "Number them"));
+            }
         }
         for (neuron, rows) in self.repeats.outer_iter().enumerate() {
             for (image, values) in rows.outer_iter().enumerate() {
@@ -294,6 +343,12 @@ fn default_layout(path: &Path, shape: &[usize], n_images: Option<usize>) -> Resu
     }
 }
 
+/// Whether a file is a table of text, by its ending.
+fn is_table(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    ["csv", "tsv", "txt"].iter().any(|known| ending.eq_ignore_ascii_case(known))
+}
+
 fn product(shape: &[usize]) -> String {
     shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ")
 }
@@ -324,22 +379,26 @@ mod tests {
         path
     }
 
+    fn read(path: &Path, layout: Option<&str>, n_images: Option<usize>) -> Result<Responses> {
+        let images = n_images.map(ImageNames::counted);
+        Responses::read(path, layout.map(|l| l.parse().unwrap()), None, images.as_ref())
+    }
+
     fn message(path: &Path, layout: Option<&str>, n_images: Option<usize>) -> String {
-        Responses::read(path, layout.map(|l| l.parse().unwrap()), n_images).unwrap_err().to_string()
+        read(path, layout, n_images).unwrap_err().to_string()
     }
 
     #[test]
     fn layouts_arrange_the_axes() {
         let path = stored("layouts", &[2, 3, 4], |_| {});
-        let plain = Responses::read(&path, None, Some(3)).unwrap();
+        let plain = read(&path, None, Some(3)).unwrap();
         assert_eq!((plain.n_neurons(), plain.n_images(), plain.n_repeats()), (2, 3, 4));
         assert_eq!(plain.repeats[[1, 2, 3]], 123.0);
-        let turned =
-            Responses::read(&path, Some("repeats,images,neurons".parse().unwrap()), Some(3)).unwrap();
+        let turned = read(&path, Some("repeats,images,neurons"), Some(3)).unwrap();
         assert_eq!((turned.n_neurons(), turned.n_images(), turned.n_repeats()), (4, 3, 2));
         assert_eq!(turned.repeats[[3, 2, 1]], 123.0);
         let flat = stored("flat", &[2, 3], |_| {});
-        let flat = Responses::read(&flat, Some("images, neurons".parse().unwrap()), None).unwrap();
+        let flat = read(&flat, Some("images, neurons"), None).unwrap();
         assert_eq!((flat.repeats.dim(), flat.repeats[[2, 1, 0]]), ((3, 2, 1), 12.0));
     }
 
@@ -359,7 +418,7 @@ mod tests {
         let square = stored("square", &[8, 8], |_| {});
         let error = message(&square, None, Some(8));
         assert!(error.contains("more than one axis") && error.contains("--responses-layout"), "{error}");
-        Responses::read(&square, Some("images,neurons".parse().unwrap()), Some(8)).unwrap();
+        read(&square, Some("images,neurons"), Some(8)).unwrap();
         assert!(message(&stored("long", &[1, 1, 10_001], |_| {}), None, None).contains("10001 repeats of 1"));
         assert!(message(&stored("one", &[9], |_| {}), None, None).contains("has 1 axes (9)"));
         assert!(message(&stored("none", &[0, 9], |_| {}), None, Some(9)).contains("is empty"));
@@ -368,7 +427,7 @@ mod tests {
     #[test]
     fn missing_repeats_are_averaged_over_and_missing_images_refused() {
         let path = stored("ragged", &[2, 3, 4], |a| a[[1, 2, 3]] = f32::NAN);
-        let responses = Responses::read(&path, None, None).unwrap();
+        let responses = read(&path, None, None).unwrap();
         let average = responses.average();
         assert_eq!((average[[1, 2]], average[[0, 1]]), (121.0, 11.5));
         let path = stored("gone", &[2, 3], |a| a[[1, 2]] = f32::NAN);
@@ -381,13 +440,13 @@ mod tests {
     fn tables_give_names() {
         let path = scratch("responses-table").join("responses.CSV");
         std::fs::write(&path, "neuron,a.png,b.png,c.png\nn1,1,2,3\nn2,4,5,6\n").unwrap();
-        let responses = Responses::read(&path, None, Some(3)).unwrap();
+        let responses = read(&path, None, Some(3)).unwrap();
         assert_eq!(responses.neuron_names, Some(vec!["n1".to_string(), "n2".to_string()]));
         assert_eq!((responses.repeats.dim(), responses.repeats[[1, 2, 0]]), ((2, 3, 1), 6.0));
-        let turned = Responses::read(&path, Some("images,neurons".parse().unwrap()), Some(2)).unwrap();
+        let turned = read(&path, Some("images,neurons"), Some(2)).unwrap();
         assert_eq!(turned.neuron_names.as_ref().map(|names| names[2].as_str()), Some("c.png"));
         assert_eq!(turned.repeats[[2, 1, 0]], 6.0);
-        std::fs::write(&path, "n1,1,2,3\nn2,4,,6\n").unwrap();
+        std::fs::write(&path, "n1,1,1,3\nn2,4,,6\n").unwrap();
         assert!(message(&path, None, Some(3)).contains("neuron 1 (n2) to image 1 is missing"));
         assert!(
             message(&path, None, Some(2)).contains("is 2 x 3")

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::commit;
-use super::response_table::broken;
+use super::image_names::ImageNames;
 use super::responses::shorten;
+use super::table::Table;
 use crate::error::{Error, Kind, Result};
 use crate::random::Random;
 
@@ -33,29 +34,22 @@ pub struct Split {
 }
 
 impl Split {
-    /// Reads a CSV with the columns `image` (0-based row) and `tier` (`train`, `validation` or `val`,
-    /// `test`). Images that are not named are left out and counted in `unused`.
+    /// Reads a table with the columns `image` (0-based row, or the name of the image's file) and `tier` (`train`,
+    /// `validation` or `val`, `test`). Images that are not named are left out and counted in `unused`.
     ///
     /// # Errors
-    /// With the line number: an unknown tier, an image named twice or out of range; and when there are no
+    /// With the line number: an unknown tier, an image that is unknown or named twice; and when there are no
     /// training or no test images.
-    pub fn read(path: &Path, n_images: usize) -> Result<Split> {
-        let file = super::file::open(path)?;
-        let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(file);
-        let headers = reader.headers().map_err(|why| broken(path, why))?;
-        let column = |name: &str| {
-            headers.iter().position(|h| h.eq_ignore_ascii_case(name)).ok_or_else(|| {
-                let found = format!("has no column '{name}' in its first line");
-                Error::input(path, found, "the columns image,tier", "Add a first line: image,tier")
-            })
-        };
-        let (image_column, tier_column) = (column("image")?, column("tier")?);
-        let mut lines: Vec<Option<(u64, Tier)>> = vec![None; n_images];
-        for record in reader.records() {
-            let record = record.map_err(|why| broken(path, why))?;
-            let line = record.position().map_or(0, csv::Position::line);
-            let image = read_image(path, line, record.get(image_column).unwrap_or(""), n_images)?;
-            let tier = read_tier(path, line, record.get(tier_column).unwrap_or(""))?;
+    pub fn read(path: &Path, images: &ImageNames) -> Result<Split> {
+        let table = Table::read(path)?;
+        let (wanted, advice) = ("image,tier", "Add a first line: image,tier");
+        let [image, tier] = [table.needed("image", wanted, advice)?, table.needed("tier", wanted, advice)?];
+        let cells: Vec<(&str, u32)> =
+            (1..table.rows()).map(|row| (table.text(row, image), table.line(row))).collect();
+        let mut lines: Vec<Option<(u32, Tier)>> = vec![None; images.count()];
+        for (row, image) in (1..).zip(images.some(path, &cells)?) {
+            let line = table.line(row);
+            let tier = read_tier(path, line, table.text(row, tier))?;
             if let Some((earlier, _)) = lines[image].replace((line, tier)) {
                 let found = format!("line {line} names image {image} again, after line {earlier}");
                 return Err(Error::input(path, found, "each image once", "Delete one of the two lines"));
@@ -169,16 +163,7 @@ impl Split {
     }
 }
 
-fn read_image(path: &Path, line: u64, text: &str, n_images: usize) -> Result<usize> {
-    let image = text.parse::<usize>().ok().filter(|&image| image < n_images);
-    image.ok_or_else(|| {
-        let found = format!("line {line}: '{}' is no image", shorten(text));
-        let wanted = format!("a whole number from 0 to {}", n_images.saturating_sub(1));
-        Error::input(path, found, wanted, "Images are counted from 0, in the order of the image file")
-    })
-}
-
-fn read_tier(path: &Path, line: u64, text: &str) -> Result<Tier> {
+fn read_tier(path: &Path, line: u32, text: &str) -> Result<Tier> {
     match text.to_ascii_lowercase().as_str() {
         "train" => Ok(Tier::Train),
         "validation" | "val" => Ok(Tier::Validation),
@@ -231,7 +216,7 @@ mod tests {
     fn read(name: &str, text: &str, n_images: usize) -> Result<Split> {
         let path = scratch(&format!("split-{name}")).join("split.csv");
         std::fs::write(&path, text).unwrap();
-        Split::read(&path, n_images)
+        Split::read(&path, &ImageNames::counted(n_images))
     }
 
     #[test]
@@ -265,7 +250,7 @@ mod tests {
             std::fs::read_to_string(&path).unwrap(),
             "image,tier\n0,train\n1,train\n2,validation\n4,test\n"
         );
-        assert_eq!(Split::read(&path, 6).unwrap(), split);
+        assert_eq!(Split::read(&path, &ImageNames::counted(6)).unwrap(), split);
         let turned = read("turned", "tier,note,image\ntrain,x,0\ntest,y,1\n", 2).unwrap();
         assert_eq!((turned.train, turned.test), (vec![0], vec![1]));
     }
@@ -277,13 +262,13 @@ mod tests {
         assert!(
             message("image,tier\n0,train\n0,test\n").contains("line 3 names image 0 again, after line 2")
         );
-        for wrong in ["3", "-1", "1.0", "x", ""] {
+        for wrong in ["3", "-1", "1.5", "x", ""] {
             assert!(message(&format!("image,tier\n{wrong},train\n")).contains("a whole number from 0 to 2"));
         }
         assert!(message("image,tier\n0,train\n1,train\n").contains("no test images"));
         assert!(message("image,tier\n0,test\n").contains("no train images"));
         assert!(message("0,train\n1,test\n").contains("has no column 'image'"));
-        assert!(message("image,tier\n0\n").contains("'' is no tier"));
+        assert!(message("image,tier\n0\n").contains("line 2 has 1 cells; wanted 2"));
     }
 
     #[test]

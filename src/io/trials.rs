@@ -6,8 +6,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::response_table::broken;
+use super::image_names::ImageNames;
 use super::responses::shorten;
+use super::table::{Decimals, Table, shown, whole};
 use crate::error::{Error, Kind, Result};
 
 /// Something that was measured of the animal in every trial.
@@ -76,63 +77,70 @@ impl TrialRow {
     }
 }
 
-/// Reads the presentations in the order of the file. Columns `image` and `repeat` index the responses; those
-/// of [`Covariate::column`] may be missing, and their cells empty; other columns are passed over.
+/// Reads the presentations in the order of the file. A column `image` holds rows or names of images, a column
+/// `repeat` indexes the responses; those of [`Covariate::column`] may be missing, and their cells empty; other
+/// columns are passed over.
 ///
 /// # Errors
 /// With the line: an image or repeat that the responses do not have, one that is named twice, a covariate
 /// that is no number.
-pub fn read(path: &Path, images: usize, repeats: usize) -> Result<Vec<TrialRow>> {
-    let file = super::file::open(path)?;
-    let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(file);
-    let header = reader.headers().map_err(|why| broken(path, why))?.clone();
-    let column = |name: &str| header.iter().position(|cell| cell.eq_ignore_ascii_case(name));
-    let needed = |name: &str| {
-        column(name).ok_or_else(|| {
-            let advice = "Give the trials.csv that striate responses wrote";
-            let found = format!("has no column '{name}' in its first line");
-            Error::input(path, found, "the columns image and repeat", advice)
-        })
-    };
-    let (image, repeat) = (needed("image")?, needed("repeat")?);
-    let covariates = Covariate::ALL.map(|one| column(one.column()));
-    let (mut rows, mut lines) = (Vec::new(), vec![0u64; images * repeats]);
-    for record in reader.records() {
-        let record = record.map_err(|why| broken(path, why))?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let cell = |column: usize| record.get(column).unwrap_or("");
-        let image = below(path, line, ("image", cell(image)), images)?;
-        let repeat = below(path, line, ("repeat", cell(repeat)), repeats)?;
-        let earlier = std::mem::replace(&mut lines[image * repeats + repeat], line);
+pub fn read(path: &Path, images: &ImageNames, repeats: usize) -> Result<Vec<TrialRow>> {
+    let table = Table::read(path)?;
+    let places = places(&table, images, repeats)?;
+    let columns = Covariate::ALL.map(|one| table.column(one.column()));
+    let present: Vec<usize> = columns.iter().flatten().copied().collect();
+    let decimals = table.decimals(&present)?;
+    let rows = (1..).zip(places).map(|(row, [image, repeat])| {
+        let mut covariates = [f32::NAN; 2];
+        for (value, column) in covariates.iter_mut().zip(columns) {
+            *value = column.map_or(Ok(f64::NAN), |column| number(&table, row, column, decimals))? as f32;
+        }
+        Ok(TrialRow { image, repeat, covariates })
+    });
+    rows.collect()
+}
+
+/// Image and repeat of each presentation in the order of a table: of each pair one.
+///
+/// # Errors
+/// As [`read`].
+pub fn places(table: &Table, images: &ImageNames, repeats: usize) -> Result<Vec<[usize; 2]>> {
+    let (wanted, advice) = ("image and repeat", "Give the trials.csv that striate responses wrote");
+    let [image, repeat] = [table.needed("image", wanted, advice)?, table.needed("repeat", wanted, advice)?];
+    let cells: Vec<(&str, u32)> =
+        (1..table.rows()).map(|row| (table.text(row, image), table.line(row))).collect();
+    let mut lines = vec![0; images.count() * repeats];
+    let each = (1..).zip(images.some(table.path(), &cells)?).map(|(row, image)| {
+        let cell = table.cell(row, repeat);
+        let repeat = whole(cell).filter(|number| *number < repeats).ok_or_else(|| {
+            let found = format!("line {}: {} is no repeat of the responses", table.line(row), shown(cell));
+            let wanted = format!("a whole number from 0 to {}", repeats.saturating_sub(1));
+            Error::input(table.path(), found, wanted, "Give the trials that belong to these responses")
+        })?;
+        let earlier = std::mem::replace(&mut lines[image * repeats + repeat], table.line(row));
         if earlier > 0 {
-            let found =
-                format!("line {line} is repeat {repeat} of image {image} again, after line {earlier}");
-            return Err(Error::input(path, found, "each presentation once", "Delete one of the two lines"));
+            let found = format!(
+                "line {} is repeat {repeat} of image {image} again, after line {earlier}",
+                table.line(row)
+            );
+            let advice = "Delete one of the two lines";
+            return Err(Error::input(table.path(), found, "each presentation once", advice));
         }
-        let mut values = [f32::NAN; 2];
-        for (value, column) in values.iter_mut().zip(covariates) {
-            *value = column.map_or(Ok(f32::NAN), |column| number(path, line, cell(column)))?;
-        }
-        rows.push(TrialRow { image, repeat, covariates: values });
-    }
-    Ok(rows)
+        Ok([image, repeat])
+    });
+    each.collect()
 }
 
-fn below(path: &Path, line: u64, (what, text): (&str, &str), count: usize) -> Result<usize> {
-    text.parse::<usize>().ok().filter(|number| *number < count).ok_or_else(|| {
-        let found = format!("line {line}: '{}' is no {what} of the responses", shorten(text));
-        let wanted = format!("a whole number from 0 to {}", count.saturating_sub(1));
-        Error::input(path, found, wanted, "Give the trials that belong to these responses")
-    })
-}
-
-fn number(path: &Path, line: u64, text: &str) -> Result<f32> {
-    if text.is_empty() {
-        return Ok(f32::NAN);
-    }
-    text.parse::<f32>().ok().filter(|value| !value.is_infinite()).ok_or_else(|| {
-        let found = format!("line {line}: '{}' is no number", shorten(text));
-        Error::input(path, found, "a finite number, or nothing where it is unknown", "Correct that cell")
+/// A number; NaN where the cell is empty.
+///
+/// # Errors
+/// Input, if it is none, or not finite.
+pub(crate) fn number(table: &Table, row: usize, column: usize, decimals: Decimals) -> Result<f64> {
+    let cell = table.cell(row, column);
+    decimals.number(cell).filter(|value| !value.is_infinite()).ok_or_else(|| {
+        let found = format!("line {}: {} is no number", table.line(row), shown(cell));
+        let wanted = "a finite number, or nothing where it is unknown";
+        Error::input(table.path(), found, wanted, "Correct that cell")
     })
 }
 
@@ -145,7 +153,7 @@ mod tests {
     fn table(name: &str, text: impl AsRef<[u8]>) -> Result<Vec<TrialRow>> {
         let path = scratch(&format!("trials-{name}")).join("trials.csv");
         std::fs::write(&path, text).unwrap();
-        read(&path, 3, 2)
+        read(&path, &ImageNames::counted(3), 2)
     }
 
     #[test]
@@ -169,7 +177,7 @@ mod tests {
             ("word", "image,repeat,pupil\n0,0,wide\n", "line 2: 'wide' is no number"),
             ("infinite", "image,repeat,running_speed\n0,0,inf\n", "'inf' is no number"),
             ("columns", "image\n0\n", "no column 'repeat'"),
-            ("short", "image,repeat\n0\n", "line 2: '' is no repeat"),
+            ("short", "image,repeat\n0\n", "line 2 has 1 cells"),
         ] {
             let error = table(name, text).unwrap_err().to_string();
             assert!(error.contains(said) && error.contains("trials.csv"), "{name}: {error}");

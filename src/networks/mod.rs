@@ -7,7 +7,7 @@
 
 mod catalogue;
 pub mod manifest;
-mod nearest;
+pub mod nearest;
 mod places;
 mod shapes;
 pub mod weights;

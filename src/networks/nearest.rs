@@ -1,29 +1,33 @@
 //! Which of the known names a mistyped one is nearest to.
 
 /// `known`, the nearest to `wanted` first; names equally near keep their order. Both in lower case.
-pub(super) fn sorted<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+pub fn sorted<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let mut known: Vec<&str> = known.into_iter().collect();
     known.sort_by_cached_key(|name| distance(wanted, name));
     known
 }
 
-/// Letters to insert, delete or replace to turn one into the other (Levenshtein's distance), one row at a
-/// time.
-fn distance(from: &str, to: &str) -> usize {
+/// Letters to insert, delete, replace or swap with the next to turn one into the other (optimal string alignment), one
+/// row at a time.
+pub fn distance(from: &str, to: &str) -> usize {
     // Names are short: what is longer cannot be a typing error, and is not worth the time.
     let from: Vec<char> = from.chars().take(64).collect();
     let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, letter) in from.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, other) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != other);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=to.len()).collect();
+    for i in 1..=from.len() {
+        let mut row = vec![i];
+        for j in 1..=to.len() {
+            let replaced = above[j - 1] + usize::from(from[i - 1] != to[j - 1]);
+            let mut least = replaced.min(above[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1] {
+                least = least.min(before[j - 2] + 1);
+            }
+            row.push(least);
         }
+        before = std::mem::replace(&mut above, row);
     }
-    row[to.len()]
+    above[to.len()]
 }
 
 #[cfg(test)]
@@ -37,6 +41,7 @@ mod tests {
         assert_eq!(distance("abc", ""), 3);
         assert_eq!(distance("vgg19", "vgg19"), 0);
         assert_eq!(distance("relu31", "relu3_1"), 1);
+        assert_eq!([distance("fti", "fit"), distance("rleu1", "relu1"), distance("ca", "abc")], [1, 1, 3]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::statistics::{mean, median, quantile, sorted};
 use super::svg::series;
 use super::words::{counted, number};
 use crate::error::{Error, Kind, Result};
+use crate::io::image_names::ImageNames;
 use crate::io::split::Split;
 
 /// What is compared of one run.
@@ -109,7 +110,7 @@ fn scores(run: &Run, name: String) -> Result<Scores> {
     let (split, images) =
         (folder.folder.join("split.csv"), folder.count("n_images").or(run.count("n_images")));
     let test = match images.filter(|_| split.exists()) {
-        Some(images) => Split::read(&split, images)?.test,
+        Some(images) => Split::read(&split, &ImageNames::counted(images))?.test,
         None => Vec::new(),
     };
     let paired = Paired { neurons, r: table.numbers(r)?, test, ..none() };

@@ -14,6 +14,7 @@ use super::svg::Colour;
 use super::table::{AGAIN, Sheet, field};
 use super::words::{counted, number, short};
 use crate::error::{Error, Result};
+use crate::io::image_names::ImageNames;
 use crate::io::split::Split;
 
 /// Dots of a figure at most; the numbers are all in its file.
@@ -49,7 +50,7 @@ impl Tested {
         }
         let split = fit.folder.join("split.csv");
         let test = if split.exists() {
-            Split::read(&split, predicted.ncols())?.test
+            Split::read(&split, &ImageNames::counted(predicted.ncols()))?.test
         } else {
             (0..predicted.ncols()).collect()
         };

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use csv::StringRecord;
 
 use crate::error::{Error, Result};
+use crate::io::table::{self, unguarded};
 
 /// What to do about a file that a run did not leave whole.
 pub(super) const AGAIN: &str = "The folder is damaged or a copy of it was cut short: copy it or run again";
@@ -73,7 +74,7 @@ impl Table {
     /// Where there is no such column.
     pub(super) fn texts(&self, name: &str) -> Result<Vec<&str>> {
         let at = self.needed(name)?;
-        Ok(self.rows.iter().map(|row| row.get(at).unwrap_or("")).collect())
+        Ok(self.rows.iter().map(|row| unguarded(row.get(at).unwrap_or(""))).collect())
     }
 
     /// A column of numbers; none where a field is empty or not finite.
@@ -134,12 +135,9 @@ impl Sheet {
     ///
     /// # Errors
     /// Internal, where a row has another number of fields than the header.
-    pub(super) fn bytes(self) -> Result<Vec<u8>> {
-        let mut table = csv::Writer::from_writer(Vec::new());
-        for row in &self.0 {
-            table.write_record(row).map_err(|why| Error::internal("the numbers of a plot", why))?;
-        }
-        table.into_inner().map_err(|why| Error::internal("the numbers of a plot", why))
+    pub(super) fn bytes(mut self) -> Result<Vec<u8>> {
+        let header = self.0.remove(0);
+        table::write("the numbers of a plot", &header, self.0.into_iter())
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::io::commit::scratch;
 use crate::io::hash::sha256_path;
+use crate::io::image_names::ImageNames;
 use crate::io::responses::Responses;
 use crate::scores::{Summary, repeats::Trials, score};
 
@@ -92,9 +93,10 @@ fn what_is_written_is_read_again() {
     let e =
         simulate(&Settings { images: 40, size: 16, neurons: 5, repeats: 4, ..Settings::default() }).unwrap();
     write(&e, &folder).unwrap();
-    let responses = Responses::read(&folder.join("responses.npy"), None, Some(40)).unwrap();
+    let images = ImageNames::counted(40);
+    let responses = Responses::read(&folder.join("responses.npy"), None, None, Some(&images)).unwrap();
     assert_eq!((responses.n_neurons(), responses.n_images(), responses.n_repeats()), (5, 40, 4));
-    assert_eq!(Split::read(&folder.join("split.csv"), 40).unwrap(), e.split);
+    assert_eq!(Split::read(&folder.join("split.csv"), &images).unwrap(), e.split);
     let bytes = std::fs::read(folder.join("images.npy")).unwrap();
     assert_eq!(&bytes[bytes.len() - 40 * 256..], e.images.as_slice().unwrap());
     let table = std::fs::read_to_string(folder.join("neurons.csv")).unwrap();

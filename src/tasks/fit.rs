@@ -177,7 +177,8 @@ impl<'a> FitJob<'a> {
     pub fn read(request: &'a FitRequest) -> Result<Self> {
         let mut clock = Clock::new();
         let source = request.input.open()?;
-        let recording = request.recording.read(source.images(), request.readout.centres_responses())?;
+        let centred = request.readout.centres_responses();
+        let recording = request.recording.read(&source.image_names(), centred)?;
         let source = match &request.readout {
             ReadoutRequest::Trained(_) => recording.rows.stored(source)?.0,
             _ => recording.rows.source(source)?,

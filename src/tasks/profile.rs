@@ -20,6 +20,7 @@ use super::trained_fit::TrainedRequest;
 use crate::error::{Error, Kind, Result};
 use crate::features::Source;
 use crate::gpu::Gpu;
+use crate::io::image_names::ImageNames;
 use crate::io::images::Size;
 use crate::io::labels::Labels;
 use crate::ridge::{self, Ratios};
@@ -290,9 +291,8 @@ impl<'a> ProfileJob<'a> {
         }
         let inputs = request.inputs()?;
         let images = inputs.first().map(|(_, input)| input.open()).transpose()?;
-        let (images, centred) =
-            (images.map_or(0, |source| source.images()), request.fit.readout.centres_responses());
-        let recording = request.fit.recording.read(images, centred)?;
+        let images = images.map_or(ImageNames::counted(0), |source| source.image_names());
+        let recording = request.fit.recording.read(&images, request.fit.readout.centres_responses())?;
         let mut runs = Vec::new();
         for (random, input) in inputs {
             let readout = (ratios, request.trained().is_some());

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::io::hash::sha256_file;
-use crate::io::{commit, file};
+use crate::io::{commit, disk, file};
 use crate::networks::manifest::{Published, manifest};
 use etcetera::base_strategy::{BaseStrategy, choose_base_strategy};
 use serde::Serialize;
@@ -90,7 +90,7 @@ fn add_to(folder: &Path, files: &[Published], path: &Path) -> Result<PublishedFi
         };
         return Err(Error::input(path, format!("its SHA-256 begins with {}", &sha256[..8]), wanted, advice));
     };
-    std::fs::create_dir_all(folder).map_err(|why| commit::unwritable(folder, &why))?;
+    disk::create_dir_all(folder).map_err(|why| commit::unwritable(folder, &why))?;
     let to = folder.join(file.file_name());
     let mut from = file::open(path)?;
     commit::write_with(&to, |to| std::io::copy(&mut from, to).map(drop))?;

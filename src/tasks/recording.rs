@@ -2,7 +2,8 @@
 
 use super::rows::{Rows, TrialsRequest};
 use crate::error::Result;
-use crate::io::responses::{Layout, Responses};
+use crate::io::image_names::ImageNames;
+use crate::io::responses::{Headers, Layout, Responses};
 use crate::io::split::Split;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -27,6 +28,8 @@ pub struct RecordingRequest {
     pub responses: PathBuf,
     /// Its axes, where they are not (neurons, images[, repeats]).
     pub layout: Option<String>,
+    /// Which edges of a table of responses are headers, where it is said.
+    pub headers: Option<Headers>,
     /// Which images train and test.
     pub split: SplitRequest,
     /// Whether repeats are averaged, and what is known of the animal.
@@ -56,23 +59,25 @@ impl RecordingRequest {
         files
     }
 
-    /// Reads the responses to so many images, which of these train and test, and the trials; responses less
-    /// their means, where `centred`.
+    /// Reads the responses to some images, which of these train and test, and the trials; responses less their
+    /// means, where `centred`.
     ///
     /// # Errors
     /// Usage or Input, if files are damaged or do not fit each other, or hold nothing of a covariate that is
     /// asked for.
-    pub(super) fn read(&self, images: usize, centred: bool) -> Result<Recording> {
+    pub(super) fn read(&self, images: &ImageNames, centred: bool) -> Result<Recording> {
         let layout = self.layout.as_ref().map(|text| text.parse::<Layout>()).transpose()?;
         let responses = match centred {
-            true => Responses::read_centred(&self.responses, layout, Some(images))?,
-            false => Responses::read(&self.responses, layout, Some(images))?,
+            true => Responses::read_centred(&self.responses, layout, self.headers, Some(images))?,
+            false => Responses::read(&self.responses, layout, self.headers, Some(images))?,
         };
         let split = match &self.split {
             SplitRequest::File(path) => Split::read(path, images)?,
-            SplitRequest::Random { test_fraction } => Split::random(images, *test_fraction, self.seed)?,
+            SplitRequest::Random { test_fraction } => {
+                Split::random(images.count(), *test_fraction, self.seed)?
+            }
         };
-        let rows = Rows::new(&responses, &self.trials, &split.train)?;
+        let rows = Rows::new(&responses, &self.trials, images, &split.train)?;
         Ok(Recording { responses, split, rows })
     }
 }

@@ -1,8 +1,9 @@
 //! How much of a recording can be explained at all: its table, which every run folder has.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::io::commit::{self, Folder};
 use crate::io::responses::Responses;
+pub(super) use crate::io::table::write as csv_table;
 use crate::scores::reliability::{NeuronReliability, Recording, ReliabilitySummary, reliability};
 
 /// Name of the file in a run folder.
@@ -50,19 +51,4 @@ pub(super) fn name(names: Option<&[String]>, number: usize) -> String {
 /// A number as it stands in a table; empty where there is none.
 pub(super) fn cell(value: Option<f64>) -> String {
     value.filter(|v| !v.is_nan()).map_or(String::new(), |v| format!("{v:.6}"))
-}
-
-/// A CSV table from its header and rows.
-pub(super) fn csv_table<S: AsRef<str>>(
-    file: &str,
-    header: &[S],
-    rows: impl Iterator<Item = Vec<String>>,
-) -> Result<Vec<u8>> {
-    let mut table = csv::Writer::from_writer(Vec::new());
-    let failed = |e: &dyn std::fmt::Display| Error::internal(file, e);
-    table.write_record(header.iter().map(AsRef::as_ref)).map_err(|e| failed(&e))?;
-    for row in rows {
-        table.write_record(row).map_err(|e| failed(&e))?;
-    }
-    table.into_inner().map_err(|e| failed(&e))
 }

@@ -102,8 +102,6 @@ pub struct ResponsesSummary {
     pub n_images: usize,
     /// Fewest and most repeats of an image.
     pub n_repeats: [usize; 2],
-    /// What a person should know of how their pixels were read.
-    pub image_notes: Vec<String>,
     /// Presentations that became responses.
     pub n_trials: usize,
     /// Presentations that did not, and why.
@@ -166,9 +164,7 @@ pub fn responses(
     folder::write(&folder, &experiment, &gathered, &names, &neurons)?;
     let inputs = super::record::hashes(&folder::inputs(request))?;
     clock.done("writing");
-    let image_notes = experiment.stimuli.notes()?;
     let summary = summary(gpu, request, &experiment, gathered, reliability, clock);
-    let summary = ResponsesSummary { image_notes, ..summary };
     folder::write_record(gpu, &folder, request, &experiment, &summary, inputs)?;
     folder.commit()?;
     Ok(summary)
@@ -188,7 +184,6 @@ fn summary(
         format: experiment.format.name(),
         n_neurons,
         n_images,
-        image_notes: Vec::new(),
         n_repeats: [gathered.arrangement.fewest(), most],
         n_trials: gathered.trials.len(),
         dropped: gathered.dropped,

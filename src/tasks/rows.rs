@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::features::{Source, Trials};
+use crate::io::image_names::ImageNames;
 use crate::io::responses::Responses;
 use crate::io::trials::{self, Covariate, TrialRow};
 use ndarray::{Array2, Array3, ArrayView2, Axis};
@@ -79,10 +80,15 @@ impl Rows {
     /// # Errors
     /// Usage, if covariates are asked for without a table; Input, if the table does not have a trial or a
     /// covariate.
-    pub fn new(responses: &Responses, request: &TrialsRequest, train: &[usize]) -> Result<Rows> {
+    pub fn new(
+        responses: &Responses,
+        request: &TrialsRequest,
+        names: &ImageNames,
+        train: &[usize],
+    ) -> Result<Rows> {
         let (_, n_images, n_repeats) = responses.repeats.dim();
         let table = match &request.table {
-            Some(path) => Some(trials::read(path, n_images, n_repeats)?),
+            Some(path) => Some(trials::read(path, names, n_repeats)?),
             None => None,
         };
         let average = responses.average().mapv(|v| v as f32);

@@ -159,6 +159,7 @@ pub(super) fn write_record(
     options.extend([
         ("responses".to_string(), json!(request.recording.responses)),
         ("responses_layout".into(), json!(request.recording.layout)),
+        ("responses_header".into(), json!(request.recording.headers)),
         ("split".into(), json!(request.recording.split)),
         ("trials".into(), json!(trials)),
         ("readout".into(), json!(request.readout.name())),

@@ -1,6 +1,7 @@
 //! The table of scores that a fit writes.
 
 use crate::error::{Error, Result};
+use crate::io::table::guarded;
 use crate::scores::NeuronScores;
 use crate::scores::bootstrap::Interval;
 
@@ -44,6 +45,7 @@ pub(super) fn scores_table(
     for (n, (one, interval)) in scores.iter().zip(intervals).enumerate() {
         let number = |v: Option<f64>| v.filter(|v| !v.is_nan()).map_or(String::new(), |v| format!("{v:.6}"));
         let name = names.and_then(|all| all.get(n)).cloned().unwrap_or_else(|| n.to_string());
+        let name = guarded(&name).into_owned();
         let penalty = chosen.penalties.get(n).map_or(String::new(), |v| format!("{v:e}"));
         let ratio = chosen.ratios.get(n).map(|v| format!("{v:e}"));
         let row = [

@@ -79,6 +79,7 @@ impl Scratch {
     fn recording(&self) -> RecordingRequest {
         RecordingRequest {
             responses: self.path("responses.npy"),
+            headers: None,
             layout: None,
             split: SplitRequest::Random { test_fraction: 0.25 },
             trials: TrialsRequest::default(),

@@ -75,7 +75,7 @@ fn meaning(place: &Path, info: &ArrayInfo, described: &mut Value, findings: &mut
     }
     // What cannot be responses (an infinity, an image nobody saw) is said, and is no error: it may be
     // features.
-    match Responses::read(place, None, None) {
+    match Responses::read(place, None, None, None) {
         Ok(responses) => {
             described["responses"] = describe_responses(&responses, findings);
             findings.usable(RESPONSES);

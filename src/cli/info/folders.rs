@@ -56,7 +56,7 @@ fn written(path: &Path) -> Result<Findings> {
     flatten("", &record, &mut findings);
     findings.row("files", files.join(", "));
     if simulated {
-        let responses = Responses::read(&path.join("responses.npy"), None, None)?;
+        let responses = Responses::read(&path.join("responses.npy"), None, None, None)?;
         findings.document["responses"] = arrays::describe_responses(&responses, &mut findings);
     }
     if responses {

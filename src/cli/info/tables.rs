@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use serde_json::json;
+use striate::io::image_names::ImageNames;
 use striate::io::labels::Labels;
 use striate::io::responses::Responses;
 use striate::io::split::Split;
+use striate::io::table::Table;
 use striate::{Error, Result};
 
 use super::{Findings, arrays};
@@ -17,8 +19,8 @@ const SHOWN: usize = 20;
 struct Survey {
     columns: Vec<String>,
     rows: usize,
-    /// The largest number in the column `image`.
-    last_image: usize,
+    /// The column `image`.
+    images: Vec<String>,
     /// The column `neuron`.
     neurons: Vec<String>,
 }
@@ -33,7 +35,7 @@ pub fn look(path: &Path) -> Result<Findings> {
     if has("area") && survey.rows > 0 {
         return labels(path, &survey);
     }
-    match Responses::read(path, None, None) {
+    match Responses::read(path, None, None, None) {
         Ok(responses) => {
             let mut findings = Findings::new("responses", json!({}));
             findings.document["responses"] = arrays::describe_responses(&responses, &mut findings);
@@ -45,43 +47,52 @@ pub fn look(path: &Path) -> Result<Findings> {
     }
 }
 
-fn survey(path: &Path) -> Result<Survey> {
-    let file = striate::io::file::open(path)?;
-    let broken = |why: csv::Error| {
-        Error::input(path, format!("is no table: {why}"), "a CSV in UTF-8", "Save it again")
-    };
-    let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(file);
-    let columns: Vec<String> = reader.headers().map_err(broken)?.iter().map(str::to_string).collect();
-    let image = columns.iter().position(|column| column.eq_ignore_ascii_case("image"));
-    let neuron = columns.iter().position(|column| column.eq_ignore_ascii_case("neuron"));
-    let (mut rows, mut last_image, mut neurons) = (0, 0, Vec::new());
-    for record in reader.records() {
-        let record = record.map_err(broken)?;
-        rows += 1;
-        let named = image.and_then(|at| record.get(at)).and_then(|text| text.parse::<usize>().ok());
-        last_image = last_image.max(named.unwrap_or(0));
-        neurons.extend(neuron.and_then(|at| record.get(at)).map(str::to_string));
+impl Survey {
+    /// The images that a split names: its own, where there are names, else at most `most` by number.
+    fn images(&self, most: usize) -> ImageNames {
+        let numbers = self.images.iter().map(|image| image.parse::<f64>().ok()).collect::<Option<Vec<_>>>();
+        match numbers {
+            Some(numbers) => {
+                let last = numbers.into_iter().fold(0.0, f64::max);
+                ImageNames::counted((last as usize).saturating_add(1).min(most))
+            }
+            None => ImageNames::named(self.images.clone()),
+        }
     }
-    Ok(Survey { columns, rows, last_image, neurons })
+}
+
+fn survey(path: &Path) -> Result<Survey> {
+    let table = Table::read(path)?;
+    let column = |name: &str| {
+        let column = table.column(name)?;
+        Some((1..table.rows()).map(|row| table.text(row, column).to_string()).collect())
+    };
+    Ok(Survey {
+        columns: (0..table.width()).map(|column| table.text(0, column).to_string()).collect(),
+        rows: table.rows() - 1,
+        images: column("image").unwrap_or_default(),
+        neurons: column("neuron").unwrap_or_default(),
+    })
 }
 
 fn split(path: &Path, survey: &Survey) -> Result<Findings> {
     let length = std::fs::metadata(path).map_err(|why| Error::unreadable(path, &why))?.len();
     // A number in the file must not decide how much memory is taken.
-    let most = usize::try_from(length).unwrap_or(usize::MAX);
-    let split = Split::read(path, survey.last_image.saturating_add(1).min(most))?;
+    let images = survey.images(usize::try_from(length).unwrap_or(usize::MAX));
+    let split = Split::read(path, &images)?;
     let [train, validation, test] = [&split.train, &split.validation, &split.test].map(Vec::len);
+    let last = images.count() - 1;
     let mut findings = Findings::new(
         "split",
         json!({"train": train, "validation": validation, "test": test, "skipped": split.unused,
-            "last_image": survey.last_image}),
+            "last_image": last}),
     );
     findings.usable("split: --split of fit, sweep and profile");
     findings.row("train", format!("{train} images"));
     findings.row("validation", format!("{validation} images"));
     findings.row("test", format!("{test} images"));
     if split.unused > 0 {
-        findings.row("skipped", format!("{} images up to image {}", split.unused, survey.last_image));
+        findings.row("skipped", format!("{} images up to image {last}", split.unused));
     }
     Ok(findings)
 }

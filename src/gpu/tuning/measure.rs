@@ -24,12 +24,24 @@ const SLOW: f64 = 1.5;
 /// A tile is taken in place of the rule's only if it saves this share, which noise does not.
 const SAVING: f64 = 0.03;
 
+/// The two fastest readings of the tile that is taken differ by no more than this share, or it is not kept.
+const AGREE: f64 = 0.25;
+
 /// A tile under measurement.
 struct Candidate {
     tile: usize,
     step: Step,
     /// The fastest reading: other programs and waking clocks only ever add.
     seconds: f64,
+    /// The one after it.
+    second: f64,
+}
+
+impl Candidate {
+    fn add(&mut self, seconds: f64) {
+        self.second = self.second.min(seconds.max(self.seconds));
+        self.seconds = self.seconds.min(seconds);
+    }
 }
 
 impl Gpu {
@@ -48,13 +60,13 @@ impl Gpu {
         let once = candidates.first().map_or(Ok(1.0), |first| self.seconds_of(name, &first.step, 1))?;
         let runs = (READING_SECONDS / once).ceil().clamp(1.0, 64.0) as usize;
         for round in 0..ROUNDS {
-            if round > 0 && start.elapsed().as_secs_f64() > MOST_SECONDS {
+            if round > 1 && start.elapsed().as_secs_f64() > MOST_SECONDS {
                 break;
             }
             let best = fastest(&candidates);
             for candidate in candidates.iter_mut().filter(|c| round == 0 || c.seconds < SLOW * best) {
                 let seconds = self.seconds_of(name, &candidate.step, runs)? / runs as f64;
-                candidate.seconds = candidate.seconds.min(seconds);
+                candidate.add(seconds);
             }
         }
         let best = fastest(&candidates);
@@ -67,12 +79,18 @@ impl Gpu {
             microseconds.insert(name, (1e7 * candidate.seconds).round() / 10.0);
         }
         let tile_name = launch.kernel.tile_name(self.family(), tile)?;
+        // What was measured on a busy machine is not kept, and measured again after ever more work.
+        if !candidates.iter().find(|c| c.tile == tile).is_some_and(settled) {
+            let tries = 1 + self.tuner.known().get(&class).map_or(0, |known| known.tries);
+            self.tuner.known().insert(class, Known { tile: None, spent: 0.0, tries });
+            return Ok(());
+        }
         self.tuner.store().add(Choice {
             class: self.stored_name(&class, launch)?,
             tile: tile_name,
             microseconds,
         });
-        self.tuner.known().insert(class, Known { tile: Some(tile), spent: 0.0 });
+        self.tuner.known().insert(class, Known { tile: Some(tile), spent: 0.0, tries: 0 });
         Ok(())
     }
 
@@ -84,7 +102,7 @@ impl Gpu {
                 let step = self.step_with(launch, tile)?;
                 self.compile_first(std::slice::from_ref(&step))?;
                 self.seconds_of(launch.name(), &step, 1)?;
-                candidates.push(Candidate { tile, step, seconds: f64::INFINITY });
+                candidates.push(Candidate { tile, step, seconds: f64::INFINITY, second: f64::INFINITY });
             }
         }
         Ok(candidates)
@@ -124,6 +142,11 @@ impl Gpu {
         self.wait(name)?;
         Ok(start.elapsed().as_secs_f64())
     }
+}
+
+/// Whether two readings of a tile agree, as they do where nothing else uses the device.
+fn settled(candidate: &Candidate) -> bool {
+    candidate.second <= (1.0 + AGREE) * candidate.seconds
 }
 
 fn fastest(candidates: &[Candidate]) -> f64 {

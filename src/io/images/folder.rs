@@ -7,8 +7,12 @@ use crate::error::{Error, Result};
 
 /// Whether the name ends like an image file that Striate reads.
 pub(super) fn is_image(path: &Path) -> bool {
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
-    ["png", "jpg", "jpeg", "tif", "tiff"].contains(&extension.as_str())
+    path.extension().and_then(|e| e.to_str()).is_some_and(is_ending)
+}
+
+/// The same of the ending alone.
+pub(super) fn is_ending(ending: &str) -> bool {
+    ["png", "jpg", "jpeg", "tif", "tiff"].iter().any(|known| ending.eq_ignore_ascii_case(known))
 }
 
 /// The image files of a folder in natural order. Hidden files, other files and folders are passed over.

@@ -24,7 +24,7 @@ impl Images {
         Ok((seen.bits(scale), notes.into_iter().map(|note| format!("{place}: {note}")).collect()))
     }
 
-    /// What the numbers mean that [`Normalise::None`] gives: one of the constants of [`Scale`].
+    /// What the numbers mean that [`super::Normalise::None`] gives: one of the constants of [`Scale`].
     ///
     /// # Errors
     /// As [`Images::reading`].

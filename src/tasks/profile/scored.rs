@@ -178,6 +178,7 @@ pub(super) fn best_layers(fits: &[LayerFit], neurons: usize) -> Vec<Best> {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use crate::io::image_names::ImageNames;
     use crate::io::responses::Responses;
     use crate::tasks::TrialsRequest;
     use ndarray::array;
@@ -195,7 +196,8 @@ mod tests {
         let responses = Array2::from_shape_fn((2, 50), |(n, i)| (100 * n + i) as f32);
         let repeats = responses.clone().insert_axis(Axis(2));
         let recording = Responses { offsets: vec![0.0; repeats.dim().0], repeats, neuron_names: None };
-        let rows = Rows::new(&recording, &TrialsRequest::default(), &split.train).unwrap();
+        let rows =
+            Rows::new(&recording, &TrialsRequest::default(), &ImageNames::counted(50), &split.train).unwrap();
         let both = shuffle.below(&rows);
         assert_eq!(both.nrows(), 4);
         // A perfect prediction of the shuffled responses is, put back, one of the responses.

@@ -245,6 +245,7 @@ pub fn gather(
     let n_constant = request.standardise.then(|| standardise(&mut responses, &trains));
     let Plan { trials, dropped, .. } = plan;
     let mut warnings = experiment.warnings.clone();
+    warnings.extend(experiment.stimuli.notes()?);
     if let (Some(definition), Recorded::Traces(traces)) = (&definition, &experiment.recorded) {
         warnings.extend(definition.at_another_rate(traces.rate));
     }

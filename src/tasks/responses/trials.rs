@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Blanks, Covariate, ResponsesRequest};
 use crate::error::{Error, Kind, Result};
 use crate::experiment::{Experiment, Outside, Recorded, Tier, Traces};
+use crate::io::image_names::ImageNames;
 use crate::io::split::Split;
 use crate::responses::Arrangement;
 use crate::tasks::recording::SplitRequest;
@@ -106,7 +107,10 @@ pub(super) fn split(
 ) -> Result<(Split, bool)> {
     let images = arrangement.images.len();
     match &request.split {
-        Some(SplitRequest::File(path)) => return Ok((Split::read(path, images)?, false)),
+        Some(SplitRequest::File(path)) => {
+            let names = ImageNames::named(experiment.stimuli.ids.clone()).chosen(&arrangement.images);
+            return Ok((Split::read(path, &names)?, false));
+        }
         Some(SplitRequest::Random { test_fraction }) => {
             return Ok((Split::random(images, *test_fraction, request.seed)?, false));
         }

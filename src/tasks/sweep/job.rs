@@ -98,13 +98,13 @@ impl<'a> SweepJob<'a> {
         let inputs = distinct(&all);
         let mut images = None;
         for input in &inputs {
-            images = Some(input.open()?.images());
+            images = Some(input.open()?.image_names());
         }
         let Some(images) = images else {
             return Err(Error::internal("sweep", "a grid without configurations"));
         };
         let centred = all.iter().all(|one| one.shared.standardise_responses);
-        let recording = request.recording.read(images, centred)?;
+        let recording = request.recording.read(&images, centred)?;
         let seed = request.recording.seed;
         let (train, validation) = recording.split.stopped_by(request.validation_fraction, seed)?;
         let mut files: Vec<(&'static str, PathBuf)> = Vec::new();
@@ -171,6 +171,7 @@ impl<'a> SweepJob<'a> {
             "features": self.request.base.input,
             "files": hashes,
             "layout": self.request.recording.layout,
+            "header": self.request.recording.headers,
             "trials": TrialsRecord { table: None, ..self.recording.rows.record() },
             "images": {"train": self.train, "validation": self.validation, "test": self.recording.split.test},
             "seed": self.request.recording.seed,

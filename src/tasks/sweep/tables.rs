@@ -2,8 +2,10 @@
 
 use super::configuration::Configuration;
 use super::result::{Finished, mean, number, quantile};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::io::table;
 use crate::tasks::input::Input;
+use crate::tasks::reliability;
 use crate::training::{Model, Optimiser};
 use std::collections::BTreeMap;
 
@@ -119,28 +121,17 @@ const RESULTS: [&str; 16] = [
     "best",
 ];
 
-type Table = csv::Writer<Vec<u8>>;
-
-fn failed(name: &'static str) -> impl Fn(csv::Error) -> Error {
-    move |why| Error::internal(name, why)
-}
-
-fn finish(table: Table, name: &str) -> Result<Vec<u8>> {
-    table.into_inner().map_err(|why| Error::internal(name, why))
-}
-
 /// `sweep.csv`: a row a configuration.
 pub(super) fn sweep(
     configurations: &[Configuration],
     finished: &BTreeMap<usize, Finished>,
     best: Option<usize>,
 ) -> Result<Vec<u8>> {
-    let (mut table, failed) = (Table::from_writer(Vec::new()), failed("sweep.csv"));
-    let Some(first) = configurations.first() else { return finish(table, "sweep.csv") };
-    let names = options(first).into_iter().map(|(name, _)| name);
-    table.write_record(["configuration"].into_iter().chain(names).chain(RESULTS)).map_err(&failed)?;
-    for configuration in configurations {
-        let Some(one) = finished.get(&configuration.number) else { continue };
+    let names = configurations.first().map(|first| options(first).into_iter().map(|(name, _)| name));
+    let names = names.into_iter().flatten();
+    let header: Vec<&str> = ["configuration"].into_iter().chain(names).chain(RESULTS).collect();
+    let row = |configuration: &Configuration| {
+        let one = finished.get(&configuration.number)?;
         let r = one.all(|n| n.pearson_r);
         let variance = || one.all(|n| n.explained_variance);
         let results = [
@@ -162,25 +153,23 @@ pub(super) fn sweep(
             if best == Some(one.configuration) { "true".into() } else { String::new() },
         ];
         let values = options(configuration).into_iter().map(|(_, value)| value);
-        let row = [one.configuration.to_string()].into_iter().chain(values).chain(results);
-        table.write_record(row).map_err(&failed)?;
-    }
-    finish(table, "sweep.csv")
+        Some([one.configuration.to_string()].into_iter().chain(values).chain(results).collect())
+    };
+    table::write("sweep.csv", &header, configurations.iter().filter_map(row))
 }
 
 /// `sweep_neurons.csv`: a row a configuration and neuron.
 pub(super) fn neurons(finished: &BTreeMap<usize, Finished>, names: Option<&[String]>) -> Result<Vec<u8>> {
-    let (mut table, failed) = (Table::from_writer(Vec::new()), failed("sweep_neurons.csv"));
     let header = ["configuration", "neuron", "validation_r", "pearson_r", "r2", "explained_variance", "feve"];
-    table.write_record(header).map_err(&failed)?;
-    for one in finished.values() {
-        for (at, neuron) in one.neurons.iter().enumerate() {
-            let name = names.and_then(|all| all.get(at)).cloned().unwrap_or_else(|| at.to_string());
+    let rows = finished.values().flat_map(|one| {
+        one.neurons.iter().enumerate().map(|(at, neuron)| {
             let scores =
                 [neuron.validation_r, neuron.pearson_r, neuron.r2, neuron.explained_variance, neuron.feve];
-            let row = [one.configuration.to_string(), name].into_iter().chain(scores.map(number));
-            table.write_record(row).map_err(&failed)?;
-        }
-    }
-    finish(table, "sweep_neurons.csv")
+            [one.configuration.to_string(), reliability::name(names, at)]
+                .into_iter()
+                .chain(scores.map(number))
+                .collect()
+        })
+    });
+    table::write("sweep_neurons.csv", &header, rows)
 }
