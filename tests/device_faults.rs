@@ -14,17 +14,17 @@ use jobs::{
 use striate::{Kind, gpu::Gpu};
 
 /// Every allocation fails once, on one device that works on; returns how many there were.
-fn refuse_allocations(gpu: &Gpu, here: &Scratch, name: &str, job: Job) -> u64 {
+fn refuse_allocations(gpu: &Gpu, here: &Scratch, job: Job) -> u64 {
     let out = here.path("out");
     emptied(&out);
-    job(gpu, here, &out).unwrap();
+    (job.run)(gpu, here, &out).unwrap();
     let wanted = results(&out);
     assert!(!wanted.is_empty());
     for nth in 1.. {
-        let place = format!("{name}, allocation {nth}");
+        let place = format!("{}, allocation {nth}", job.name);
         emptied(&out);
         gpu.fail_allocation(nth);
-        let ended = job(gpu, here, &out);
+        let ended = (job.run)(gpu, here, &out);
         let left = gpu.fail_allocation(0);
         if let Err(why) = ended {
             let text = why.to_string();
@@ -38,7 +38,7 @@ fn refuse_allocations(gpu: &Gpu, here: &Scratch, name: &str, job: Job) -> u64 {
             if !resumes(job) {
                 continue;
             }
-            job(gpu, here, &out).unwrap_or_else(|why| panic!("after {place}: {why}"));
+            (job.run)(gpu, here, &out).unwrap_or_else(|why| panic!("after {place}: {why}"));
         }
         assert!(results(&out) == wanted, "other bits after {place}");
         if left > 0 {
@@ -49,21 +49,21 @@ fn refuse_allocations(gpu: &Gpu, here: &Scratch, name: &str, job: Job) -> u64 {
 }
 
 /// The device is lost before every submission, another one each time; returns how many there were.
-fn lose_devices(here: &Scratch, name: &str, job: Job) -> u64 {
+fn lose_devices(here: &Scratch, job: Job) -> u64 {
     let out = here.path("out");
     emptied(&out);
     let fresh = gpu();
     let start = Instant::now();
-    job(&fresh, here, &out).unwrap();
+    (job.run)(&fresh, here, &out).unwrap();
     let usual = start.elapsed();
     let wanted = results(&out);
     for nth in 1.. {
-        let place = format!("{name}, submission {nth}");
+        let place = format!("{}, submission {nth}", job.name);
         emptied(&out);
         let lost = gpu();
         lost.lose_at_submission(nth);
         let start = Instant::now();
-        let ended = job(&lost, here, &out);
+        let ended = (job.run)(&lost, here, &out);
         let took = start.elapsed();
         if lost.lose_at_submission(0) > 0 {
             ended.unwrap();
@@ -76,7 +76,7 @@ fn lose_devices(here: &Scratch, name: &str, job: Job) -> u64 {
         assert!(took < usual + Duration::from_secs(1), "{place}: {took:?} where {usual:?} is usual");
         check_left(job, &out, &place);
         if resumes(job) {
-            job(&fresh, here, &out).unwrap_or_else(|why| panic!("after {place}: {why}"));
+            (job.run)(&fresh, here, &out).unwrap_or_else(|why| panic!("after {place}: {why}"));
             assert!(results(&out) == wanted, "other bits after {place}");
         }
     }
@@ -85,30 +85,31 @@ fn lose_devices(here: &Scratch, name: &str, job: Job) -> u64 {
 
 /// Each job, and how many allocations and submissions it makes at least: fewer mean that the loops no longer
 /// reach what they are for.
-const JOBS: [(&str, Job, u64, u64); 8] = [
-    ("fit", FIT, 10, 10),
-    ("fit of a network", NETWORK, 10, 10),
-    ("profile", PROFILE, 10, 10),
-    ("sweep", SWEEP, 10, 10),
-    ("features", FEATURES, 5, 3),
-    ("events", EVENTS, 5, 2),
-    ("responses", RESPONSES, 3, 2),
-    ("predict", PREDICT, 3, 3),
+const JOBS: [(Job, u64, u64); 8] = [
+    (FIT, 10, 10),
+    (NETWORK, 10, 10),
+    (PROFILE, 10, 10),
+    (SWEEP, 10, 10),
+    (FEATURES, 5, 3),
+    (EVENTS, 5, 2),
+    (RESPONSES, 3, 2),
+    (PREDICT, 3, 3),
 ];
 
 fn fitted(name: &str) -> (Gpu, Scratch) {
     let (gpu, here) = (gpu(), Scratch::new(name, 12, 30));
     std::fs::create_dir(here.path("fitted")).unwrap();
-    FIT(&gpu, &here, &here.path("fitted")).unwrap();
+    (FIT.run)(&gpu, &here, &here.path("fitted")).unwrap();
     (gpu, here)
 }
 
 #[test]
 fn every_allocation_that_fails_is_an_error_of_memory_and_no_more() {
     let (gpu, here) = fitted("allocations");
-    for (name, job, least, _) in JOBS {
+    for (job, least, _) in JOBS {
+        let name = job.name;
         let start = Instant::now();
-        let count = refuse_allocations(&gpu, &here, name, job);
+        let count = refuse_allocations(&gpu, &here, job);
         eprintln!("{name}: {count} allocations in {:?}", start.elapsed());
         assert!(count >= least, "{name}: only {count} allocations");
     }
@@ -117,9 +118,10 @@ fn every_allocation_that_fails_is_an_error_of_memory_and_no_more() {
 #[test]
 fn a_device_that_is_lost_at_any_submission_is_an_error_at_once() {
     let (_, here) = fitted("losses");
-    for (name, job, _, least) in JOBS {
+    for (job, _, least) in JOBS {
+        let name = job.name;
         let start = Instant::now();
-        let count = lose_devices(&here, name, job);
+        let count = lose_devices(&here, job);
         eprintln!("{name}: {count} submissions in {:?}", start.elapsed());
         assert!(count >= least, "{name}: only {count} submissions");
     }

@@ -18,7 +18,7 @@ use striate::{Error, Kind, Result};
 /// Runs a job while changes fail, and says how many there were.
 fn run(gpu: &Gpu, here: &Scratch, job: Job, out: &Path, faults: std::ops::Range<u64>) -> (Result<()>, u64) {
     disk::fail(faults);
-    let ended = job(gpu, here, out);
+    let ended = (job.run)(gpu, here, out);
     (ended, disk::fail(0..0))
 }
 
@@ -31,7 +31,7 @@ fn check(ended: Result<()>, place: &str) {
 
 /// The first and last twelve changes and every `step`-th fail, in an empty folder and in one that holds an earlier result by turns; how many
 /// there were.
-fn fail_changes(gpu: &Gpu, here: &Scratch, job: Job, name: &str, step: u64) -> u64 {
+fn fail_changes(gpu: &Gpu, here: &Scratch, job: Job, step: u64) -> u64 {
     let out = here.path("out");
     emptied(&out);
     let (ended, count) = run(gpu, here, job, &out, 0..0);
@@ -41,9 +41,9 @@ fn fail_changes(gpu: &Gpu, here: &Scratch, job: Job, name: &str, step: u64) -> u
     let some = (0..count).filter(|nth| *nth < 12 || nth % step == 0 || nth + 12 >= count);
     for (turn, nth) in some.enumerate() {
         let faults = if turn % 4 < 2 { nth..nth + 1 } else { nth..u64::MAX };
-        let place = format!("{name}, changes {faults:?} of {count}");
+        let place = format!("{}, changes {faults:?} of {count}", job.name);
         // A sweep that is finished is not begun again, and events are two files.
-        let anew = turn % 2 == 0 || [SWEEP as usize, EVENTS as usize].contains(&(job as usize));
+        let anew = turn % 2 == 0 || [SWEEP.name, EVENTS.name].contains(&job.name);
         if anew {
             emptied(&out);
         }
@@ -53,7 +53,7 @@ fn fail_changes(gpu: &Gpu, here: &Scratch, job: Job, name: &str, step: u64) -> u
         } else {
             assert!(results(&out) == wanted, "{place}: the earlier result is another");
         }
-        job(gpu, here, &out).unwrap_or_else(|why| panic!("after {place}: {why}"));
+        (job.run)(gpu, here, &out).unwrap_or_else(|why| panic!("after {place}: {why}"));
         assert!(results(&out) == wanted, "other bits after {place}");
     }
     count
@@ -67,16 +67,17 @@ fn every_change_to_the_disk_that_fails_is_an_error_and_no_more() {
     let (gpu, here) = (gpu(), Scratch::new("disk", 12, 30));
     let every = std::env::var_os("STRIATE_EVERY_CHANGE").is_some();
     let [some, few] = if every { [1, 1] } else { [19, 97] };
-    for (name, job, step, least) in [
-        ("fit", FIT, some, 100),
-        ("profile", PROFILE, some, 50),
-        ("sweep", SWEEP, few, 200),
-        ("features", FEATURES, 1, 10),
-        ("events", EVENTS, 1, 10),
-        ("responses", RESPONSES, 1, 20),
+    for (job, step, least) in [
+        (FIT, some, 100),
+        (PROFILE, some, 50),
+        (SWEEP, few, 200),
+        (FEATURES, 1, 10),
+        (EVENTS, 1, 10),
+        (RESPONSES, 1, 20),
     ] {
+        let name = job.name;
         let start = Instant::now();
-        let count = fail_changes(&gpu, &here, job, name, step);
+        let count = fail_changes(&gpu, &here, job, step);
         eprintln!("{name}: {count} changes in {:?}", start.elapsed());
         assert!(count >= least, "{name}: only {count} changes");
     }

@@ -147,6 +147,9 @@ fn one_module_changes_the_disk() {
     for path in rust_files(&src) {
         let text = code(&std::fs::read_to_string(&path).expect("a source file"));
         let place = path.to_string_lossy().replace('\\', "/");
+        if place.ends_with("tests.rs") {
+            continue;
+        }
         // A claim is opened to be locked, and what was moved aside is moved back.
         let own = ["io/disk.rs", "gpu/tuning/store.rs", "io/commit/claim.rs", "io/commit/folder.rs"];
         let here = own.iter().any(|own| place.ends_with(own));

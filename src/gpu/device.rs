@@ -69,6 +69,9 @@ pub struct Gpu {
 /// returns.
 pub(super) const CALLBACK: Duration = Duration::from_secs(30);
 
+/// How long a device that failed is given to say why.
+const SETTLING: Duration = Duration::from_millis(500);
+
 /// A submission takes about 100 ms where nothing else runs: a device that needs longer than this hangs.
 const WORKING: Duration = Duration::from_secs(120);
 
@@ -252,7 +255,9 @@ impl Gpu {
 
     /// The loss of the device, if that is what an error follows from.
     pub(super) fn cause(&self, step: &str, error: Error) -> Error {
-        let _ = self.device.poll(wgpu::PollType::Poll);
+        // A loss is reported when the work before it has ended.
+        let settled = wgpu::PollType::Wait { submission_index: None, timeout: Some(SETTLING) };
+        let _ = self.device.poll(settled);
         self.check(step).err().unwrap_or(error)
     }
 

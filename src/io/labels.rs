@@ -235,6 +235,6 @@ mod tests {
             let found = message(name, text);
             assert!(found.contains(said) && found.contains("neurons.csv"), "{name}: {found}");
         }
-        assert!(message("empty", b"").contains("no column of labels"));
+        assert!(message("empty", b"").contains("is empty"));
     }
 }

@@ -102,13 +102,14 @@ fn scalar(value: &Value) -> String {
 }
 
 /// Options that a command line of either ridge can give, and what the record says of their results.
-const KNOWN: [&str; 22] = [
+const KNOWN: [&str; 23] = [
     "factorisation",
     "factorisation_taken",
     "ratios",
     "readout",
     "responses",
     "responses_layout",
+    "responses_header",
     "split",
     "folds",
     "shuffled_folds",
@@ -155,6 +156,7 @@ fn command(run: &Run) -> Option<String> {
     line.option("--readout", readout);
     line.option("--responses", options.get("responses")?);
     line.option("--responses-layout", options.get("responses_layout").unwrap_or(&Value::Null));
+    line.option("--responses-header", options.get("responses_header").unwrap_or(&Value::Null));
     match options.get("split")?.as_object()?.iter().next()? {
         (kind, value) if kind == "file" => line.option("--split", value),
         (_, random) => line.option("--test-fraction", random.get("test_fraction")?),
@@ -248,6 +250,7 @@ fn features(line: &mut Line, input: &Value, sized: bool) -> Option<()> {
         };
         line.option("--normalise", &Value::String(normalise.into()));
         line.option("--pool", input.get("pool")?);
+        line.option("--bits", input.get("bits").unwrap_or(&Value::Null));
         if let Some(method) = input.get("convolution") {
             line.option("--convolution", method);
         }

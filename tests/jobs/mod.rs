@@ -120,61 +120,91 @@ impl Drop for Scratch {
 }
 
 /// A task with its inputs in a scratch folder and its output in another folder.
-pub type Job = fn(&Gpu, &Scratch, &Path) -> Result<()>;
+#[derive(Clone, Copy)]
+pub struct Job {
+    pub name: &'static str,
+    pub run: fn(&Gpu, &Scratch, &Path) -> Result<()>,
+}
 
-pub const FIT: Job = |gpu, here, out| {
-    fit(gpu, &here.fit(here.features(), Factorisation::Eigen, out), &mut |_, _| ()).map(drop)
+pub const FIT: Job = Job {
+    name: "fit",
+    run: |gpu, here, out| {
+        fit(gpu, &here.fit(here.features(), Factorisation::Eigen, out), &mut |_, _| ()).map(drop)
+    },
 };
 /// On the host's cores.
-pub const HOST_FIT: Job = |gpu, here, out| {
-    let request = here.fit(here.features(), Factorisation::Tridiagonal, out);
-    fit(gpu, &request, &mut |_, _| ()).map(drop)
+pub const HOST_FIT: Job = Job {
+    name: "fit on the host",
+    run: |gpu, here, out| {
+        let request = here.fit(here.features(), Factorisation::Tridiagonal, out);
+        fit(gpu, &request, &mut |_, _| ()).map(drop)
+    },
 };
-pub const NETWORK: Job = |gpu, here, out| {
-    let input = Input::Network(here.network(&["relu1_1"]));
-    fit(gpu, &here.fit(input, Factorisation::Auto, out), &mut |_, _| ()).map(drop)
+pub const NETWORK: Job = Job {
+    name: "fit of a network",
+    run: |gpu, here, out| {
+        let input = Input::Network(here.network(&["relu1_1"]));
+        fit(gpu, &here.fit(input, Factorisation::Auto, out), &mut |_, _| ()).map(drop)
+    },
 };
-pub const PROFILE: Job = |gpu, here, out| {
-    let input = Input::Network(here.network(&["relu1_1", "pool1"]));
-    let fit = here.fit(input, Factorisation::Auto, out);
-    let controls = vec![Control::Shuffled];
-    let request = ProfileRequest { fit, labels: None, sizes: Vec::new(), controls, draws: 20 };
-    profile(gpu, &request, &mut |_, _| ()).map(drop)
+pub const PROFILE: Job = Job {
+    name: "profile",
+    run: |gpu, here, out| {
+        let input = Input::Network(here.network(&["relu1_1", "pool1"]));
+        let fit = here.fit(input, Factorisation::Auto, out);
+        let controls = vec![Control::Shuffled];
+        let request = ProfileRequest { fit, labels: None, sizes: Vec::new(), controls, draws: 20 };
+        profile(gpu, &request, &mut |_, _| ()).map(drop)
+    },
 };
-pub const FEATURES: Job = |gpu, here, out| {
-    let request = ExtractRequest { input: here.network(&["relu1_1", "pool1"]), out: out.join("features") };
-    extract(gpu, &request, &mut |_, _| ()).map(drop)
+pub const FEATURES: Job = Job {
+    name: "features",
+    run: |gpu, here, out| {
+        let request =
+            ExtractRequest { input: here.network(&["relu1_1", "pool1"]), out: out.join("features") };
+        extract(gpu, &request, &mut |_, _| ()).map(drop)
+    },
 };
-pub const EVENTS: Job = |gpu, here, out| {
-    let source = EventsSource::Array { path: here.path("traces.npy"), rate: Some(30.0) };
-    let decay = DecayFrom::Times(0.4, None);
-    let method = MethodRequest::Oasis { decay, penalty: None, smallest: 0.0 };
-    let request = EventsRequest { source, trace: None, method, out: out.join("events.npz") };
-    events(gpu, &request, &mut |_, _| ()).map(drop)
+pub const EVENTS: Job = Job {
+    name: "events",
+    run: |gpu, here, out| {
+        let source = EventsSource::Array { path: here.path("traces.npy"), rate: Some(30.0) };
+        let decay = DecayFrom::Times(0.4, None);
+        let method = MethodRequest::Oasis { decay, penalty: None, smallest: 0.0 };
+        let request = EventsRequest { source, trace: None, method, out: out.join("events.npz") };
+        events(gpu, &request, &mut |_, _| ()).map(drop)
+    },
 };
-pub const RESPONSES: Job = |gpu, _, out| {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/experiments/pipeline_2.0.nwb");
-    let request = ResponsesRequest {
-        experiment: ExperimentRequest { path, ..ExperimentRequest::default() },
-        definition: Definition::named("sdk").map(DefinitionRequest::As),
-        blanks: Blanks::Drop,
-        covariates_regressed: Vec::new(),
-        standardise: true,
-        split: None,
-        test_fraction: 0.2,
-        seed: 0,
-        out: out.join("responses"),
-    };
-    responses(gpu, &request, &mut |_, _| ()).map(drop)
+pub const RESPONSES: Job = Job {
+    name: "responses",
+    run: |gpu, _, out| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/experiments/pipeline_2.0.nwb");
+        let request = ResponsesRequest {
+            experiment: ExperimentRequest { path, ..ExperimentRequest::default() },
+            definition: Definition::named("sdk").map(DefinitionRequest::As),
+            blanks: Blanks::Drop,
+            covariates_regressed: Vec::new(),
+            standardise: true,
+            split: None,
+            test_fraction: 0.2,
+            seed: 0,
+            out: out.join("responses"),
+        };
+        responses(gpu, &request, &mut |_, _| ()).map(drop)
+    },
 };
 /// Of the run that [`FIT`] left in the folder `fitted`.
-pub const PREDICT: Job = |gpu, here, out| {
-    let features = Some(here.path("features.npy"));
-    let (run, out) = (here.path("fitted/run"), out.join("predictions.npy"));
-    let request = PredictRequest { run, images: None, features, weights: None, out };
-    predict(gpu, &request, &mut |_, _| ()).map(drop)
+pub const PREDICT: Job = Job {
+    name: "predict",
+    run: |gpu, here, out| {
+        let features = Some(here.path("features.npy"));
+        let (run, out) = (here.path("fitted/run"), out.join("predictions.npy"));
+        let request = PredictRequest { run, images: None, features, weights: None, out };
+        predict(gpu, &request, &mut |_, _| ()).map(drop)
+    },
 };
-pub const SWEEP: Job = |gpu, here, out| sweep(gpu, &here.sweep(out, true), &mut |_| ()).map(drop);
+pub const SWEEP: Job =
+    Job { name: "sweep", run: |gpu, here, out| sweep(gpu, &here.sweep(out, true), &mut |_| ()).map(drop) };
 
 /// Numbers of a folder: all files but those with times, and a table's columns of seconds.
 pub fn results(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -207,7 +237,7 @@ fn names(folder: &Path) -> Vec<String> {
 
 /// Whether a job goes on where it failed.
 pub fn resumes(job: Job) -> bool {
-    job as usize == SWEEP as usize
+    job.name == SWEEP.name
 }
 
 /// What a failed job may leave: nothing; a sweep its journal, with which it goes on.
