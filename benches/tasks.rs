@@ -1,4 +1,4 @@
-//! Times whole works against the peers': features of networks, and ridge with cross-validation, with the
+//! Times whole jobs against the peers': features of networks, and ridge with cross-validation, with the
 //! error beside the time.
 //!
 //! `STRIATE_PEERS=CACHE cargo bench --bench tasks [-- --peers RESULTS.jsonl]`: CACHE is the peers' folder of

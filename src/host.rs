@@ -4,10 +4,10 @@ use crate::error::{Error, Kind, Result};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Allocations from here on are asked for before they are made; smaller ones find room beside them.
+/// Allocations of at least this size are checked before they are made.
 const LARGE: u64 = 1 << 20;
 
-/// Large allocations until one fails for a test; 0 where none is to.
+/// Large allocations until one fails for a test; 0 for none.
 static FAULT: AtomicU64 = AtomicU64::new(0);
 
 /// Bytes of memory that the host could still give: the smaller of what the kernel calls available and what
@@ -21,8 +21,8 @@ pub fn memory_available() -> Option<u64> {
     Some(limit.map_or(available, |l| l.min(available)))
 }
 
-/// Whether the process may have so many bytes more, which are about to be allocated by code that would abort
-/// without them (arrays, decompositions). Less than a mebibyte is taken for granted.
+/// Checks that the process can get this many more bytes, which are about to be allocated by code that would
+/// abort without them (arrays, decompositions). Less than a mebibyte is not checked.
 ///
 /// # Errors
 /// Memory, if the system refuses them: limits of the process, of its address space above all.

@@ -82,7 +82,10 @@ fn members_that_are_missing_are_named() {
     ];
     for (name, from, to, path) in cases {
         let error = lacks(old, name, from, to);
-        assert!(error.contains(path) && error.contains("there is nothing of this name"), "{name}: {error}");
+        assert!(
+            error.contains(path) && error.contains("the file holds nothing of this name"),
+            "{name}: {error}"
+        );
     }
     let error = lacks(old, "pipeline", "brain_observatory_pipeline", "brain_observatory_pipelinX");
     assert!(error.contains("(NWB-1.0.5) without two-photon traces") && error.contains("--map"), "{error}");

@@ -35,6 +35,11 @@ fn scratch(name: &str) -> Scratch {
 
 /// Runs a command that must end soon, refused with these words.
 fn refused(here: &Scratch, arguments: &[&str], said: &[&str]) {
+    ended(here, arguments).refused(3, said);
+}
+
+/// Runs a command that must end soon.
+fn ended(here: &Scratch, arguments: &[&str]) -> Ran {
     let mut child = here.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let start = Instant::now();
     while child.try_wait().unwrap().is_none() {
@@ -45,8 +50,8 @@ fn refused(here: &Scratch, arguments: &[&str], said: &[&str]) {
         std::thread::sleep(Duration::from_millis(5));
     }
     let ran = Ran::of(child.wait_with_output().unwrap());
-    assert!(ran.code == 3, "{arguments:?} {ran:?}");
-    ran.refused(3, said);
+    assert!(ran.code != 0, "{arguments:?} {ran:?}");
+    ran
 }
 
 #[test]
@@ -102,4 +107,37 @@ fn links_of_a_run_folder_lead_to_files_only_and_records_are_short() {
     std::fs::File::create(here.0.join("run/record.json")).unwrap().set_len(600 << 20).unwrap();
     refused(&here, &predict, &["record.json", "longer than"]);
     refused(&here, &["report", "run", "--out", "r.html"], &["record.json", "longer than"]);
+}
+
+#[test]
+fn a_report_follows_no_link_that_a_run_folder_brings() {
+    let here = scratch("hostile-report");
+    here.works(&["fit", "-q", "--features", "features.npy", "--responses", "responses.npy", "--out", "run"]);
+    std::fs::write(here.0.join("mine"), "kept").unwrap();
+    for (name, target) in [("report.html", "mine"), ("report.html", "pipe"), ("plots/pearson_r.svg", "mine")]
+    {
+        let file = here.0.join("run").join(name);
+        let kept = here.bytes(&format!("run/{name}"));
+        std::fs::remove_file(&file).unwrap();
+        symlink(here.0.join(target), &file).unwrap();
+        ended(&here, &["report", "run", "-q"]).refused(4, &[name, "is a link"]);
+        assert_eq!(here.bytes("mine"), b"kept");
+        std::fs::remove_file(&file).unwrap();
+        std::fs::write(file, kept).unwrap();
+    }
+    here.works(&["report", "run", "-q"]);
+}
+
+#[test]
+fn where_files_may_not_grow_a_run_ends_with_a_sentence() {
+    let here = scratch("hostile-growth");
+    let line = "ulimit -f 2 && exec \"$@\"";
+    let program = env!("CARGO_BIN_EXE_striate");
+    let fit = ["fit", "-q", "--features", "features.npy", "--responses", "responses.npy", "--out", "run"];
+    let mut shell = std::process::Command::new("bash");
+    shell.args(["-c", line, "bash", program]).args(fit).current_dir(&here.0);
+    let ran = Ran::of(shell.output().unwrap());
+    ran.refused(4, &["run", "cannot be written"]);
+    let left: Vec<_> = std::fs::read_dir(&here.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().contains("run")), "{left:?}");
 }

@@ -88,7 +88,7 @@ fn archives_that_explode_or_run_programs() {
     );
     refused(&npz("lie.npz", &[("a.npy", lie)]).0, "a", &["lie.npz:a", "more elements than exist"]);
     let fine = npz("fine.npz", &[("a.npy", builders::npy("<f4", 4))]);
-    refused(&fine.0, "b", &["fine.npz:b: there is nothing of this name; wanted an array"]);
+    refused(&fine.0, "b", &["fine.npz:b: the file holds nothing of this name; wanted an array"]);
 }
 
 #[test]

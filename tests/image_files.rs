@@ -56,6 +56,8 @@ fn pages_are_images() {
         let want = truth(&name)[[1, 0, 0]] * 255.0 / 4095.0;
         assert!((one.pixels[0][0] - want).abs() < 1e-3);
     }
+    // Whose pages its writer calls channels.
+    grey("stack_imagej_plain.tif", 1023.0);
     let values = truth("stack_rgb.tif");
     same(
         "stack_rgb.tif",

@@ -339,5 +339,8 @@ fn info_says_what_an_experiment_is_made_of() {
     let at = bytes.windows(name.len()).position(|w| w == name).unwrap();
     bytes[at + name.len() - 1] = b'z';
     let text = here.works(&["info", here.write("fault.nwb", bytes).to_str().unwrap()]).out;
-    assert!(text.contains("no experiment") && text.contains("cell_specimen_ids: there is nothing"), "{text}");
+    assert!(
+        text.contains("no experiment") && text.contains("cell_specimen_ids: the file holds nothing"),
+        "{text}"
+    );
 }

@@ -37,6 +37,11 @@ fn tables_have_a_column_for_each_cell() {
         ("plain.tsv", "1.5\t4\n-2\t\n3\t6.25\n\t7\n", ["0", "1"], None),
         ("pandas.csv", ",a,b\n0,1.5,4\n1,-2,\n2,3,6.25\n3,,7\n", ["a", "b"], None),
         ("clock.csv", "time,a,b\n0,1.5,4\n0.04,-2,\n0.08,3,6.25\n0.12,,7\n", ["a", "b"], Some(25.0)),
+        ("pandas numbers.csv", ",0,1\n0,1.5,4\n1,-2,\n2,3,6.25\n3,,7\n", ["0", "1"], None),
+        ("any order.csv", "7,3\n1.5,4\n-2,\n3,6.25\n,7\n", ["7", "3"], None),
+        ("index alone.csv", "1,1.5,4\n2,-2,\n3,3,6.25\n4,,7\n", ["1", "2"], None),
+        ("seconds.csv", "Time (s),a,b\n0,1.5,4\n0.04,-2,\n0.08,3,6.25\n0.12,,7\n", ["a", "b"], Some(25.0)),
+        ("ms.csv", "time_ms;a;b\n0;1,5;4\n40;-2;\n80;3;6,25\n120;;7\n", ["a", "b"], Some(25.0)),
     ];
     for (name, text, ids, rate) in cases {
         let mut file = TraceFile::open(&here.write(name, text)).unwrap();
@@ -53,6 +58,13 @@ fn tables_have_a_column_for_each_cell() {
     for (text, words) in [("1,2\n3\n", "line 2"), ("a,b\n1,x\n", "line 2 has 'x'"), ("", "is empty")] {
         let why = TraceFile::open(&here.write("bad.csv", text)).map(|_| ()).unwrap_err().to_string();
         assert!(why.contains("bad.csv") && why.contains(words), "{why}");
+    }
+    let times: String =
+        (0..12).map(|frame| format!("{},{}.5\n", f64::from(frame) / 30.0, frame % 5)).collect();
+    for header in ["", "secs,a\n"] {
+        let why =
+            TraceFile::open(&here.write("times.csv", format!("{header}{times}"))).map(|_| ()).unwrap_err();
+        assert!(why.to_string().contains("first column"), "{why}");
     }
 }
 
@@ -117,6 +129,14 @@ fn events_of_each_kind_of_file() {
     assert_eq!(events(&["--traces", "t.csv", "--rate", "20"]).code, 0);
     events(&["--traces", "t.csv", "--rate", "20", "--neuropil", "0.7"]).refused(2, &["--neuropil"]);
     events(&["--experiment", plane, "--neuropil", "7"]).refused(2, &["--neuropil", "0 to 2"]);
+    let suite2p = golden("suite2p");
+    events(&["--experiment", suite2p.to_str().unwrap()]).refused(3, &["plane0", "one plane"]);
+    // A line for each cell, where it should be a column.
+    let line = |from: u32| (0..60).map(|i| format!("{}.5", i * from % 17)).collect::<Vec<_>>().join(",");
+    here.write("lines.csv", (1..13).map(|cell| line(cell) + "\n").collect::<String>());
+    assert_eq!(events(&["--traces", "lines.csv", "--rate", "20"]).code, 0);
+    let warnings = here.document("e.json")["summary"]["warnings"].to_string();
+    assert!(warnings.contains("more_neurons_than_frames"), "{warnings}");
     here.striate(&["responses", "-q", "--experiment", plane, "--out", "r"])
         .refused(3, &["suite2p", "events"]);
 }

@@ -317,7 +317,7 @@ fn predict_repeats_runs_of_trials() {
     all.fit("run", &["--trials", "single", "--covariates", "running-speed", "--lambdas", "absolute:1"]);
     let ran = all.here.works(&["predict", "run", "--features", "f.npy", "--out", "p.npy", "--json"]);
     assert_eq!(ran.json()["covariates_at_mean"][0], "running-speed");
-    assert!(ran.err.contains("running-speed as further inputs; they stand at their means"), "{ran:?}");
+    assert!(ran.err.contains("running-speed as further inputs; they are held at their means"), "{ran:?}");
     // At the mean of running a linear readout predicts what it predicts of a trial without a known speed.
     let trials = all.here.array("run/trial_predictions.npy").into_dimensionality::<Ix3>().unwrap();
     let (image, repeat) = all.trials[5];

@@ -1,7 +1,7 @@
 //! How fast this adapter is at everything that Striate does: what `striate bench` shows. The error stands
 //! beside the time of every kernel, every layer, and ridge.
 //!
-//! Kernels run at the cases of their tests, networks layer by layer with random weights, and whole works on
+//! Kernels run at the cases of their tests, networks layer by layer with random weights, and whole jobs on
 //! data from a seed, so that no file is needed and a row means the same on every machine. Nothing is dropped
 //! silently: what does not fit the memory or would take too long has a row that says so.
 
@@ -71,7 +71,7 @@ const WARM_UP: f64 = 0.3;
 
 impl Bench<'_> {
     /// Why a work of so many operations is left out, if it would take too long here. It is judged by the
-    /// speed of the matrix product, which is about that of whole works.
+    /// speed of the matrix product, which is about that of whole jobs.
     fn too_long(&self, operations: f64) -> Option<String> {
         let expected = (1 + self.budget.least) as f64 * operations / (1e9 * self.report.peaks.matrix_gflops);
         let asked = self.request.effort == Effort::All;

@@ -17,7 +17,7 @@ pub enum Section {
     Kernels,
     /// Each layer of the networks.
     Layers,
-    /// Whole works: features, ridge with cross-validation, an epoch of readouts.
+    /// Whole jobs: features, ridge with cross-validation, an epoch of readouts.
     Tasks,
     /// Time and memory against size.
     Growth,
@@ -45,7 +45,7 @@ pub struct Measured {
     /// nothing is counted.
     pub operations: Option<f64>,
     /// Bytes that a run moves at least: of kernels everything that is bound, once a launch; of layers the
-    /// maps read and written, and the weights. `None` for whole works.
+    /// maps read and written, and the weights. `None` for whole jobs.
     pub bytes: Option<f64>,
     /// 10^9 operations a second.
     pub gop_per_s: Option<f64>,
@@ -61,7 +61,7 @@ pub struct Measured {
     /// neurons. `None` of whole networks, of features, readouts and growth, which are made of these kernels
     /// and layers.
     pub error: Option<f64>,
-    /// Most GPU memory in use meanwhile, in bytes; of whole works.
+    /// Most GPU memory in use meanwhile, in bytes; of whole jobs.
     pub memory_bytes: Option<u64>,
     /// Further results in words.
     pub note: Option<String>,

@@ -22,7 +22,7 @@ const SECTIONS: [(&str, Section); 4] = [
 /// Networks whose layers and features are timed.
 pub const NETWORKS: [&str; 2] = ["alexnet", "vgg19"];
 
-/// Whole works.
+/// Whole jobs.
 const WORKS: [&str; 3] = ["features", "ridge", "readout"];
 
 /// What works are made larger by, beside features, which are also a work.
@@ -92,7 +92,7 @@ impl Selection {
         let Some(strange) = self.names.iter().find(|name| !known.contains(&name.as_str())) else {
             return Ok(());
         };
-        let found = format!("there is nothing called {strange:?} to time");
+        let found = format!("nothing called {strange:?} is timed here");
         let sections = SECTIONS.map(|(name, _)| name).join(", ");
         let wanted = format!("{sections}, or one of {}", known.join(", "));
         Err(Error::new(Kind::Usage, "bench", found, wanted, "See striate bench --help"))

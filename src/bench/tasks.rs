@@ -1,4 +1,4 @@
-//! Whole works by the host's clock: features of networks, ridge with cross-validation, an epoch of readouts.
+//! Whole jobs by the host's clock: features of networks, ridge with cross-validation, an epoch of readouts.
 
 use super::networks::{Timed, wanted};
 use super::report::{Measured, Row, Section};

@@ -18,24 +18,24 @@ use super::values;
 const EXAMPLES: &str = "\
 Examples:
   striate bench
-          kernels, layers of networks, and whole works
+          kernels, layers of networks, and whole jobs
   striate bench --quick
-          less of it, in a minute on a processor
+          fewer runs: half a minute on a processor
   striate bench kernels gemm conv2d
           two kernels, at the timed cases of their tests
   striate bench layers vgg19 --batch 64
           each layer of VGG19, 64 images at a time
   striate bench tasks
-          features, ridge and readouts, whole
+          whole jobs: features, ridge and readouts
   striate bench growth
           time and memory against images, neurons, features,
           penalties, batch
   striate bench --out before.json
           writes the document that --json prints
   striate bench --compare before.json
-          how many times as long as then each row takes
+          each row's time as a multiple of the earlier one
   striate bench kernels gemm --family cooperative16
-          products by cooperative matrices, where the adapter has
+          products by cooperative matrices, if the adapter has
           them
 
 WHAT is kernels, layers, tasks or growth, or a name in one of these: a kernel
@@ -63,7 +63,7 @@ The table:
             have none: the layers and kernels that they are made of do
   cpu       CPU seconds of a run, on software adapters: on a shared machine
             these say more than the time
-  MiB       most GPU memory in use during a whole work
+  MiB       most GPU memory in use during a whole job
   !         more than a tenth of the runs lie far off (modified z-score above
             3.5): something else used the machine
 
@@ -78,13 +78,13 @@ memory_bytes, note) or skipped (why) and wrong (how); slopes of growth; with
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct BenchArgs {
-    /// Sections, kernels, networks or works; all where none is named.
+    /// Sections, kernels, networks or jobs; all if none is named.
     #[arg(value_name = "WHAT")]
     pub what: Vec<String>,
-    /// Fewer runs of the smaller works.
+    /// Fewer runs of the smaller jobs.
     #[arg(long, conflicts_with = "all")]
     pub quick: bool,
-    /// Every case of every kernel, and works that take long.
+    /// Every case of every kernel, and jobs that take long.
     #[arg(long)]
     pub all: bool,
     /// Images that pass through a network together [default: by network and adapter].

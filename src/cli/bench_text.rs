@@ -34,7 +34,7 @@ impl Page<'_> {
         let sections = [
             (Section::Kernels, "Kernels"),
             (Section::Layers, "Layers"),
-            (Section::Tasks, "Whole works"),
+            (Section::Tasks, "Whole jobs"),
             (Section::Growth, "Growth"),
         ];
         for (section, title) in sections {
@@ -79,7 +79,7 @@ impl Page<'_> {
             "  copies   {:.1} GB/s to the device, {:.1} GB/s back",
             p.upload_gb_per_s, p.download_gb_per_s
         ));
-        self.line(&format!("  clock    {clock}; whole works by the host's"));
+        self.line(&format!("  clock    {clock}; whole jobs by the host's"));
     }
 
     fn section(&mut self, section: Section, title: &str, rows: &[&Row]) {

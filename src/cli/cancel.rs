@@ -13,12 +13,15 @@ use striate::{Error, Kind};
 
 use super::output;
 
-/// Between looks at whether a signal came.
+/// How often to check whether a signal came.
 const LOOK: Duration = Duration::from_millis(30);
 
-/// Has Ctrl-C and SIGTERM remove what has been begun and end the process with a sentence; a second one ends it
-/// at once.
+/// On Ctrl-C or SIGTERM, removes unfinished files and ends the process with a sentence; a second signal ends
+/// it at once.
 pub fn watch(as_json: bool) {
+    // Where files may not grow (ulimit -f) a write then fails, as on a full disk, and does not end the process.
+    #[cfg(unix)]
+    let _ = flag::register(signal_hook::consts::SIGXFSZ, Arc::new(AtomicBool::new(false)));
     let came = Arc::new(AtomicBool::new(false));
     let seen = came.clone();
     let wait = move || {

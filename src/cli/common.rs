@@ -36,11 +36,12 @@ pub struct Common {
         value_name = "NAME|INDEX|pci:ADDRESS|cpu"
     )]
     pub adapter: Option<String>,
-    /// GPU memory that may be used: 2G, 512M, or bytes [default: what the adapter should have].
+    /// GPU memory that may be used: 2G, 512M, or bytes [default: three quarters of a discrete GPU's memory,
+    /// half of the host's free memory otherwise].
     #[arg(long, global = true, value_parser = values::bytes, value_name = "BYTES")]
     pub max_memory: Option<u64>,
-    /// The share of that default which this process takes where several use one GPU at the same time: 1/4 for
-    /// four of them, or .25.
+    /// This process's share of the default memory, where several use one GPU at the same time: 1/4 for four
+    /// of them, or .25.
     #[arg(long, global = true, value_parser = values::share, value_name = "SHARE", conflicts_with = "max_memory")]
     pub memory_share: Option<f64>,
     /// Choose the tiles of GPU kernels by a fixed rule instead of timing them once and keeping what was
@@ -56,8 +57,8 @@ pub struct Common {
     /// Nothing on stderr but errors.
     #[arg(long, short, global = true)]
     pub quiet: bool,
-    /// A TOML file with options of this subcommand, by the names they have here; paths count from the present
-    /// folder. An option of the command line wins.
+    /// A TOML file with options of this subcommand under their names here; paths are relative to the current
+    /// folder. Options on the command line win.
     #[arg(long, global = true, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
 }

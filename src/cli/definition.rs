@@ -18,16 +18,16 @@ const AUTO: &str = "auto";
 #[derive(Debug, Default, Clone, Args)]
 #[command(next_help_heading = "From a recording to responses")]
 pub struct DefinitionArgs {
-    /// Events of an Allen recording: the .npz that lies beside its NWB file.
+    /// Events of an Allen recording: the .npz published beside its NWB file, or one of striate events.
     #[arg(long, value_name = "FILE.npz")]
     pub events: Option<PathBuf>,
-    /// Where the arrays of an HDF5 or .npz file lie, for example responses=/path images=/path.
+    /// Where the arrays of an HDF5, MATLAB or .npz file are, for example responses=/path images=/path.
     #[arg(long, num_args = 1.., value_parser = mapped, value_name = "NAME=PATH")]
     pub map: Vec<(String, String)>,
     /// Which stimulus of the recording [default: natural_scenes].
     #[arg(long, value_name = "NAME")]
     pub stimulus: Option<String>,
-    /// The series of dF/F or fluorescence of an NWB 2 file that has several: its name, or CONTAINER/NAME.
+    /// Which series of dF/F or fluorescence to read, where an NWB 2 file has several: NAME or CONTAINER/NAME.
     #[arg(long, value_name = "NAME")]
     pub series: Option<String>,
     /// Images at a quarter of their height and width, as the models of Sensorium see them: each pixel the
@@ -48,8 +48,8 @@ pub struct DefinitionArgs {
     /// The trace, with custom and auto [default: dff].
     #[arg(long, value_parser = trace(), value_name = "TRACE")]
     pub trace: Option<Trace>,
-    /// Makes dF/F of that trace (corrected where none is named) and not the file's own: by the running median
-    /// of 180 s, its windowed mode (mode), or percentile:P.
+    /// Computes dF/F from that trace (corrected by default) instead of reading the file's own; the baseline is
+    /// the running median, the mode, or a percentile (percentile:P) of 180 s.
     #[arg(long, value_name = "BASELINE")]
     pub dff: Option<Dff>,
     /// Frames from the start of a presentation on, with custom: 0:7; or seconds, 0:0.25s.
@@ -58,7 +58,7 @@ pub struct DefinitionArgs {
     /// Frames that the window is compared with, with custom: -28:0 or -1:0s; in percent for fluorescence.
     #[arg(long, allow_hyphen_values = true, value_name = "START:STOP")]
     pub baseline: Option<Span>,
-    /// What is made of the window, with custom and auto [default: mean].
+    /// How the frames of the window become one number, with custom and auto [default: mean].
     #[arg(long, value_parser = statistic(), value_name = "mean|max|sum")]
     pub statistic: Option<Statistic>,
     /// Presentations of no image: left out, or kept as a grey image, the last [default: drop].
@@ -111,7 +111,7 @@ fn covariate() -> impl TypedValueParser<Value = Covariate> {
 pub fn mapped(text: &str) -> std::result::Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.into(), path.into())),
-        _ => Err("write a name and where it lies, for example images=/stimulus/images".into()),
+        _ => Err("write a name and a path in the file, for example images=/stimulus/images".into()),
     }
 }
 

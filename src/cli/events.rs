@@ -27,9 +27,9 @@ Examples:
 
 The file holds ev and calcium (neurons, frames) and, for each neuron,
 baseline, g, lambda and noise. `--events` of other commands reads it. Missing
-frames are NaN; they have no events. Where every k-th frame is there alone
-(planes imaged in turn), a neuron is taken at that rate; g and calcium are of
-all frames.
+frames are NaN; they have no events. Where only every k-th frame
+is there (planes imaged in turn), a neuron is taken at that rate; g and
+calcium are of all frames.
 
 Methods:
   oasis     non-negative deconvolution, calcium that decays; as much penalty
@@ -69,24 +69,24 @@ const USAGE: &str = "striate events --experiment PATH|--traces FILE --out FILE.n
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub struct EventsArgs {
-    /// The recording: an NWB file, another that holds traces, or a folder plane0 of suite2p, whose cells
-    /// are taken.
+    /// The recording: an NWB file, another that holds traces, or a plane0 folder of suite2p, of which only
+    /// cells are read.
     #[arg(long, value_name = "PATH", conflicts_with = "traces")]
     experiment: Option<PathBuf>,
-    /// Where the arrays of an HDF5 or .npz recording lie, for example dff=/path images=/path.
+    /// Where the arrays of an HDF5, MATLAB or .npz recording are, for example dff=/path images=/path.
     #[arg(long, num_args = 1.., value_parser = mapped, value_name = "NAME=PATH", conflicts_with = "traces")]
     map: Vec<(String, String)>,
-    /// The series of an NWB 2 file that has several: its name, or CONTAINER/NAME.
+    /// Which series to read, where an NWB 2 file has several: NAME or CONTAINER/NAME.
     #[arg(long, value_name = "NAME", conflicts_with = "traces")]
     series: Option<String>,
     /// Traces without a recording instead: an array (neurons, frames) of an .npy, .npz, HDF5 or MATLAB file
     /// (FILE:NAME where it holds several), a table with a column for each cell, or CASCADE's ground truth.
     #[arg(long, value_name = "FILE|FILE:NAME")]
     traces: Option<PathBuf>,
-    /// Frames a second of --traces or suite2p [default: as the files say, where they do].
+    /// Frames per second of --traces or suite2p [default: what the files say, if they do].
     #[arg(long, value_name = "HZ")]
     rate: Option<f64>,
-    /// The share of the neuropil's fluorescence that is taken off that of cells; suite2p only [default:
+    /// The share of the neuropil's fluorescence that is subtracted from the cells'; suite2p only [default:
     /// none].
     #[arg(long, value_name = "SHARE")]
     neuropil: Option<f64>,
@@ -97,15 +97,15 @@ pub struct EventsArgs {
     /// is one].
     #[arg(long, value_enum)]
     trace: Option<TraceName>,
-    /// Time constant of the decay in seconds, for oasis-ar2 that of the rise too: 0.7,0.05 [default: oopsi
+    /// Time constant of the decay in seconds; for oasis-ar2 also that of the rise: 0.7,0.05 [default: oopsi
     /// 1, else estimated].
     #[arg(long, value_name = "SECONDS", value_delimiter = ',')]
     tau: Vec<f64>,
-    /// What is left of calcium after a frame, for oasis-ar2 two coefficients: 1.7,-0.71 [default:
+    /// The share of calcium that remains after a frame; for oasis-ar2 two coefficients: 1.7,-0.71 [default:
     /// estimated].
     #[arg(long, value_name = "G", value_delimiter = ',', allow_hyphen_values = true, conflicts_with = "tau")]
     g: Vec<f64>,
-    /// Penalty of the sum of events, for l0 of their number [default: by the noise].
+    /// Penalty on the sum of events; for l0, on their number [default: from the noise].
     #[arg(long, value_name = "PENALTY")]
     lambda: Option<f64>,
     /// Smallest event; oasis only [default: 0].
@@ -114,7 +114,7 @@ pub struct EventsArgs {
     /// Half-life of the indicator in milliseconds; l0 only [default: 315].
     #[arg(long, value_name = "MS")]
     half_life: Option<f64>,
-    /// The .npz file to write; its record stands beside it as .json.
+    /// The .npz file to write; its record is written beside it as .json.
     #[arg(long, value_name = "FILE.npz")]
     out: Option<PathBuf>,
 }
@@ -146,6 +146,7 @@ impl EventsArgs {
                 EventsSource::Suite2p { folder: path.clone(), rate: self.rate, neuropil: self.neuropil }
             }
             (Some(path), _) => {
+                suite2p::check_whole(path)?;
                 let given = [("--rate", self.rate.is_some()), ("--neuropil", self.neuropil.is_some())];
                 self.refuse("--experiment", &given)?;
                 self.check_map(path)?;
@@ -248,6 +249,11 @@ fn warned(warning: &EventsWarning, summary: &EventsSummary) -> String {
              recorded, with --rate of the recording; or take one in so many frames, down to {native_rate:.1} a \
              second, with that --rate",
             of(*neurons)
+        ),
+        EventsWarning::MoreNeuronsThanFrames => format!(
+            "there are {} neurons and only {} frames. Arrays of traces are (neurons, frames), and tables have a \
+             column for each neuron: transpose it if it is the other way round",
+            summary.n_neurons, summary.n_frames
         ),
         EventsWarning::Dense { neurons } => format!(
             "{} have events at more than a fifth of their frames: the noise may be underestimated. Check --rate, and \

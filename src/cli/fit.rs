@@ -43,23 +43,24 @@ of the test images alone.
 
 Several definitions of a response, or a grid in --config, make a study: a
 folder for each definition and layer, and a page that compares them. The same
-command goes on with a study that was stopped. With --readout ridge or
-smooth-ridge on the command line the grid of the file and its options of
-trained readouts do not count.";
+command resumes a study that was stopped. --readout ridge or smooth-ridge on
+the command line overrides the file's grid and its options of trained
+readouts.";
 
 const USAGE: &str = "\
 striate fit --images IMAGES --net NAME [--weights FILE --layer NAME]
                    --responses FILE --out FOLDER [OPTIONS]
        striate fit --experiment PATH --net NAME [--weights FILE --layer NAME]
                    --out FOLDER [OPTIONS]
-       striate fit --features FILE.npy --responses FILE --out FOLDER [OPTIONS]";
+       striate fit --features FILE --responses FILE --out FOLDER [OPTIONS]";
 
 /// The options of `striate fit`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub struct FitArgs {
-    /// Features that are there already, images x anything, instead of images, network and weights.
-    #[arg(long, value_name = "FILE.npy", help_heading = INPUT)]
+    /// Features computed before, images x anything, instead of images, network and weights: a .npy, .npz, HDF5
+    /// or MATLAB file (FILE:NAME where it holds several arrays).
+    #[arg(long, value_name = "FILE", help_heading = INPUT)]
     pub features: Option<PathBuf>,
     #[command(flatten)]
     pub network: NetworkArgs,
@@ -70,8 +71,8 @@ pub struct FitArgs {
 /// What readouts are fitted to, and how: the options of every command that fits some.
 #[derive(Debug, Args)]
 pub struct ReadoutArgs {
-    /// The kind of readout: in closed form ridge, or smooth-ridge, which penalises the Laplacian of the
-    /// weights over the map too; trained simple, spatial, factored, or mlp. Of a grid in --config the kind
+    /// The kind of readout. In closed form: ridge, or smooth-ridge, which also penalises the Laplacian of the
+    /// weights over the map. Trained: simple, spatial, factored or mlp. With a grid in --config, the kind
     /// that does not vary [default: ridge; factored with a grid].
     #[arg(long, value_enum, value_name = "NAME", help_heading = READOUT)]
     pub readout: Option<Readout>,
@@ -93,7 +94,7 @@ pub struct ReadoutArgs {
     /// Whether folds are drawn by --seed or are blocks of neighbouring images.
     #[arg(long, value_enum, default_value = "shuffled", value_name = "NAME", help_heading = VALIDATION)]
     pub fold_order: FoldOrder,
-    /// Fit no constant.
+    /// Fit no intercept.
     #[arg(long, help_heading = READOUT)]
     pub no_intercept: bool,
     /// For trained readouts: train once more on training and validation images together, for as many epochs

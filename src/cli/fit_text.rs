@@ -88,7 +88,7 @@ pub fn table(summary: &FitSummary) -> String {
     if summary.n_repeats > 1 {
         let over = |v: f64, name: &str| {
             let counted = test.neurons - test.skipped.get(name).copied().unwrap_or_default();
-            format!("{} over {counted} neurons with that FEV of at least {LEAST_FEV}", number(v))
+            format!("{} over {counted} neurons with a test FEV of at least {LEAST_FEV}", number(v))
         };
         rows.extend([
             (

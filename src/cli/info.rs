@@ -24,21 +24,19 @@ const EXAMPLES: &str = "\
 Examples:
   striate info vgg19-dcbb9e9d.pth     tensors, and which network they fit
   striate info session.nwb
-          the recording that an NWB file holds, and all that is in
-          it
+          the recording in an NWB file, and all its arrays
   striate info mouse/
           neurons, images, tiers of an experiment's folder
   striate info responses.npy
-          neurons, images, repeats, and how much of them can be
-          explained
+          neurons, images, repeats, and how much can be explained
   striate info images/                how many images of which size
   striate info run/                   what was fitted, and how well
 
-It understands .npy and .npz arrays, HDF5 files (also NWB), weights
-(safetensors, PyTorch), PNG, JPEG and TIFF images and folders of them, .csv
-tables of responses and of splits, runs of striate fit, and experiments:
-Visual Coding 2P of the Allen Brain Observatory (NWB 1 and 2), mice of
-Sensorium 2022, folders of images and responses.";
+It understands .npy and .npz arrays, HDF5 (also NWB) and MATLAB files, weights
+(safetensors, PyTorch), PNG, JPEG and TIFF images and folders of them, tables
+of responses, splits and labels (.csv, .tsv, .txt), runs of striate fit, and
+experiments: Visual Coding 2P of the Allen Brain Observatory (NWB 1 and 2),
+mice of Sensorium 2022, folders of images and responses.";
 
 /// What takes images, responses, features, weights and named arrays.
 const IMAGES: &str = "images: --images of fit, sweep, profile, features and predict";
@@ -48,8 +46,8 @@ const MAPPED: &str = "named arrays: --experiment with --map images=/path respons
                       start=) of responses, fit, sweep and profile";
 
 /// What a file can be.
-const UNDERSTOOD: &str = "a .npy or .npz array, an HDF5 file, weights (safetensors or PyTorch), a PNG, JPEG or TIFF \
-                          image, a folder of images, a .csv table, or a folder that Striate wrote";
+const UNDERSTOOD: &str = "a .npy or .npz array, an HDF5 or MATLAB file, weights (safetensors or PyTorch), a PNG, JPEG \
+                          or TIFF image, a folder of images, a .csv table, or a folder that Striate wrote";
 
 /// Bytes of a file that tell its kind.
 const HEAD: u64 = 512;

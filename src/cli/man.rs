@@ -19,7 +19,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ManArgs {
-    /// A folder that is there: it gets striate.1, and a page for each command, striate-fit.1 and so on.
+    /// An existing folder, for striate.1 and a page for each command: striate-fit.1 and so on.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }

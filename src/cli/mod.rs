@@ -50,7 +50,7 @@ Examples:
   striate doctor
           which GPU works here, how fast, and what is missing
   striate bench
-          how fast it is at all that Striate does, and how right
+          how fast and how accurate everything is here
   striate simulate --out experiment
           an experiment to try things on, without any data
   striate info responses.npy                  what a file or a folder holds
@@ -75,10 +75,11 @@ Exit codes:
   3         an input file is missing, damaged, or does not fit the others
   4         a result could not be written
   5         no adapter, or none that passes its self-test
-  6         the job does not fit into the memory budget
+  6         the job does not fit into the memory budget, or the system refuses
+            memory or threads
   7         the device failed while it worked
   70        a bug in Striate
-  130 cancelled by Ctrl-C or a scheduler; nothing half-written is left";
+  130       cancelled (Ctrl-C or SIGTERM); nothing half-written is left";
 
 const COMPLETIONS: &str = "\
 Example:
@@ -98,20 +99,20 @@ struct Cli {
 enum Command {
     /// Shows adapters, limits, self-tests, measured peaks, and what is missing.
     Doctor,
-    /// Times kernels, layers of networks and whole works on this adapter, with the error beside the time.
+    /// Times kernels, network layers and whole jobs on this adapter, with the error beside the time.
     Bench(bench::BenchArgs),
     /// Says what a file or a folder holds: weights, arrays, images, responses, a split, a run.
     Info(info::InfoArgs),
-    /// Makes responses of a recording: traces, events or a competition's folder to neurons x images x
+    /// Turns a recording (traces, events or a competition's folder) into responses: neurons x images x
     /// repeats.
     Responses(Box<responses::ResponsesArgs>),
     /// Runs a network over images and writes the features of one layer or more.
     Features(features::FeaturesArgs),
     /// Infers events from calcium traces.
     Events(events::EventsArgs),
-    /// Fits a readout from features to recorded neurons, and scores it on images held out.
+    /// Fits a readout from features to recorded neurons, and scores it on held-out images.
     Fit(Box<fit::FitArgs>),
-    /// Trains a grid of configurations together, and compares them on images held out.
+    /// Trains a grid of configurations together, and compares them on held-out images.
     Sweep(Box<sweep::SweepArgs>),
     /// Profiles neurons: how well each of several layers predicts each of them, beside nulls and noise
     /// ceilings.
@@ -127,7 +128,7 @@ enum Command {
     Report(report::ReportArgs),
     /// Simulates an experiment whose truth is known: images, neurons, responses, a split.
     Simulate(simulate::SimulateArgs),
-    /// Lists published weights with address, size and hash, and keeps downloaded ones.
+    /// Lists published weights with address, size and hash; `add` checks a download and keeps it.
     Weights(weights::WeightsArgs),
     /// Prints the script that completes commands and options in a shell.
     #[command(after_help = COMPLETIONS)]
@@ -135,7 +136,7 @@ enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Prints the manual page, or writes those of all commands.
+    /// Prints the manual page, or writes the pages of all commands into a folder.
     Man(man::ManArgs),
 }
 

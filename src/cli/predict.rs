@@ -20,7 +20,7 @@ Examples:
 Network, layer and preparation of the images, their size included, are those
 of the fit. The array has the shape (neurons, images).";
 
-const USAGE: &str = "striate predict RUN --images IMAGES|--features FILE.npy --out FILE.npy [OPTIONS]";
+const USAGE: &str = "striate predict RUN --images IMAGES|--features FILE --out FILE.npy [OPTIONS]";
 
 /// The options of `striate predict`.
 #[derive(Debug, Args)]
@@ -29,13 +29,15 @@ pub struct PredictArgs {
     /// The folder that `striate fit` wrote.
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
-    /// New images: a folder of PNG, JPEG or TIFF files, or a .npy or .npz.
+    /// New images: a folder of PNG, JPEG or TIFF files, a TIFF of several pages, or an array in a .npy, .npz,
+    /// HDF5 or MATLAB file (FILE:NAME where it holds several).
     #[arg(long, value_name = "FOLDER|FILE")]
     pub images: Option<PathBuf>,
-    /// Features of the new images, where the fit was to features too.
-    #[arg(long, value_name = "FILE.npy")]
+    /// Features of the new images, if the fit was to features: a .npy, .npz, HDF5 or MATLAB file (FILE:NAME
+    /// where it holds several arrays).
+    #[arg(long, value_name = "FILE")]
     pub features: Option<PathBuf>,
-    /// The network's weights, where they have moved since the fit.
+    /// The network's weights, if their file has moved since the fit.
     #[arg(long, value_parser = values::weights, value_name = "FILE|random:SEED")]
     pub weights: Option<String>,
     /// The .npy file to write.
@@ -70,7 +72,7 @@ pub fn run(args: &PredictArgs, common: &Common) -> Result<Outcome> {
     if !summary.covariates_at_mean.is_empty() {
         let names: Vec<&str> = summary.covariates_at_mean.iter().map(|one| one.name()).collect();
         common.say(format_args!(
-            "warning: the readout has {} as further inputs; they stand at their means over training trials",
+            "warning: the readout has {} as further inputs; they are held at their means over training trials",
             names.join(" and ")
         ));
     }

@@ -41,9 +41,9 @@ the square root of the split-half reliability of its mean over repeats;
 normalised r is r over that.";
 
 const USAGE: &str = "\
-striate profile --images IMAGES --net NAME --weights FILE --layer
-NAME,NAME,...
-                       --responses FILE --out FOLDER [OPTIONS]
+striate profile --images IMAGES --net NAME --weights FILE
+                       --layer NAME,NAME,... --responses FILE --out FOLDER
+                       [OPTIONS]
        striate profile --experiment PATH --net NAME --weights FILE
                        --layer NAME,NAME,... --out FOLDER [OPTIONS]";
 
@@ -51,8 +51,8 @@ NAME,NAME,...
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub struct ProfileArgs {
-    /// A CSV with a column neuron (name, or number from 0) and labels; scores are given for each area of a
-    /// column area.
+    /// A table with a column neuron (name, or number from 0) and label columns; of these, area groups the
+    /// scores.
     #[arg(long, value_name = "FILE.csv", help_heading = INPUT)]
     pub labels: Option<PathBuf>,
     #[command(flatten)]
@@ -65,7 +65,7 @@ pub struct ProfileArgs {
     /// network.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "NAME", help_heading = VALIDATION)]
     pub controls: Vec<ControlName>,
-    /// How many draws make a bootstrap interval.
+    /// How many bootstrap draws an interval is made of.
     #[arg(long, default_value_t = DRAWS, value_name = "N", help_heading = VALIDATION)]
     pub bootstrap: usize,
     #[command(flatten)]

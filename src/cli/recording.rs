@@ -25,41 +25,42 @@ pub const TEST_FRACTION: f64 = 0.2;
 /// Options of every command that fits readouts.
 #[derive(Debug, Args)]
 pub struct RecordingArgs {
-    /// A recorded experiment, in place of --images and --responses: a folder of responses as striate
-    /// responses and striate simulate write it, or anything that striate responses takes, which then first
-    /// writes OUT.responses; that folder is used again where it is of the same recording and options.
+    /// A recorded experiment, in place of --images and --responses: a folder that striate responses or striate
+    /// simulate wrote, or anything that striate responses takes, in which case OUT.responses is written first,
+    /// and used again if the recording and options are the same.
     #[arg(long, value_name = "PATH", help_heading = INPUT)]
     pub experiment: Option<PathBuf>,
-    /// Recorded responses: .npy or .npz of (neurons, images) or (neurons, images, repeats), or a .csv, .tsv or
-    /// .txt table of neurons x images.
+    /// Recorded responses: an array of (neurons, images) or (neurons, images, repeats) in a .npy, .npz, HDF5
+    /// or MATLAB file (FILE:NAME where it holds several), or a .csv, .tsv or .txt table of neurons x images.
     #[arg(long, value_name = "FILE", help_heading = INPUT)]
     pub responses: Option<PathBuf>,
-    /// Other orders of the axes, for example images,neurons or repeats,images,neurons; also of the responses
-    /// in a folder that --experiment names.
+    /// The order of the axes, if it is another: for example images,neurons or repeats,images,neurons; also
+    /// of the responses in a folder that --experiment names.
     #[arg(long, value_name = "AXES", help_heading = INPUT)]
     pub responses_layout: Option<String>,
-    /// Whether the first line (row) and the first column of a table of responses are headers, where that cannot
-    /// be told from what stands there. Names of images there are matched to files, numbers to rows.
+    /// Which headers a table of responses has: its first line (row), its first column, both or none; needed
+    /// only where the table itself does not tell. Image names in a header are matched to the files, numbers
+    /// to rows.
     #[arg(long, value_parser = values::headers(), value_name = "none|row|column|both", help_heading = INPUT)]
     pub responses_header: Option<Headers>,
     /// A table with the columns image (row from 0, or name of the file) and tier (train, validation or test).
-    /// All trials of an image are in its tier. It takes the place of an experiment's own.
+    /// All trials of an image are in its tier. It replaces the split of an experiment.
     #[arg(long, value_name = "FILE.csv", help_heading = VALIDATION)]
     pub split: Option<PathBuf>,
-    /// The fraction of images, drawn by --seed, that test, where no split says [default: 0.2]; given, it
-    /// takes the place of an experiment's own split.
+    /// The fraction of images, drawn by --seed, that test, where there is no split [default: 0.2]; if given,
+    /// it replaces the split of an experiment.
     #[arg(long, value_parser = values::fraction, value_name = "F", help_heading = VALIDATION)]
     pub test_fraction: Option<f64>,
     /// Whether readouts are fitted to the mean of an image's repeats, or to every presentation by itself.
     #[arg(long, value_enum, default_value = "averaged", value_name = "NAME", help_heading = INPUT)]
     pub trials: TrialsName,
-    /// What is known of the animal and becomes a further input of every readout, a constant map each:
-    /// running-speed, pupil. Brought to mean 0 and deviation 1 over training trials; with averaged trials the
-    /// mean over an image's. An unknown value counts as the mean.
+    /// The animal's behaviour as a further input of every readout, each a constant map: running-speed, pupil.
+    /// Scaled to mean 0 and deviation 1 over training trials; with averaged trials, the mean over an image's
+    /// trials. An unknown value counts as the mean.
     #[arg(long, value_delimiter = ',', value_name = "NAME,NAME", help_heading = INPUT)]
     pub covariates: Vec<Covariate>,
-    /// The table that says which image and repeat each trial was, in order of presentation, and tells
-    /// covariates: columns image, repeat, running_speed, pupil [default: trials.csv of the experiment].
+    /// The table of trials in order of presentation, with the columns image, repeat, running_speed and pupil
+    /// [default: trials.csv of the experiment].
     #[arg(long, value_name = "FILE.csv", help_heading = INPUT)]
     pub trial_table: Option<PathBuf>,
     #[command(flatten)]

@@ -20,12 +20,13 @@ Examples:
   striate report run --json
           which figures there are, and where
 
-A report is one HTML file that needs no network, and a script only to sort its
-tables: how much can be explained, scores, every neuron, what a sweep or a
-profile found, predictions, images, weights, the record. Each plot is also
-there as SVG, its numbers as CSV. Images are shown while they lie where the
-run found them and have not changed. The page that compares runs also holds
-the one with the highest mean r against each of the others, neuron by neuron.";
+A report is one HTML file that needs no network and no script except to sort
+its tables. It shows how much can be explained, scores, every neuron, what a
+sweep or a profile found, predictions, images, weights and the record. Each
+plot is also written as SVG, its numbers as CSV. Images are shown if they are
+still where the run found them, unchanged. The page that compares runs also
+compares the run with the highest mean r with each of the others, neuron by
+neuron.";
 
 /// The options of `striate report`.
 #[derive(Debug, Args)]
@@ -34,7 +35,7 @@ pub struct ReportArgs {
     /// Folders that striate fit, sweep or profile wrote.
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<PathBuf>,
-    /// One more page that compares all runs; .html is added to its name where it is missing.
+    /// A further page that compares all runs; .html is added to its name if missing.
     #[arg(long, value_name = "FILE[.html]")]
     out: Option<PathBuf>,
 }

@@ -42,10 +42,10 @@ const USAGE: &str = "striate responses --experiment PATH --out FOLDER [OPTIONS]"
 #[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub struct ResponsesArgs {
     /// The recording: an Allen NWB file, a Sensorium mouse or a folder of mice, a folder of arrays, or an
-    /// HDF5 or .npz file with --map.
+    /// HDF5, MATLAB or .npz file with --map.
     #[arg(long, value_name = "PATH")]
     experiment: Option<PathBuf>,
-    /// The order of the axes of responses in a folder, where their lengths do not tell it: for example
+    /// The order of the axes of responses in a folder, if their lengths do not tell: for example
     /// images,neurons or repeats,images,neurons.
     #[arg(long, value_name = "AXES")]
     responses_layout: Option<String>,
@@ -54,8 +54,8 @@ pub struct ResponsesArgs {
     /// Where the recording has no tiers: the fraction of images, drawn by --seed, that test [default: 0.2].
     #[arg(long, value_parser = values::fraction, value_name = "F")]
     test_fraction: Option<f64>,
-    /// The folder to write; earlier responses there are replaced. Of several mice a folder for each, by its
-    /// data key.
+    /// The folder to write; earlier responses there are replaced. For several mice it holds a folder for
+    /// each, named by its data key.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
     /// Check everything and say what would be done.
@@ -202,7 +202,7 @@ fn warnings(summary: &ResponsesSummary) -> Vec<String> {
     }
     if let Some(regressed) = summary.regressed.filter(|r| r.missing > 0) {
         warnings
-            .push(format!("{} presentations lack a covariate, for which its mean stands", regressed.missing));
+            .push(format!("{} presentations lack a covariate; its mean is used for them", regressed.missing));
     }
     warnings
 }

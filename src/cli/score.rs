@@ -24,13 +24,16 @@ of the experiment). A run folder predicts every trial itself, with the trial's
 covariates where its readout has some. Responses are in units of each neuron's
 standard deviation where the recording states one, as in the competition.
 
-To each standard deviation of a correlation 1e-8 is added, so that a constant
-neuron scores 0; variances of FEVE are over n - 1; and only neurons with a
-fraction of explainable variance of at least .15 count for it.";
+As in the competition, 1e-8 is added to each standard deviation of a
+correlation, so that a constant neuron scores 0. FEVE takes variances over
+n - 1, and only neurons with a fraction of explainable variance of at least
+0.15.";
+
+const USAGE: &str = "striate score --experiment FOLDER --predictions FILE|RUN [OPTIONS]";
 
 /// The options of `striate score`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub struct ScoreArgs {
     #[command(flatten)]
     pub of: TierArgs,
@@ -48,7 +51,7 @@ pub struct TierArgs {
     /// A mouse of Sensorium, or a folder of responses.
     #[arg(long, value_name = "FOLDER")]
     pub experiment: Option<PathBuf>,
-    /// A .npy of predictions, or a folder that striate fit wrote.
+    /// An array of predictions (.npy, or FILE:NAME), or a folder that striate fit wrote.
     #[arg(long, value_name = "FILE|RUN")]
     pub predictions: Option<PathBuf>,
     /// The run was fitted with --rescale: images at a quarter of their height and width.

@@ -18,7 +18,8 @@ Examples:
       --out experiment
 
 The folder holds images, responses with repeats, a split, and the truth: what
-each neuron is, and what a model can reach at best. Its README.txt says more.";
+each neuron computes, and the best score that a model can reach. Its
+README.txt says more.";
 
 /// The files of a simulated experiment, each with what it is.
 const FILES: [(&str, &str); 7] = [
@@ -33,7 +34,7 @@ const FILES: [(&str, &str); 7] = [
 
 /// The options of `striate simulate`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = "striate simulate --out FOLDER [OPTIONS]")]
 pub struct SimulateArgs {
     /// How many images [default: 320].
     #[arg(long, value_name = "N")]

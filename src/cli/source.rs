@@ -18,8 +18,8 @@ use super::values;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = NETWORK)]
 pub struct NetworkArgs {
-    /// A folder of PNG, JPEG or TIFF files (in natural order), a TIFF of several pages, or a .npy or .npz of
-    /// images.
+    /// A folder of PNG, JPEG or TIFF files (in natural order), a TIFF of several pages, or an array of images
+    /// in a .npy, .npz, HDF5 or MATLAB file (FILE:NAME where it holds several).
     #[arg(long, value_name = "FOLDER|FILE", help_heading = INPUT)]
     pub images: Option<PathBuf>,
     /// The network.
@@ -38,13 +38,13 @@ pub struct NetworkArgs {
     /// How images are resized.
     #[arg(long, value_parser = values::filter(), default_value = "bilinear", value_name = "NAME")]
     pub filter: Filter,
-    /// What pixels become: torchvision's or Caffe's input, left as they are (0..255), or (data) minus the
+    /// What pixels become: torchvision's or Caffe's input, left as they are (0..255), or (data) less the
     /// mean and over the deviation of the images: in fit those that the readout is fitted to, in features all
     /// [default: imagenet; caffe for caffenet and alexnet-krizhevsky].
     #[arg(long, value_enum, value_name = "NAME")]
     pub normalise: Option<NormaliseChoice>,
-    /// Bits of images whose whole numbers are wider than a byte: 12 has white at 4095 [default: the fewest of
-    /// 8, 10, 12, 14 and 16 that hold the largest value of all images].
+    /// Bit depth of images stored in whole numbers wider than a byte: with 12, white is 4095 [default: the
+    /// fewest of 8, 10, 12, 14 and 16 that hold the largest value of all images].
     #[arg(long, value_parser = clap::value_parser!(u32).range(8..=16), value_name = "N")]
     pub bits: Option<u32>,
     /// Average each map of the layer to N x N.

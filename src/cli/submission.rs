@@ -19,16 +19,21 @@ Examples:
       --predictions run --tier final_test \\
       --out submission_file_final_test.csv
 
-A row a trial, with the columns trial_indices, image_ids, prediction and
-neuron_ids; the last two are lists. Predictions are given as in striate score.";
+The CSV has a row for each trial, with the columns trial_indices, image_ids,
+prediction and neuron_ids; the last two are lists. Predictions are given as in
+striate score.";
+
+const USAGE: &str = "\
+striate submission --experiment FOLDER --predictions FILE|RUN --tier NAME
+                          --out FILE.csv [OPTIONS]";
 
 /// The options of `striate submission`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub struct SubmissionArgs {
     #[command(flatten)]
     pub of: TierArgs,
-    /// Which trials are handed in: test (the live test) or final_test.
+    /// Which trials are submitted: test (the live test) or final_test.
     #[arg(long, value_enum, value_name = "NAME")]
     pub tier: Option<TierName>,
     /// The CSV to write.

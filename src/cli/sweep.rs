@@ -24,8 +24,8 @@ Examples:
   striate sweep --config grid.toml --out sweep --resume
   striate sweep --config grid.toml --epochs 10 --out quick
 
-grid.toml has options of this command, by the names they have here, and after
-them what varies:
+grid.toml holds options of this command under their names here, then what
+varies:
 
   responses = \"responses.npy\"
   images = \"images\"
@@ -40,14 +40,15 @@ configuration of the one before. What may vary: the options of trained
 readouts, weights, layer, size, pool, subsample, subsample-seed, seed (the
 start of the weights) and order-seed (the order of the images).
 
-The best configuration is chosen by its correlation on validation images. A
-sweep that was stopped goes on with --resume.";
+The best configuration is chosen by its correlation on validation images.
+--resume continues a sweep that was stopped.";
 
 /// The options of `striate sweep`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, override_usage = "striate sweep --config GRID.toml --out FOLDER [OPTIONS]")]
 pub struct SweepArgs {
-    /// Features that are there already, images x anything, instead of images, network and weights.
+    /// Features computed before, images x anything, instead of images, network and weights: a .npy, .npz, HDF5
+    /// or MATLAB file (FILE:NAME where it holds several arrays).
     #[arg(long, value_name = "FILE.npy", help_heading = INPUT)]
     pub features: Option<PathBuf>,
     #[command(flatten)]
@@ -59,10 +60,10 @@ pub struct SweepArgs {
     /// FOLDER.partial stands beside it.
     #[arg(long, value_name = "FOLDER", help_heading = OUTPUT)]
     pub out: Option<PathBuf>,
-    /// Go on with a sweep that was stopped; begin it where there is none.
+    /// Resume a sweep that was stopped, or start it if there is none.
     #[arg(long, help_heading = OUTPUT)]
     pub resume: bool,
-    /// Seconds after which training that is under way is kept on the disk.
+    /// How often training in progress is saved to disk.
     #[arg(long, default_value_t = 20, value_name = "SECONDS", help_heading = OUTPUT)]
     pub checkpoint_every: u64,
     /// Check everything and say what would be trained.

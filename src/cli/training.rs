@@ -20,7 +20,7 @@ pub const TRAINED: &str = "Trained readouts (simple, spatial, factored, mlp)";
 #[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = TRAINED)]
 pub struct TrainingArgs {
-    /// Learning rate, of factored readouts [default: 0.006]; 0.0002 for simple and spatial ones, 0.001 for an
+    /// Learning rate of factored readouts [default: 0.006]; 0.0002 for simple and spatial ones, 0.001 for an
     /// mlp.
     #[arg(long, allow_negative_numbers = true, value_name = "RATE")]
     pub learning_rate: Option<f64>,
@@ -30,17 +30,17 @@ pub struct TrainingArgs {
     /// Momentum of SGD [default: 0.9].
     #[arg(long, allow_negative_numbers = true, value_name = "M")]
     pub momentum: Option<f64>,
-    /// Penalty on absolute weights; of factored readouts on their masks: 0.06 for simple, 0.03 for spatial,
-    /// 0.008 for factored readouts, and 0 where any other penalty, the loss, the optimiser or the
-    /// standardisation is given.
+    /// Penalty on absolute weights (of factored readouts: masks). Default: 0.06 for simple, 0.03 for spatial,
+    /// 0.008 for factored readouts; 0 if any other penalty, the loss, the optimiser or the standardisation is
+    /// given.
     #[arg(long, allow_negative_numbers = true, value_name = "PENALTY")]
     pub l1: Option<f64>,
-    /// Penalty on squared weights; of factored readouts on their masks: 3 for simple, 0.04 for factored
-    /// readouts, or 0, as --l1.
+    /// Penalty on squared weights (of factored readouts: masks). Default: 3 for simple, 0.04 for factored
+    /// readouts, or 0, as for --l1.
     #[arg(long, allow_negative_numbers = true, value_name = "PENALTY")]
     pub l2: Option<f64>,
-    /// Penalty on the squared Laplacian of spatial weights or masks: 20 for spatial, 0.02 for factored
-    /// readouts, or 0, as --l1.
+    /// Penalty on the squared Laplacian of spatial weights or masks. Default: 20 for spatial, 0.02 for
+    /// factored readouts, or 0, as for --l1.
     #[arg(long, allow_negative_numbers = true, value_name = "PENALTY")]
     pub laplace: Option<f64>,
     /// Penalty on absolute feature weights of factored readouts [default: 0].
@@ -71,7 +71,7 @@ pub struct TrainingArgs {
     /// Whether the loss is the sum or the mean over the images of a minibatch [default: mean].
     #[arg(long, value_parser = choice::<Reduction>(&["sum", "mean"]), value_name = "NAME")]
     pub reduction: Option<Reduction>,
-    /// What stands after the weighted sum; elu is ELU + 1 [default: identity].
+    /// What follows the weighted sum; elu is ELU + 1 [default: identity].
     #[arg(
         long,
         value_parser = choice::<Nonlinearity>(&["identity", "relu", "softplus", "elu", "exp"]),
@@ -102,7 +102,7 @@ pub struct TrainingArgs {
     /// Whether minibatches are drawn anew in every epoch, or follow the order of the images [default: true].
     #[arg(long, value_name = "true|false")]
     pub shuffle: Option<bool>,
-    /// The share of the training images that stops training, where the split has no validation images
+    /// The share of the training images that says when to stop, where the split has no validation images
     /// [default: 0.1].
     #[arg(long, value_parser = values::fraction, value_name = "F")]
     #[serde(skip)]
@@ -125,7 +125,7 @@ pub struct TrainingArgs {
     /// Units of the hidden layers of an mlp [default: 4096,1000,250].
     #[arg(long, value_delimiter = ',', value_parser = values::positive, value_name = "N,N,...")]
     pub widths: Option<Vec<usize>>,
-    /// What stands between the layers of an mlp [default: relu].
+    /// The nonlinearity between the layers of an mlp [default: relu].
     #[arg(long, value_parser = choice::<Activation>(&["relu", "tanh"]), value_name = "NAME")]
     pub activation: Option<Activation>,
     /// Keep features in half precision: half the memory, three digits.

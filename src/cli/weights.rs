@@ -1,4 +1,4 @@
-//! `striate weights`: published weights, where to get them, and which are here.
+//! `striate weights`: published weights, where to get them, and which are in the cache.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use super::output::Outcome;
 const EXAMPLES: &str = "\
 Examples:
   striate weights
-          what is published, where, and what is here
+          what is published, where, and what is in the cache
   curl -fLO https://download.pytorch.org/models/vgg19-dcbb9e9d.pth
   striate weights add vgg19-dcbb9e9d.pth        checks the file and keeps it
   striate features --images images --net vgg19 --weights vgg19 \\
@@ -31,9 +31,9 @@ pub struct WeightsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Checks a downloaded file by its SHA-256 and copies it to where --weights finds it by its name.
+    /// Checks a downloaded file by its SHA-256 and copies it to where --weights NAME finds it.
     Add {
-        /// The file, whatever it is called.
+        /// The downloaded file, under any name.
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },

@@ -1,22 +1,22 @@
-//! Planes that were imaged in turn: of every k frames of a trace one is there. Such traces are taken at their
-//! own rate, and what was inferred goes back to the frames that it belongs to.
+//! Planes that were imaged in turn: a trace has one of every k frames. Such traces are processed at their own
+//! rate, and the results are put back at the frames that they belong to.
 
 use super::infer::{Fitted, Inferred};
 use super::noise::Decay;
 use ndarray::{Array2, ArrayView1, ArrayView2, s};
 use std::collections::BTreeMap;
 
-/// Frames that have to be there before it can be said that they are every k-th.
+/// Fewest frames from which it can be told that they are every k-th.
 const FEWEST: usize = 5;
 
-/// Every so many frames, from which frame on.
+/// Every how many frames, starting from which frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Turn {
     pub every: usize,
     pub first: usize,
 }
 
-/// The widest regular grid on which all frames lie that are not missing.
+/// The widest regular grid that holds all frames that are not missing.
 fn turn(y: ArrayView1<'_, f32>) -> Turn {
     let there: Vec<usize> = y.iter().enumerate().filter(|(_, v)| !v.is_nan()).map(|(t, _)| t).collect();
     if there.len() < FEWEST {

@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
-/// A time this part of a frame before a frame's own still belongs to that frame: clocks are rounded when
-/// converted.
+/// A time that is early by this share of a frame still belongs to the frame: conversions round clocks.
 const EARLY: f64 = 0.01;
 
-/// An interval of more than so many usual ones is a pause, and does not count towards the rate.
+/// An interval longer than this many usual ones is a pause, and does not count towards the rate.
 const PAUSE: f64 = 2.5;
 
 /// How far a frame may be from where it is expected, in frames: jitter, or one frame that was dropped.
@@ -25,7 +24,7 @@ pub struct Clock {
     usual: f64,
 }
 
-/// Where a time lies.
+/// Where a time falls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Moment {
     /// Before the first frame.
@@ -39,7 +38,7 @@ pub(super) enum Moment {
 }
 
 impl Clock {
-    /// Of times in seconds, none before the one before it.
+    /// From times in seconds, in ascending order.
     pub(super) fn new(times: Vec<f64>) -> Clock {
         let intervals = || times.windows(2).map(|pair| pair[1] - pair[0]);
         let mut longer: Vec<f64> = intervals().filter(|interval| *interval > 0.0).collect();
@@ -78,8 +77,8 @@ impl Clock {
         }
     }
 
-    /// Whether frames around frame `start` were taken when they are expected: each as many periods from it as
-    /// frames, within 1.5 frames and 2 % of that distance. Frames outside the recording do not count.
+    /// Whether the frames around frame `start` were taken when expected: n frames from it, n periods later,
+    /// within 1.5 periods plus 2 % of that time. Frames outside the recording do not count.
     pub fn runs_on(&self, start: usize, frames: &Range<i64>) -> bool {
         let Some(begin) = self.times.get(start).filter(|_| self.period.is_finite()) else { return true };
         frames.clone().all(|k| {

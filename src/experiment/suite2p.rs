@@ -14,6 +14,23 @@ pub fn recognise(folder: &Path) -> bool {
     ["F.npy", "iscell.npy"].iter().all(|name| folder.join(name).is_file())
 }
 
+/// Refuses a folder that is nearly of a plane: without `iscell.npy`, or one that holds planes.
+///
+/// # Errors
+/// Input, with the folder to give or the file that is missing.
+pub fn check_whole(folder: &Path) -> Result<()> {
+    let plane = folder.join("plane0");
+    if recognise(&plane) {
+        let advice = format!("Give {}, and each other plane by itself", plane.display());
+        return Err(Error::input(folder, "is a folder of suite2p's planes", "one plane", advice));
+    }
+    if folder.join("F.npy").is_file() && folder.join("ops.npy").is_file() {
+        let advice = "Copy iscell.npy from suite2p's folder too, or give F.npy itself as an array";
+        return Err(Error::input(folder, "has no iscell.npy", "a plane as suite2p wrote it", advice));
+    }
+    Ok(())
+}
+
 /// An open plane.
 pub(super) struct Suite2p {
     fluorescence: Rows,

@@ -1,5 +1,8 @@
 //! Traces as a table: a column for each cell, a line for each frame, as Spikefinder's files have them.
 //! Cells that were recorded for a shorter time have empty fields at their ends.
+//!
+//! The first line is a header if it has a field that is no number, or distinct whole numbers: those from 0 or 1
+//! on, or any where every column has fractions below. A first column that counts lines from 0 or 1 is an index.
 
 use std::path::Path;
 
@@ -7,100 +10,103 @@ use ndarray::Array2;
 
 use super::trace_file::rate;
 use crate::error::{Error, Result};
-use crate::io::file;
+use crate::io::table::{Decimals, Table, counted_from, shown, whole};
 
 /// Columns of these names count frames, and are no traces.
-const INDEX: [&str; 4] = ["", "index", "frame", "unnamed: 0"];
-/// Columns of these names are the times of frames in seconds.
-const TIME: [&str; 4] = ["time", "times", "timestamps", "t"];
+const INDEX: [&str; 3] = ["index", "frame", "frames"];
+/// Columns of these names are no traces if they count frames, or go up as times do.
+const NAMELESS: [&str; 2] = ["", "unnamed: 0"];
+/// Columns of these names are the times of frames.
+const TIME: [&str; 5] = ["time", "times", "timestamp", "timestamps", "t"];
+/// From so many frames on a first column that always goes up is no trace.
+const RISING: usize = 10;
 
 /// Traces (cells, frames), NaN where a field is empty; the cells' names; frames a second, where there are
 /// times.
 pub(super) fn read(path: &Path) -> Result<(Array2<f32>, Vec<String>, Option<f64>)> {
-    let rows = fields(path)?;
-    let Some((first, _)) = rows.first() else {
-        return Err(Error::input(path, "it is empty", "a column for each cell", "Check how it was written"));
+    let table = Table::read(path)?;
+    let columns: Vec<usize> = (0..table.width()).collect();
+    let decimals = table.decimals(&columns)?;
+    let body = usize::from(is_header(&table, decimals));
+    let column = |at: usize| -> Result<Vec<f64>> {
+        (body..table.rows()).map(|row| number(&table, decimals, row, at)).collect()
     };
-    let header = is_header(first);
-    let width = first.len();
-    let names: Vec<String> =
-        if header { first.clone() } else { (0..width).map(|column| column.to_string()).collect() };
-    let is = |known: &[&str], name: &str| header && known.iter().any(|k| name.eq_ignore_ascii_case(k));
-    let traces: Vec<usize> =
-        (0..width).filter(|&at| !is(&INDEX, &names[at]) && !is(&TIME, &names[at])).collect();
-    let body = &rows[usize::from(header)..];
-    let mut values = Array2::from_elem((traces.len(), body.len()), f32::NAN);
-    for (frame, (cells, line)) in body.iter().enumerate() {
-        for (trace, &column) in traces.iter().enumerate() {
-            values[[trace, frame]] = number(path, *line, &cells[column])? as f32;
+    let (mut names, mut traces) = (Vec::new(), Vec::new());
+    let mut per_second = None;
+    for at in columns {
+        let name = if body == 1 { table.text(0, at) } else { "" }.to_lowercase();
+        if INDEX.contains(&&*name) {
+            continue;
         }
+        let values = column(at)?;
+        if let Some(seconds) = unit_of_times(&name) {
+            per_second = per_second.or(Some(rate(&values) / seconds).filter(|rate| rate.is_finite()));
+            continue;
+        }
+        if at == 0 && table.width() > 1 && (counts_lines(&values) || rises(&values)) {
+            if counts_lines(&values) || (body == 1 && NAMELESS.contains(&&*name)) {
+                continue;
+            }
+            return Err(rising(&table, &name));
+        }
+        names.push(if body == 1 && !name.is_empty() { table.text(0, at).into() } else { at.to_string() });
+        traces.extend(values.into_iter().map(|value| value as f32));
     }
-    let clock = (0..width).find(|&column| is(&TIME, &names[column]));
-    let per_second = match clock {
-        None => None,
-        Some(column) => {
-            let times = body.iter().map(|(cells, line)| number(path, *line, &cells[column]));
-            Some(rate(&times.collect::<Result<Vec<f64>>>()?)).filter(|rate| rate.is_finite())
-        }
-    };
-    Ok((values, traces.into_iter().map(|column| names[column].clone()).collect(), per_second))
+    let frames = table.rows() - body;
+    let traces = Array2::from_shape_vec((names.len(), frames), traces);
+    Ok((traces.map_err(|why| Error::internal(path.display(), why))?, names, per_second))
 }
 
-/// All lines, and where each begins in the file.
-fn fields(path: &Path) -> Result<Vec<(Vec<String>, u64)>> {
-    let broken = |found: String| {
-        let advice = "Save it as UTF-8 text, with commas, semicolons or tabs between fields";
-        Error::input(path, found, "a column for each cell", advice)
-    };
-    let bytes = file::read(path, u64::MAX)?;
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let separator = [b'\t', b';', b','].into_iter().find(|byte| line.contains(byte)).unwrap_or(b',');
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .delimiter(separator)
-        .trim(csv::Trim::All)
-        .flexible(true)
-        .from_reader(text);
-    let mut rows: Vec<(Vec<String>, u64)> = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|why| broken(format!("it is no table ({why})")))?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let cells: Vec<String> = record.iter().map(str::to_string).collect();
-        if let Some((first, _)) = rows.first()
-            && first.len() != cells.len()
-        {
-            let wanted = first.len();
-            return Err(broken(format!("line {line} has {} fields and the first has {wanted}", cells.len())));
-        }
-        rows.push((cells, line));
-    }
-    Ok(rows)
-}
-
-/// Whether a first line names columns: it has a field that is no number, or counts 0, 1, 2 ... or 1, 2, 3
-/// ...
-fn is_header(first: &[String]) -> bool {
-    if first.iter().any(|field| !is_missing(field) && field.parse::<f64>().is_err()) {
+/// Whether the first line names columns.
+fn is_header(table: &Table, decimals: Decimals) -> bool {
+    // The corner above an index is empty.
+    let corner = table.width() > 1 && table.cell(0, 0).is_empty();
+    let names = usize::from(corner)..table.width();
+    if names.clone().any(|at| decimals.number(table.cell(0, at)).is_none()) {
         return true;
     }
-    let counts = |from: usize| {
-        first.iter().enumerate().all(|(at, field)| field.parse::<usize>().is_ok_and(|n| n == at + from))
+    let numbers: Option<Vec<usize>> = names.clone().map(|at| whole(table.cell(0, at))).collect();
+    let Some(mut numbers) = numbers.filter(|_| table.width() > 1 && table.rows() > 1) else { return false };
+    let ascending = counted_from(&numbers).is_some() && numbers.is_sorted();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let fraction = |row, at| decimals.number(table.cell(row, at)).is_some_and(|v| v.fract().abs() > 0.0);
+    let fractions = names.clone().all(|at| (1..table.rows()).any(|row| fraction(row, at)));
+    ascending || (numbers.len() == names.len() && fractions)
+}
+
+/// Seconds of a unit of times; none where a name is not that of times.
+fn unit_of_times(name: &str) -> Option<f64> {
+    let end = name.find(['(', '[', '_', ' ']).unwrap_or(name.len());
+    let unit = name[end..].trim_matches(|c: char| !c.is_alphanumeric());
+    let seconds = match unit {
+        "" | "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
+        "ms" | "msec" | "millisecond" | "milliseconds" => 1e-3,
+        _ => return None,
     };
-    first.len() > 1 && (counts(0) || counts(1))
+    TIME.contains(&&name[..end]).then_some(seconds)
 }
 
-fn is_missing(field: &str) -> bool {
-    field.is_empty() || field.eq_ignore_ascii_case("nan") || field.eq_ignore_ascii_case("na")
+fn counts_lines(values: &[f64]) -> bool {
+    let from = |base: f64| values.iter().enumerate().all(|(at, value)| *value == at as f64 + base);
+    values.len() > 2 && (from(0.0) || from(1.0))
 }
 
-fn number(path: &Path, line: u64, field: &str) -> Result<f64> {
-    if is_missing(field) {
-        return Ok(f64::NAN);
-    }
-    field.parse().map_err(|_| {
-        let short: String = field.chars().take(40).collect();
-        let found = format!("line {line} has '{}'", short.escape_debug());
-        Error::input(path, found, "numbers with decimal points, or empty fields", "Correct that line")
+fn rises(values: &[f64]) -> bool {
+    values.len() >= RISING && values.windows(2).all(|pair| pair[0] < pair[1])
+}
+
+fn rising(table: &Table, name: &str) -> Error {
+    let name = if name.is_empty() { String::new() } else { format!(", {},", shown(name)) };
+    let found = format!("its first column{name} goes up in every line, as times or numbers of frames do");
+    let advice = "Call it time (in seconds) or frame in a first line of names, or delete it";
+    Error::input(table.path(), found, "a column for each cell", advice)
+}
+
+fn number(table: &Table, decimals: Decimals, row: usize, at: usize) -> Result<f64> {
+    let cell = table.cell(row, at);
+    decimals.number(cell).ok_or_else(|| {
+        let found = format!("line {} has {}", table.line(row), shown(cell));
+        Error::input(table.path(), found, "numbers, or empty fields", "Correct that line")
     })
 }

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::io::npy::{Rows, split_member};
 use crate::io::store::{self, MemberKind, Store};
 
-/// Segments whose rates differ by a larger share are not of one rate.
+/// Segments whose rates differ by more than this share do not have one rate.
 const SAME_RATE: f64 = 0.01;
 
 /// Traces of all cells, read some cells at a time.

@@ -9,7 +9,7 @@ enum Piece {
     End,
 }
 
-/// Words that may stand between "depth" and its number.
+/// Words allowed between "depth" and its number.
 const FILLERS: [&str; 14] = [
     "of",
     "is",
@@ -131,8 +131,8 @@ fn pieces(text: &str) -> Vec<Piece> {
     pieces
 }
 
-/// The area that the text of an imaging plane's location names: all of it, or what follows "area" in it, or its
-/// first phrase. None where it is unknown.
+/// The area that the text of an imaging plane's location names: all of it, or what follows "area" in it, or
+/// its first phrase. None where it is unknown.
 pub(super) fn area(location: &str) -> Option<String> {
     let known = |text: &str| {
         let text = text.trim().trim_end_matches('.').trim();

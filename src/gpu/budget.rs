@@ -1,4 +1,4 @@
-//! How much memory a device may use where nobody says.
+//! How much memory a device may use by default.
 
 use super::adapter::AdapterReport;
 use crate::host::memory_available;
@@ -9,8 +9,8 @@ pub(super) fn budget(report: &AdapterReport, share: Option<f64>) -> u64 {
 }
 
 /// A software or integrated adapter uses the host's memory: half of what is free. A discrete one has its
-/// own, of which a quarter is left to desktops, displays and the driver; where nobody says how much that is, it
-/// gets 4 GiB, which is there on all that are worth using.
+/// own, of which a quarter is left to desktops, displays and the driver; where the driver does not report
+/// it, it gets 4 GiB, which every card worth using has.
 fn default_budget(report: &AdapterReport, host_free: Option<u64>) -> u64 {
     const UNKNOWN: u64 = 4 << 30;
     match (report.kind.as_str(), report.memory_bytes, host_free) {

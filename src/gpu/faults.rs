@@ -1,10 +1,10 @@
-//! Faults on request, so that tests can put each in every place where the device may fail: an allocation that
-//! the driver refuses, a device that is lost.
+//! Faults on request, so that tests can cause each at every place where it may happen: an allocation that the
+//! driver refuses, a lost device.
 
 use super::device::Gpu;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Events until a fault; 0 where none is asked for.
+/// Events until a fault; 0 for no fault.
 #[derive(Default)]
 pub(super) struct Countdown(AtomicU64);
 
@@ -28,8 +28,8 @@ pub(super) struct Faults {
 }
 
 impl Gpu {
-    /// For tests: the `nth` allocation from now on, from 1, fails as if the driver had no memory left; 0 takes
-    /// that back. Returns how many were still to come before an earlier fault: 0 if it has struck.
+    /// For tests: the `nth` allocation from now on, from 1, fails as if the driver had no memory left; 0
+    /// takes that back. Returns how many were still to come before an earlier fault: 0 if it has struck.
     pub fn fail_allocation(&self, nth: u64) -> u64 {
         self.faults.allocation.set(nth)
     }

@@ -1,5 +1,5 @@
-//! What changes the disk, in one place, so that a test can have the Nth change fail: files, writes, flushes,
-//! folders, renames. Nothing else in the library makes or writes files, but for the cache of tile timings.
+//! All changes to the disk, in one place, so that a test can make the Nth one fail: files, writes, flushes,
+//! folders, renames. Nothing else in the library makes or writes files, except the cache of tile timings.
 
 use std::fs;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 static COUNT: AtomicU64 = AtomicU64::new(0);
 static FAIL: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 
-/// For tests: counts the changes that this process makes from now on, and has those whose numbers lie in
-/// `faults` fail as on a full disk; `0..0` lets all work again. Returns how many there were since the last call.
+/// For tests: counts the changes that this process makes from now on, and makes those numbered in `faults`
+/// fail as on a full disk; `0..0` lets all work again. Returns how many there were since the last call.
 pub fn fail(faults: Range<u64>) -> u64 {
     FAIL[0].store(faults.start, Ordering::SeqCst);
     FAIL[1].store(faults.end, Ordering::SeqCst);
@@ -42,7 +42,7 @@ impl File {
         fs::File::create_new(path).map(File)
     }
 
-    /// Opens a file, or begins it, to write behind its first `length` bytes; what lay there is cut off.
+    /// Opens a file, or begins it, to write behind its first `length` bytes; the rest is cut off.
     pub fn continued(path: &Path, length: u64) -> io::Result<File> {
         change()?;
         let mut file = fs::File::options().create(true).truncate(false).write(true).open(path)?;

@@ -1,6 +1,6 @@
 //! Labels of neurons: area, layer, or whatever else is known of each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::responses::shorten;
@@ -9,6 +9,22 @@ use crate::error::{Error, Result};
 
 /// The column that names the neuron.
 const NEURON: &str = "neuron";
+
+/// What columns that number neurons are called too: letters and digits alone.
+const IDS: [&str; 12] = [
+    "neuronid",
+    "neuronindex",
+    "neuronnumber",
+    "neurons",
+    "cell",
+    "cellid",
+    "cellindex",
+    "cellnumber",
+    "unit",
+    "unitid",
+    "roi",
+    "roiid",
+];
 
 /// The column of the area, which scores are summarised by.
 const AREA: &str = "area";
@@ -27,8 +43,9 @@ pub struct Labels {
 
 impl Labels {
     /// Reads a table with a header. A column `neuron` holds names (`names`, those of the responses) or numbers from
-    /// 0, or all numbers from 1; without it a column of indices without a name, as pandas writes it, or else the
-    /// rows are the neurons in order. All other columns are labels.
+    /// 0, or all numbers from 1; without it a column of indices without a name, as pandas writes it, or one, kept as
+    /// a label too, of the neurons' names, or of such numbers and called as `cell_id`; or else the rows are the
+    /// neurons in order. All other columns are labels.
     ///
     /// # Errors
     /// With the line: a neuron that is unknown or named twice, a line of another length, two columns of one
@@ -36,7 +53,8 @@ impl Labels {
     pub fn read(path: &Path, names: Option<&[String]>, neurons: usize) -> Result<Labels> {
         let table = Table::read(path)?;
         let kept = columns(&table)?;
-        let numbers = numbers(&table, neuron_column(&table), names, neurons)?;
+        let column = neuron_column(&table).or_else(|| telling(&table, names.unwrap_or_default()));
+        let numbers = numbers(&table, column, names, neurons)?;
         let mut rows: Vec<Option<u32>> = vec![None; neurons];
         let mut values = vec![Vec::new(); neurons];
         for (row, number) in (1..).zip(numbers) {
@@ -99,6 +117,23 @@ fn index(table: &Table) -> Option<usize> {
         let numbers: Option<Vec<usize>> =
             (1..table.rows()).map(|row| whole(table.cell(row, *column))).collect();
         is_index(table.cell(0, *column)) && numbers.is_some_and(|numbers| counted_from(&numbers).is_some())
+    })
+}
+
+/// A column that tells neurons though it is not called `neuron`.
+fn telling(table: &Table, names: &[String]) -> Option<usize> {
+    let known: HashSet<&str> = names.iter().map(String::as_str).collect();
+    (0..table.width()).find(|column| {
+        let called: String = table.cell(0, *column).chars().filter(|c| c.is_alphanumeric()).collect();
+        let cells = || (1..table.rows()).map(|row| table.text(row, *column));
+        let numbers: Option<Vec<usize>> = cells().map(whole).collect();
+        match numbers {
+            Some(numbers) if IDS.contains(&called.to_lowercase().as_str()) => {
+                counted_from(&numbers).is_some() || cells().all(|cell| known.contains(cell))
+            }
+            Some(_) => false,
+            None => cells().all(|cell| known.contains(cell)),
+        }
     })
 }
 
@@ -200,6 +235,9 @@ mod tests {
             ("number", "neuron,area,depth\n2,LM,1\n0,V1,\n1,,x\n", None),
             ("order", "Area,depth\nV1,\n,x\nLM,1\n", None),
             ("name", "depth,neuron,area\n1,1,LM\nx,a,\n,b,V1\n", Some(&names[..])),
+            ("named otherwise", "depth,of,area\n1,1,LM\nx,a,\n,b,V1\n", Some(&names[..])),
+            ("numbered otherwise", "cell_id,area,depth\n2,LM,1\n0,V1,\n1,,x\n", None),
+            ("from 1", "Unit,area,depth\n3,LM,1\n1,V1,\n2,,x\n", None),
         ];
         for (name, text, names) in tables {
             let found = labels(name, text, names).unwrap();

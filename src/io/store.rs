@@ -364,7 +364,9 @@ fn array(store: &(impl Store + ?Sized), name: &str) -> Result<ArrayMember> {
             refuse(format!("it is a link to '{}', which leads nowhere", link.to_string().escape_debug()), "")
         }
         Some(MemberKind::Other { what }) => refuse(what, ""),
-        None => refuse("there is nothing of this name".into(), "`striate info` lists what the file holds"),
+        None => {
+            refuse("the file holds nothing of this name".into(), "`striate info` lists what the file holds")
+        }
     }
 }
 

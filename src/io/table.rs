@@ -1,10 +1,11 @@
 //! Text tables: the one reader of all of them, and the one writer.
 //!
-//! Cells are separated by commas, semicolons or tabs, by whichever every line has; quotes hold a cell together.
-//! Text is UTF-8, with or without a byte-order mark. Passed over are lines that begin with `#`, blank lines, and
-//! at the end lines and columns of nothing but separators. All other lines have as many cells as the first; it may
-//! have one fewer, as R writes the names of columns beside names of rows. The last comment before the table names
-//! the columns if it has a cell for each and the first line has none, as NumPy writes them.
+//! Cells are separated by commas, semicolons or tabs, by whichever every line has; quotes hold a cell
+//! together. Text is UTF-8, with or without a byte-order mark. Lines that begin with `#` and blank lines are
+//! skipped, and so are lines and columns of nothing but separators at the end. All other lines have as many
+//! cells as the first; it may have one fewer, as R writes the names of columns beside names of rows. The
+//! last comment before the table names the columns if it has a cell for each and the first line has none, as
+//! NumPy writes them.
 
 mod decimals;
 mod guard;
@@ -38,8 +39,8 @@ impl Table {
     /// Reads a table.
     ///
     /// # Errors
-    /// Input, with the line where there is one: a file that cannot be read or is no UTF-8 text, an empty one, lines
-    /// of different lengths, separators or comments that cannot be told.
+    /// Input, with the line where there is one: a file that cannot be read or is no UTF-8 text, an empty
+    /// one, lines of different lengths, separators or comments that cannot be told.
     pub fn read(path: &Path) -> Result<Table> {
         let text = decoded(path)?;
         let start = separators::find(path, &text)?;
@@ -224,7 +225,7 @@ impl Table {
         })
     }
 
-    /// How numbers of some columns are written, below the first row.
+    /// How numbers in some columns are written, below the first row.
     ///
     /// # Errors
     /// Input, if it cannot be told.

@@ -1,4 +1,4 @@
-//! Where in an image the cells of a map look.
+//! Which part of an image each cell of a map sees.
 
 use super::{Network, Operation};
 
@@ -23,8 +23,8 @@ impl Places {
 }
 
 impl Network {
-    /// The places of the map after entry `up_to`; those of the image's pixels for `None`. None where cells have
-    /// no places of their own: behind dense layers and averages over the whole map.
+    /// The places of the map after entry `up_to`; those of the image's pixels for `None`. None where cells
+    /// have no places of their own: behind dense layers and averages over the whole map.
     pub fn places(&self, up_to: Option<usize>) -> Option<Places> {
         let mut places = Places { first: 0.5, step: 1.0, field: 1 };
         for entry in self.entries.iter().take(up_to.map_or(0, |index| index + 1)) {

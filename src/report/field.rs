@@ -1,4 +1,4 @@
-//! Where the cells of a map lie in the image, and a neuron's weights drawn there.
+//! Where the cells of a map are in the image, and a neuron's weights drawn there.
 
 use ndarray::Array2;
 use serde_json::Value;
@@ -66,7 +66,7 @@ impl Field {
         in_pixels().unwrap_or(Field { edges, cells: [height, width], pixels: None })
     }
 
-    /// How the map lies over the image.
+    /// How the map is placed over the image.
     pub(super) fn sentence(&self) -> Option<String> {
         let pixels = self.pixels.as_ref()?;
         let [rows, columns] = self.cells;

@@ -98,7 +98,23 @@ pub fn write_named(folder: &Path, name: &str) -> Result<ReportSummary> {
 fn write_run(run: &Run) -> Result<ReportSummary> {
     let sections = sections(run)?;
     let subtitle = subtitle(run);
+    refuse_links(&run.folder)?;
     save(&run.folder.join(PAGE), PLOTS, &run.name, &subtitle, &sections)
+}
+
+/// A run of somebody else may have links where reports are written: they would be followed.
+fn refuse_links(folder: &Path) -> Result<()> {
+    let plots = folder.join(PLOTS);
+    let drawn = fs::read_dir(&plots).into_iter().flatten().flatten().map(|entry| entry.path());
+    let places: Vec<PathBuf> = [folder.join(PAGE), plots.clone()].into_iter().chain(drawn).collect();
+    for place in places {
+        let Ok(about) = fs::symlink_metadata(&place) else { continue };
+        if !(about.is_file() || about.is_dir()) {
+            let (what, wanted) = ("is a link, a pipe or a device", "a file that a report may replace");
+            return Err(Error::new(Kind::Output, place.display(), what, wanted, "Delete it"));
+        }
+    }
+    Ok(())
 }
 
 /// Reads several run folders and writes one page that compares them to `out`, and its plots beside it, into

@@ -74,7 +74,7 @@ pub(super) fn section(runs: &[Paired]) -> Result<Option<Section>> {
     Ok(Some(section))
 }
 
-/// Names of the neurons that both have an r of, and both r.
+/// Names of the neurons that have an r in both runs, and both values.
 fn pairs<'a>(one: &'a Paired, other: &Paired) -> Option<Vec<(&'a str, f64, f64)>> {
     // Where both have the same list of names, equal ones in it are no matter.
     let places: BTreeMap<&str, usize> =

@@ -194,7 +194,7 @@ pub fn events(gpu: &Gpu, request: &EventsRequest, progress: &mut Progress<'_>) -
     let written = failure.map_or(written, Err)?;
     clock.done("events");
     let sparse = !matches!(job.method, Method::Oopsi { .. });
-    let warnings = counts.warnings(job.rate, sparse && !request.has_penalty());
+    let warnings = counts.warnings(job.frames, job.rate, sparse && !request.has_penalty());
     let summary = EventsSummary {
         n_neurons: job.neurons,
         n_frames: job.frames,

@@ -40,7 +40,7 @@ pub struct PredictSummary {
     pub n_features: usize,
     /// What a person should know of how images and weights were read.
     pub notes: Vec<String>,
-    /// Further inputs of the readout, which stand at their means over training trials.
+    /// Further inputs of the readout, which are held at their means over training trials.
     pub covariates_at_mean: Vec<Covariate>,
     /// The adapter.
     pub adapter: String,
@@ -124,8 +124,8 @@ impl PredictRequest {
     }
 }
 
-/// Predicts and writes. Where the readout has covariates as inputs, these stand at their means over training
-/// trials.
+/// Predicts and writes. Where the readout has covariates as inputs, these are held at their means over
+/// training trials.
 ///
 /// # Errors
 /// Input, if the run, the images or the features cannot be used together; as [`super::fit()`].

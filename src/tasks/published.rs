@@ -32,7 +32,7 @@ pub struct PublishedFile {
 /// The folder in which published weights are kept: `striate/weights` in the user's cache folder.
 ///
 /// # Errors
-/// Input, if the user has no folders.
+/// Input, if the user's home folder is not known.
 pub fn folder() -> Result<PathBuf> {
     let base = choose_base_strategy().map_err(|why| {
         let advice = "Set HOME, or name the file of weights itself";

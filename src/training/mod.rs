@@ -31,7 +31,7 @@ mod trainer;
 
 pub use curves::{CurvePoint, Measure, Tier};
 pub use features::Resident;
-pub use options::{READOUTS, TrainingOptions, WIDTHS};
+pub use options::{PENALTY_OPTIONS, READOUTS, TrainingOptions, WIDTHS};
 pub use readout::{Linear, Readout};
 pub use settings::{
     Activation, FactorNorm, Initialisation, Loss, Model, Nonlinearity, Optimiser, Penalties, PenaltyScale,

@@ -63,6 +63,8 @@ save("says_12_bits.tif", random.integers(0, 500, (6, 7)).astype("u2"), extratags
 save("white_is_zero.tif", random.integers(0, 256, (6, 7)).astype("u1"), photometric="miniswhite")
 for bits in (1, 2, 4, 12):
     packed(f"packed_{bits}.tif", random.integers(0, 2**bits, (6, 7)), bits)
+# tifffile calls the pages of a plain stack for ImageJ channels.
+save("stack_imagej_plain.tif", np.arange(9 * 42).reshape(9, 6, 7).astype("u2"), imagej=True, metadata={})
 # What is refused.
 save("two_channels.tif", random.integers(0, 256, (6, 7, 2)).astype("u1"), planarconfig="contig")
 save("imagej_channels.tif", twelve[:4].reshape(2, 2, 6, 7), imagej=True, metadata={"axes": "TCYX"})

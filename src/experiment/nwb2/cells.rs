@@ -8,7 +8,7 @@ use crate::io::store::{Attribute, ElementType};
 const CELLS: &str = "processing/ophys/ImageSegmentation/PlaneSegmentation";
 const PLANE: &str = "general/optophysiology/ImagingPlane";
 
-/// A table of regions (`PlaneSegmentation`), and the plane in which they lie.
+/// A table of regions (`PlaneSegmentation`), and their imaging plane.
 pub(super) struct Cells {
     /// Its path.
     pub table: String,
@@ -85,7 +85,8 @@ impl Cells {
     }
 }
 
-/// Ids of cells across sessions, under the names that releases of Visual Coding gave them; else the rows' own.
+/// Ids of cells across sessions, under the names that releases of Visual Coding gave them; else the rows'
+/// own.
 fn ids(file: &File<'_>, table: &str) -> Result<Vec<i64>> {
     for column in ["global_roi_id", "cell_specimen_id", "cell_specimen_ids"] {
         let name = format!("{table}/{column}");
@@ -96,7 +97,8 @@ fn ids(file: &File<'_>, table: &str) -> Result<Vec<i64>> {
     nwb::ids(file.store, &format!("{table}/id"))
 }
 
-/// The rows of its table that the columns of a series are of, in their order; none where it does not say.
+/// The row of the table for each column of a series, in the columns' order; none where the series does not
+/// say.
 pub(super) fn rows(file: &File<'_>, series: &str, cells: &Cells) -> Result<Option<Vec<usize>>> {
     let name = format!("{series}/rois");
     if !file.store.has_array(&name)? {
@@ -143,7 +145,7 @@ pub(super) fn says_dff(text: &str) -> bool {
     ["df/f", "dff", "doverf", "dfoverf"].iter().any(|name| plain.contains(name))
 }
 
-/// What a unit of dF/F is multiplied by to be a ratio.
+/// The factor that turns a unit of dF/F into a ratio.
 pub(super) fn ratio(unit: &str) -> f64 {
     match unit.trim().to_lowercase().as_str() {
         "%" | "percent" | "per cent" | "%df/f" | "% df/f" | "df/f (%)" | "df/f in percent" => 0.01,

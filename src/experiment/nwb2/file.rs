@@ -32,7 +32,7 @@ impl<'a> File<'a> {
         groups.map(|member| member.path.as_str()).filter(move |path| path.starts_with(&prefix))
     }
 
-    /// The path of an object, through links that stand for it as a whole; none where there is nothing.
+    /// The path of an object, with links to it followed; none where there is nothing.
     pub fn target(&self, name: &str) -> Option<String> {
         let mut path = absolute(name);
         for _ in 0..8 {

@@ -56,7 +56,7 @@ pub(super) fn chosen(file: &File<'_>, all: &[RoiSeries], named: Option<&str>) ->
     let listed = |of: &[&RoiSeries]| nwb::listed(&of.iter().map(|one| one.path.clone()).collect::<Vec<_>>());
     let several = |of: &[&RoiSeries], what: &str| {
         let found = format!("it has {} series of {what}: {}", of.len(), listed(of));
-        let advice = "Name the one that is meant with --series";
+        let advice = "Choose one with --series";
         Error::input(file.store.path(), found, "one, or the name of one", advice)
     };
     if let Some(name) = named {
@@ -95,15 +95,15 @@ pub(super) fn chosen(file: &File<'_>, all: &[RoiSeries], named: Option<&str>) ->
     ))
 }
 
-/// How the data of a series lie.
+/// The order of a series' axes.
 struct Axes {
     frames: usize,
     columns: usize,
     time_major: bool,
 }
 
-/// Reads the axes of a series that has `times` times, if it says, and `columns` columns. Time comes first, as
-/// the schema has it; last only where the lengths leave no doubt.
+/// Finds the axes of a series with `times` times, if that is known, and `columns` columns. Time comes first,
+/// as in the schema; last only where the lengths leave no doubt.
 fn axes(file: &File<'_>, series: &str, columns: usize, times: Option<usize>) -> Result<Axes> {
     let data = format!("{series}/data");
     let shape = file.store.array(&data)?.shape;

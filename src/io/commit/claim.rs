@@ -17,7 +17,7 @@ use crate::io::disk;
 /// How often a claim is touched.
 const BEAT: Duration = Duration::from_secs(10);
 
-/// How often, and how long each time, a claim is waited for whose holder is about to write its name.
+/// How often, and how long each time, to wait for a claim whose holder has yet to write its name.
 const NAMELESS: (u32, Duration) = (20, Duration::from_millis(25));
 
 /// What `.NAME.claim` holds.
@@ -91,7 +91,7 @@ impl Claim {
         }
     }
 
-    /// An error where another process has taken the place over, which thought that this one had ended.
+    /// An error if another process has taken the place over, thinking that this one had ended.
     pub(super) fn check(&self) -> Result<()> {
         let there = fs::read_to_string(self.file.path()).unwrap_or_default();
         if there == self.content {
@@ -117,7 +117,7 @@ fn begin(mut made: disk::File, content: &str) -> io::Result<Sender<()>> {
     Ok(beat)
 }
 
-/// Takes a claim away whose holder has ended.
+/// Removes a claim whose holder has ended.
 fn take_away(place: &Path, ended: &str) -> io::Result<()> {
     let file = match fs::File::options().read(true).write(true).open(place) {
         Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -1,4 +1,4 @@
-//! Which process a temporary name is of, and whether it still runs.
+//! Which process a temporary name belongs to, and whether it still runs.
 
 use std::fmt;
 use std::fs;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-/// What no live process leaves untouched for so long: eighteen beats of a claim.
+/// A live process never leaves its files untouched for this long: eighteen beats of a claim.
 pub(super) const SILENCE: Duration = Duration::from_secs(180);
 
 /// A process, as names and claims have it: `TABLE-PID-START-RANDOM`. The pid counts in its table of processes

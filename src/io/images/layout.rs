@@ -1,4 +1,4 @@
-//! Which axes of an array of images are what.
+//! What each axis of an array of images is.
 
 use ndarray::{ArrayViewD, IxDyn};
 
@@ -67,8 +67,8 @@ impl Layout {
         }
     }
 
-    /// Planes of channels, one after the other, pixel by pixel. By hand, for ndarray takes eight times as long
-    /// to walk axes whose number it learns at run time.
+    /// Planes of channels, one after the other, pixel by pixel. By hand, for ndarray takes eight times as
+    /// long to walk axes whose number it learns at run time.
     fn turned(&self, planes: &[f32]) -> Vec<f32> {
         let mut pixels = vec![0.0; planes.len()];
         for (channel, plane) in planes.chunks_exact(planes.len() / self.channels).enumerate() {

@@ -1,5 +1,5 @@
-//! What is found out about a set of images before it is used: what its numbers mean, and how many of its images
-//! are decoded at once.
+//! What is found out about a set of images before it is used: what its numbers mean, and how many of its
+//! images are decoded at once.
 
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ impl Images {
         Ok((seen.bits(scale), notes.into_iter().map(|note| format!("{place}: {note}")).collect()))
     }
 
-    /// What the numbers mean that [`super::Normalise::None`] gives: one of the constants of [`Scale`].
+    /// The scale of the numbers that [`super::Normalise::None`] gives: one of the constants of [`Scale`].
     ///
     /// # Errors
     /// As [`Images::reading`].

@@ -138,8 +138,8 @@ impl Tiff {
         }))
     }
 
-    /// Refuses what ImageJ says of a stack that is not as its pages look: pages that are channels, and images
-    /// that lie behind the first one without pages of their own.
+    /// Refuses a stack whose ImageJ description differs from its pages: pages that are channels, and images
+    /// that follow the first one without pages of their own.
     fn check_description(&mut self) -> Result<()> {
         let Ok(text) = self.decoder.get_tag_ascii_string(Tag::ImageDescription) else { return Ok(()) };
         if !text.starts_with("ImageJ=") {
@@ -158,7 +158,8 @@ impl Tiff {
             );
             return Err(Error::input(&self.path, found, "a page for every image", advice));
         }
-        if let Some(channels) = number("channels").filter(|channels| *channels > 1) {
+        // Writers for ImageJ call the pages of a plain stack channels; ImageJ itself has seven at most.
+        if let Some(channels) = number("channels").filter(|channels| (2..=7).contains(channels)) {
             let found = format!("the pages of the TIFF are {channels} channels of each image");
             return Err(Error::input(&self.path, found, "one page for every image, grey or RGB", advice));
         }

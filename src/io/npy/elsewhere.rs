@@ -6,7 +6,7 @@ use super::{ArrayInfo, split_member};
 use crate::error::{Error, Kind, Result};
 use crate::io::store::{self, ElementType, Member, MemberKind, Store};
 
-/// Names that are shown at most.
+/// The most names to show.
 const MOST_NAMES: usize = 20;
 
 /// An array of numbers in a file of named arrays.

@@ -1,5 +1,5 @@
-//! One number of a dictionary that `numpy.save` pickled. The pickle is gone through code by code and
-//! nothing of it is built: a name and the number that follows it are told by their codes.
+//! One number of a dictionary that `numpy.save` pickled. The pickle is scanned code by code and
+//! nothing of it is built: a name and the number that follows it are recognised by their codes.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use super::{Opened, header, open};
 use crate::error::{Error, Result};
 use crate::io::file;
 
-/// Bytes of the longest file that is looked into.
+/// Bytes of the longest file that is read.
 const LONGEST: u64 = 1 << 30;
 
 /// The number under a name in a pickled dictionary (an `.npy` of Python objects); none where the name does

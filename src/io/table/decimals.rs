@@ -3,7 +3,7 @@
 use super::{Table, shown};
 use crate::error::{Error, Result};
 
-/// What stands where a number is missing.
+/// What is written where a number is missing.
 const MISSING: [&str; 9] = ["", "NA", "N/A", "#N/A", "NaN", "nan", "NAN", "null", "None"];
 
 /// The mark before the decimals of a table's numbers.

@@ -1,4 +1,4 @@
-//! What is counted of inferred events, and what makes them doubtful.
+//! Counts of inferred events, and what makes them doubtful.
 
 use crate::events::{Fitted, Inferred};
 use crate::numbers::median;
@@ -18,6 +18,8 @@ pub enum EventsWarning {
         /// Frames a second that would hold as much.
         native_rate: f64,
     },
+    /// More neurons than frames, as where the axes of an array are the other way round.
+    MoreNeuronsThanFrames,
     /// Events at more than a fifth of the frames.
     Dense {
         /// How many neurons.
@@ -45,8 +47,11 @@ impl Counts {
     }
 
     /// `sparse`: whether the penalty was to leave events at few frames.
-    pub fn warnings(&self, rate: f64, sparse: bool) -> Vec<EventsWarning> {
+    pub fn warnings(&self, frames: usize, rate: f64, sparse: bool) -> Vec<EventsWarning> {
         let mut warnings = Vec::new();
+        if self.fitted.len() > frames {
+            warnings.push(EventsWarning::MoreNeuronsThanFrames);
+        }
         let edges: Vec<f64> = self.fitted.iter().filter_map(|f| f.edge).collect();
         if !edges.is_empty() {
             let (neurons, above) = (edges.len(), median(edges));
@@ -63,8 +68,8 @@ impl Counts {
     }
 }
 
-/// Events a second of the frames that are not missing, `rate` of which would be imaged; NaN where there are no
-/// events to count.
+/// Events a second of the frames that are not missing, `rate` of which would be imaged; NaN where there are
+/// no events to count.
 fn per_second(events: ArrayView1<'_, f32>, y: ArrayView1<'_, f32>, rate: f64) -> f64 {
     let there = y.iter().filter(|v| !v.is_nan()).count();
     let number = events.iter().filter(|e| **e > 0.0).count();

@@ -1,4 +1,4 @@
-//! What events are inferred of: opened, and read some neurons at a time.
+//! What events are inferred from: opened, and read some neurons at a time.
 
 use super::{EventsRequest, EventsSource, MethodRequest};
 use crate::error::{Error, Kind, Result};
@@ -24,7 +24,7 @@ pub(super) struct Job {
     pub method: Method,
     /// Files that went in, with their roles.
     pub files: Vec<(&'static str, PathBuf)>,
-    /// The neurons' names, where traces are of a file that has some.
+    /// The neurons' names, if the file of traces has any.
     pub ids: Option<Vec<String>>,
 }
 

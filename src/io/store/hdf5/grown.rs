@@ -27,7 +27,7 @@ pub(super) struct Grown {
 }
 
 impl Grown {
-    /// What there is to know of an array whose chunks the crate would number wrongly; none of any other.
+    /// The chunks of an array that the crate would number wrongly; none for any other array.
     pub(super) fn of(file: &Hdf5File, dataset: &Dataset) -> Parsed<Option<Self>> {
         let (Some(chunk), Some(largest)) = (dataset.chunks(), dataset.max_dims()) else { return Ok(None) };
         let counts = |shape: &[u64]| -> Option<Vec<u64>> {
@@ -125,7 +125,7 @@ struct Target<'a> {
 impl Target<'_> {
     /// Copies what a chunk has of the region, row by row along the last axis.
     fn place(&mut self, chunk: &[u8], offsets: &[u64], sizes: &[u32]) -> Parsed<()> {
-        let wrong = || Damage::InvalidData("a chunk lies where none can".into());
+        let wrong = || Damage::InvalidData("a chunk has an impossible place".into());
         // Of each axis: first index in the chunk, first in the region, and how many.
         let mut boxes = Vec::with_capacity(sizes.len());
         for ((range, &offset), &size) in self.region.iter().zip(offsets).zip(sizes) {

@@ -32,7 +32,7 @@ impl Hdf5 {
             );
         };
         if types::is_unusual(&dataset.raw_datatype().map_err(|why| self.damaged(name, &why))?) {
-            let found = "it holds numbers whose bits lie in an unusual way";
+            let found = "its numbers have an unusual bit layout";
             return self.refuse(name, found, "IEEE floats or whole integers", "Save it again as float32");
         }
         check_region(&place(self, name), &array.shape, region)?;
@@ -83,7 +83,7 @@ impl Hdf5 {
             Layout::External => {
                 let advice =
                     "Other files are not followed: copy the values into one file, for example with h5py";
-                return self.refuse(name, "its values lie in other files", "values in this file", advice);
+                return self.refuse(name, "its values are in other files", "values in this file", advice);
             }
             Layout::Compact | Layout::Contiguous | Layout::Chunked(_) => {}
         }

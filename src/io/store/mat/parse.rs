@@ -13,7 +13,7 @@ const DEEPEST: usize = 16;
 /// Longest path of a member in bytes.
 const LONGEST_PATH: usize = 512;
 
-/// Where values lie.
+/// Where values are.
 #[derive(Debug, Clone)]
 pub(super) struct Data {
     pub variable: usize,
@@ -174,7 +174,7 @@ impl Walk<'_> {
         match tag.kind {
             MATRIX if tag.bytes == 0 => self.push(path, Shape::Other("it is empty".into()))?,
             MATRIX if depth < DEEPEST => self.matrix(Some(path), depth + 1)?,
-            MATRIX => return Err(damaged("cells lie in cells too deep")),
+            MATRIX => return Err(damaged("cells are nested too deeply")),
             other => return Err(damaged(format!("a cell holds an element of the type {other}"))),
         }
         match end.checked_sub(self.stream.at) {

@@ -28,7 +28,7 @@ pub(super) fn damaged(found: impl Into<String>) -> Error {
     Error::other(found.into())
 }
 
-/// Where a variable lies in its file.
+/// Where a variable is in its file.
 #[derive(Debug, Clone)]
 pub(super) struct Variable {
     start: u64,
