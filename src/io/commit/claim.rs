@@ -8,10 +8,11 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::process::{Process, SILENCE, host, is_fresh};
+use super::process::{Process, SILENCE, is_fresh};
 use super::temporary::Temporary;
 use super::{beside, number, parent_and_name, real, unwritable};
 use crate::error::{Error, Kind, Result};
+use crate::host;
 use crate::io::disk;
 
 /// How often a claim is touched.
@@ -26,6 +27,11 @@ pub(super) struct Holder {
     process: String,
     number: u64,
     host: String,
+}
+
+/// The name of this machine, for people.
+fn machine() -> String {
+    host::name().unwrap_or_else(|| "an unnamed machine".into())
 }
 
 impl Holder {
@@ -56,7 +62,7 @@ impl Claim {
         disk::create_dir_all(&parent).map_err(|why| unwritable(&parent, &why))?;
         let place = parent.join(beside(&name, "claim"));
         let failed = |why: io::Error| unwritable(path, &why);
-        let own = Holder { process: Process::own().to_string(), number: number(), host: host() };
+        let own = Holder { process: Process::own().to_string(), number: number(), host: machine() };
         let content = serde_json::to_string(&own).map_err(|why| Error::internal("claim", why))?;
         let mut nameless = 0;
         loop {
@@ -170,7 +176,7 @@ mod tests {
         let run = folder.join("deep/run");
         let claim = Claim::take(&run).unwrap();
         let why = Claim::take(&run).unwrap_err();
-        let said = format!("run: is being written by process {} on {}", std::process::id(), host());
+        let said = format!("run: is being written by process {} on {}", std::process::id(), machine());
         assert!(why.kind() == Kind::Output && why.to_string().contains(&said), "{why}");
         assert_eq!(names(&folder.join("deep")), [".run.claim"]);
         claim.check().unwrap();

@@ -83,13 +83,6 @@ fn start(stat: &str) -> Option<u64> {
     if state == "Z" || state == "X" { None } else { fields.nth(18)?.parse().ok() }
 }
 
-/// The name of this machine, for people.
-pub(super) fn host() -> String {
-    let linux = fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let others = || ["HOSTNAME", "COMPUTERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    linux.or_else(others).map_or("an unnamed machine".into(), |name| name.trim().to_string())
-}
-
 impl fmt::Display for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:08x}-{}-{}-{:08x}", self.table, self.pid, self.start, self.random)
